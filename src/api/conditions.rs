@@ -1,0 +1,254 @@
+//! Conditions as kstatus and people read them: types, reasons, and how a new set follows from the old one. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+/// The types of condition that the operator writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConditionType {
+    /// The Command Center accepted the backup.
+    Submitted,
+    /// The run ended.
+    Finished,
+    /// What `spec.readyWhen` asks for has happened.
+    Ready,
+    /// The operator works on it or will try again; absent when not True.
+    Reconciling,
+    /// A person is needed; absent when not True.
+    Stalled,
+    /// The answers come from the simulator, not from a Command Center; absent when not True.
+    Simulated,
+}
+
+impl ConditionType {
+    /// The type as it is written in `conditions[].type`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Submitted => "Submitted",
+            Self::Finished => "Finished",
+            Self::Ready => "Ready",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+            Self::Simulated => "Simulated",
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])+ $name:ident),+ $(,)?) => {
+        /// Why a condition is as it is. The same word is the reason of the event and the label of the metric.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason { $($(#[$doc])+ $name),+ }
+
+        impl Reason {
+            /// Every reason there is, in the order of the table in README.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The reason as it is written in `conditions[].reason`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// `spec.suspend` is true.
+    Suspended,
+    /// The CreateTask call is permitted and under way.
+    Submitting,
+    /// The referenced Secret does not exist.
+    SecretNotFound,
+    /// The operator may not read the Secret.
+    SecretForbidden,
+    /// The Secret has no key `url`.
+    UrlMissing,
+    /// The Secret's `url` is not a usable address.
+    UrlInvalid,
+    /// The Secret has no key `token`.
+    TokenMissing,
+    /// The Secret's `token` cannot be sent in a header.
+    TokenInvalid,
+    /// The Secret's `ca.crt` holds no usable certificate.
+    CertificateInvalid,
+    /// The address is outside of what the operator may call.
+    EndpointNotAllowed,
+    /// The Secret now points to another Command Center than the one that has this run.
+    ConnectionChanged,
+    /// The host name could not be resolved.
+    DnsFailed,
+    /// No connection to the Command Center came about.
+    ConnectionFailed,
+    /// The Command Center's certificate was not accepted.
+    TlsFailed,
+    /// The time to send had passed before the connection stood.
+    SendWindowMissed,
+    /// 400: the Command Center does not accept the request.
+    BadRequest,
+    /// 401: the token is wrong or has expired.
+    TokenRejected,
+    /// 403: the token may not do this.
+    Forbidden,
+    /// 404: the address, or what is to be backed up, does not exist.
+    NotFound,
+    /// 409: a backup of this target is queued or running.
+    BackupRunning,
+    /// 429: too many calls.
+    RateLimited,
+    /// 200 with an error in the body.
+    Refused,
+    /// It is not known whether the call started a backup.
+    OutcomeUnknown,
+    /// The answer to the call is missing, and it may still come.
+    AwaitingAnswer,
+    /// Two attempts of one object started backups.
+    DuplicateDetected,
+    /// `spec.startDeadlineSeconds` passed before the backup was submitted.
+    DeadlineExceeded,
+    /// The Command Center accepted the backup.
+    Accepted,
+    /// The Command Center accepted the task and named no job.
+    NoJob,
+    /// The jobs have not ended.
+    JobsRunning,
+    /// The Command Center does not tell about the jobs at present.
+    JobsNotReadable,
+    /// Every job ended well.
+    Completed,
+    /// Every job ended, some with errors or with a part missing.
+    CompletedWithErrors,
+    /// A job failed.
+    JobFailed,
+    /// The answer came from the simulator.
+    Simulator,
+}
+
+impl Reason {
+    /// The reason with this name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == text)
+    }
+}
+
+/// A set of conditions under construction: what shall hold from now on, by type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions(Vec<Wanted>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    kind: ConditionType,
+    status: &'static str,
+    reason: Reason,
+    message: String,
+}
+
+impl Conditions {
+    /// Adds a condition with status True.
+    #[must_use]
+    pub fn yes(self, kind: ConditionType, reason: Reason, message: &str) -> Self {
+        self.with(kind, "True", reason, message)
+    }
+
+    /// Adds a condition with status False.
+    #[must_use]
+    pub fn no(self, kind: ConditionType, reason: Reason, message: &str) -> Self {
+        self.with(kind, "False", reason, message)
+    }
+
+    /// Adds a condition with status Unknown.
+    #[must_use]
+    pub fn unknown(self, kind: ConditionType, reason: Reason, message: &str) -> Self {
+        self.with(kind, "Unknown", reason, message)
+    }
+
+    fn with(mut self, kind: ConditionType, status: &'static str, reason: Reason, message: &str) -> Self {
+        self.0.push(Wanted { kind, status, reason, message: message.to_owned() });
+        self
+    }
+
+    /// The conditions to write: exactly these types, each with `generation`; `lastTransitionTime` is kept from
+    /// `previous` unless the status flips.
+    #[must_use]
+    pub fn following(self, previous: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+        self.0
+            .into_iter()
+            .map(|wanted| {
+                let since = find(previous, wanted.kind)
+                    .filter(|old| old.status == wanted.status)
+                    .map_or(Time(now), |old| old.last_transition_time.clone());
+                Condition {
+                    type_: wanted.kind.as_str().to_owned(),
+                    status: wanted.status.to_owned(),
+                    reason: wanted.reason.as_str().to_owned(),
+                    message: wanted.message,
+                    observed_generation: generation,
+                    last_transition_time: since,
+                }
+            })
+            .collect()
+    }
+}
+
+/// The condition of type `kind` among `conditions`.
+#[must_use]
+pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind.as_str())
+}
+
+/// Whether the condition of type `kind` is there and True.
+#[must_use]
+pub fn is_true(conditions: &[Condition], kind: ConditionType) -> bool {
+    find(conditions, kind).is_some_and(|condition| condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(second: i64) -> Timestamp {
+        Timestamp::constant(second, 0)
+    }
+
+    #[test]
+    fn transition_time_moves_only_when_the_status_flips() {
+        let first =
+            Conditions::default().no(ConditionType::Ready, Reason::RateLimited, "wait").following(&[], Some(1), at(1));
+        let same = Conditions::default().no(ConditionType::Ready, Reason::BadRequest, "mend").following(
+            &first,
+            Some(2),
+            at(2),
+        );
+        let flipped =
+            Conditions::default().yes(ConditionType::Ready, Reason::Completed, "done").following(&same, Some(2), at(3));
+        assert_eq!(same[0].last_transition_time, Time(at(1)));
+        assert_eq!(same[0].reason, "BadRequest");
+        assert_eq!(same[0].observed_generation, Some(2));
+        assert_eq!(flipped[0].last_transition_time, Time(at(3)));
+    }
+
+    #[test]
+    fn a_type_that_is_not_wanted_any_more_goes_away() {
+        let first = Conditions::default().yes(ConditionType::Stalled, Reason::BadRequest, "mend").following(
+            &[],
+            Some(1),
+            at(1),
+        );
+        assert!(is_true(&first, ConditionType::Stalled));
+        let next = Conditions::default().unknown(ConditionType::Ready, Reason::Submitting, "on it").following(
+            &first,
+            Some(1),
+            at(2),
+        );
+        assert!(find(&next, ConditionType::Stalled).is_none());
+    }
+
+    #[test]
+    fn every_reason_is_read_back_as_it_was_written() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What users write and read: the kind `SalesforceBackup`, its status and its conditions. Pure: no client, no clock.
+
+mod backup;
+pub mod conditions;
+mod crd;
+mod ids;
+mod status;
+pub mod validate;
+
+pub use backup::{
+    Association, BackupLevel, CommandCenterRef, DeletionPolicy, EntityInfo, OnUnknownOutcome, ReadyWhen,
+    SalesforceBackup, SalesforceBackupSpec, SecretRef,
+};
+pub use conditions::{ConditionType, Conditions, Reason};
+pub use crd::{all_crds, salesforce_backup_crd};
+pub use ids::{AttemptId, JobId, TaskId};
+pub use status::{Attempt, JobStatus, Phase, SalesforceBackupStatus};
+
+/// The API group of every kind of this operator.
+pub const GROUP: &str = "commandcenter.dev";
+/// The version of the kinds in [`GROUP`].
+pub const VERSION: &str = "v1alpha1";
+/// Name under which the operator writes: its field manager, and the reporting controller of its events.
+pub const OPERATOR: &str = "salesforce-backup-operator";

@@ -1,0 +1,184 @@
+//! The status of a `SalesforceBackup`: what the operator knows of the run, written by nobody else.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AttemptId, JobId, TaskId};
+
+/// What became of the request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SalesforceBackupStatus {
+    /// The generation of the spec that this status speaks of; -1 until the operator has seen the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Where the run is, for people; programs read the conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+
+    /// The run that this status speaks of: spec.runId when the run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub run_id: Option<String>,
+
+    /// The task that the Command Center created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<TaskId>,
+
+    /// The jobs that the Command Center started for the task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "set"))]
+    pub job_ids: Vec<JobId>,
+
+    /// The latest permission to send a CreateTask call, written before the call is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+
+    /// When the operator first saw this run; spec.startDeadlineSeconds counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_at: Option<Time>,
+
+    /// When the Command Center accepted the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_at: Option<Time>,
+
+    /// When the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+
+    /// When the next CreateTask call will be tried, after one that started nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try_at: Option<Time>,
+
+    /// True when the jobs were started for an earlier object of the same name and run, which this one took over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<bool>,
+
+    /// The jobs as the Command Center last told of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub jobs: Vec<JobStatus>,
+
+    /// How far the jobs are, in percent, the mean of all jobs of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub progress: Option<String>,
+
+    /// Submitted, Finished, Ready, Reconciling, Stalled and Simulated; see the table in README.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// One permission to send one CreateTask call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// How many attempts this run has had, this one included.
+    #[schemars(range(min = 0), extend("format" = "int32"))]
+    pub number: u32,
+
+    /// Id of the attempt; part of the job's description. Absent when the attempt is known to have started nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<AttemptId>,
+
+    /// The base URL that the call went to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub endpoint: Option<String>,
+
+    /// resourceVersion of the Secret that the attempt used: a refusal for its token or address is tried again when the
+    /// Secret has another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub secret_resource_version: Option<String>,
+
+    /// When the permission was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+
+    /// The call is never begun after this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_before: Option<Time>,
+
+    /// The highest job id that the Command Center listed for this target before the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub last_job_id_before: Option<i64>,
+}
+
+/// One job, as the Command Center last told of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStatus {
+    /// The job's id.
+    pub id: JobId,
+
+    /// The job's status in the Command Center's words, for example Running or Completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub status: Option<String>,
+
+    /// How far the job is, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100), extend("format" = "int32"))]
+    pub percent_complete: Option<u8>,
+
+    /// When the job started, by the Command Center's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+
+    /// When the job ended, by the Command Center's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
+
+    /// Files and folders that could not be backed up; may be above 0 for a job that completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub failed_items: Option<i64>,
+
+    /// Why the job waits or failed, in the Command Center's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub reason: Option<String>,
+}
+
+/// Where a run is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Not submitted yet.
+    Pending,
+    /// A CreateTask call was permitted and its answer is awaited.
+    Starting,
+    /// The answer was lost; the operator is finding out whether a backup was started.
+    Resolving,
+    /// The Command Center accepted the backup and its jobs have not ended.
+    Running,
+    /// Every job ended well.
+    Succeeded,
+    /// Every job ended, some of them with a part missing.
+    PartiallySucceeded,
+    /// A job failed, or the run was not submitted in time.
+    Failed,
+    /// It cannot be known what happened, or a person has to decide: see the condition Stalled.
+    Held,
+}
+
+impl Phase {
+    /// The phase as it is written in the status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Starting => "Starting",
+            Self::Resolving => "Resolving",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::PartiallySucceeded => "PartiallySucceeded",
+            Self::Failed => "Failed",
+            Self::Held => "Held",
+        }
+    }
+}

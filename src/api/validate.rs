@@ -1,0 +1,167 @@
+//! Says what the API server would say of a manifest: the definition's own schema and rules, run here. Pure.
+
+use std::fmt;
+
+use kube::core::cel::Validator;
+use serde_json::{Map, Value, json};
+
+use super::{GROUP, VERSION, crd};
+
+/// One thing that is wrong with a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field, for example `spec.associations[0].clientId`.
+    pub field: String,
+    /// What is wrong with it and what is allowed.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+/// Why a manifest could not be checked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ValidateError {
+    /// The definition cannot be written as JSON.
+    #[error("the definition of SalesforceBackup cannot be written as JSON")]
+    Definition(#[from] serde_json::Error),
+    /// The definition's schema is not one that the validator reads.
+    #[error("the schema of SalesforceBackup cannot be compiled: {0}")]
+    Schema(String),
+}
+
+/// Everything that the API server would refuse in `manifest`, a SalesforceBackup about to be created; unknown fields
+/// included, as kubectl asks the server to.
+///
+/// # Errors
+/// When the definition itself is broken, which no manifest can cause.
+pub fn salesforce_backup(manifest: &Value) -> Result<Vec<Violation>, ValidateError> {
+    let definition = crd::salesforce_backup_crd()?;
+    let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default();
+
+    let mut strict = schema.clone();
+    crd::for_each_schema(&mut strict, &mut refuse_unknown_fields);
+    if let Some(fields) = strict.pointer_mut("/properties").and_then(Value::as_object_mut) {
+        fields.insert("apiVersion".to_owned(), json!({"const": format!("{GROUP}/{VERSION}")}));
+        fields.insert("kind".to_owned(), json!({"const": "SalesforceBackup"}));
+        fields.insert("metadata".to_owned(), json!({"type": "object"}));
+    }
+    let validator = jsonschema::validator_for(&strict).map_err(|error| ValidateError::Schema(error.to_string()))?;
+    let mut violations = metadata(manifest);
+    violations.extend(
+        validator
+            .iter_errors(manifest)
+            .map(|error| Violation { field: field_path(error.instance_path().as_str()), message: error.to_string() }),
+    );
+    // A rule reads fields as if the schema held, so it is asked only where it does.
+    if violations.is_empty()
+        && let Err(errors) = Validator::new().validate(&schema, manifest, None)
+    {
+        violations.extend(errors.into_vec().into_iter().map(|error| Violation {
+            field: if error.field_path.is_empty() { "(object)".to_owned() } else { error.field_path.clone() },
+            message: error.message,
+        }));
+    }
+    Ok(violations)
+}
+
+/// The parts of `metadata` that the API server checks by itself, outside of the schema.
+fn metadata(manifest: &Value) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut require = |field: &str, message: &str| {
+        violations.push(Violation { field: field.to_owned(), message: message.to_owned() });
+    };
+    match manifest.pointer("/metadata/name").and_then(Value::as_str) {
+        None if manifest.pointer("/metadata/generateName").is_some() => {}
+        None => require("metadata.name", "is required"),
+        Some(name) if !is_dns_subdomain(name) => require(
+            "metadata.name",
+            "must consist of lower case letters, digits, '-' or '.', and start and end with a letter or digit",
+        ),
+        Some(_) => {}
+    }
+    violations
+}
+
+fn is_dns_subdomain(name: &str) -> bool {
+    name.len() <= 253
+        && name.split('.').all(|label| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        })
+}
+
+/// Only `metadata` may hold what the schema does not describe.
+fn refuse_unknown_fields(schema: &mut Map<String, Value>) {
+    if schema.contains_key("properties") && !schema.contains_key("additionalProperties") {
+        schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+    }
+}
+
+/// `/spec/associations/0/clientId` as Kubernetes writes it: `spec.associations[0].clientId`.
+fn field_path(pointer: &str) -> String {
+    let mut path = String::new();
+    for part in pointer.split('/').skip(1) {
+        if part.bytes().all(|byte| byte.is_ascii_digit()) {
+            path.extend(["[", part, "]"]);
+        } else {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(part);
+        }
+    }
+    if path.is_empty() { "(object)".to_owned() } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Value {
+        json!({
+            "apiVersion": "commandcenter.dev/v1alpha1", "kind": "SalesforceBackup", "metadata": {"name": "crm"},
+            "spec": {"commandCenter": {"secretRef": {"name": "commandcenter"}}, "associations": [{"clientId": 12}]},
+        })
+    }
+
+    fn violations_with(pointer: &str, value: Value) -> Vec<String> {
+        let mut changed = manifest();
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        changed.pointer_mut(parent).unwrap().as_object_mut().unwrap().insert(field.to_owned(), value);
+        salesforce_backup(&changed).unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_minimal_manifest_is_accepted() {
+        assert_eq!(salesforce_backup(&manifest()).unwrap(), []);
+    }
+
+    #[test]
+    fn each_mistake_is_named_with_its_field() {
+        let cases = [
+            ("/spec/backupLevel", json!("Ful"), "spec.backupLevel: "),
+            ("/spec/associations", json!([]), "spec.associations: "),
+            ("/spec/associations", json!([{"clientId": "12"}]), "spec.associations[0].clientId: "),
+            ("/spec/associations", json!([{"clientID": 12}]), "spec.associations[0]: "),
+            (
+                "/spec/associations",
+                json!([{"entityInfo": {"companyId": 1}}]),
+                "spec.associations[0]: an association must name",
+            ),
+            ("/spec/runId", json!("a b"), "spec.runId: "),
+            ("/spec/sleep", json!(1), "spec: "),
+            ("/metadata/name", json!("Crm"), "metadata.name: must consist of"),
+            ("/metadata/name", json!("a".repeat(64)), "(object): metadata.name must have at most 63"),
+        ];
+        for (pointer, value, expected) in cases {
+            let found = violations_with(pointer, value.clone());
+            assert!(found.iter().any(|violation| violation.starts_with(expected)), "{pointer}={value}: {found:?}");
+        }
+    }
+}
