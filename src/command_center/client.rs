@@ -1,0 +1,324 @@
+//! The only file that speaks HTTP to a Command Center: takes a request and a permission, gives back a [`Reply`]. It
+//! decides nothing but whether a byte of the body can have left.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, header};
+use http_body::{Body, Frame, SizeHint};
+use jiff::Timestamp;
+use reqwest::{
+    Certificate, Client, Method, RequestBuilder, Response,
+    dns::{Addrs, Name, Resolve, Resolving},
+};
+
+use crate::api::JobId;
+
+use super::{
+    connection::{Connection, Roots},
+    endpoint::{LocalAddresses, is_local},
+    outcome::{Answer, NeverSent, NoAnswer, Reply},
+    request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
+};
+
+/// The header (with the value `true`) that every answer of the simulator carries.
+pub const SIMULATOR_HEADER: &str = "x-command-center-simulator";
+/// Bytes of a body that are read.
+const MAX_BODY: usize = 1 << 20;
+/// A connection that does not stand by then will not be of use within the send window.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest wait that a server may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
+/// Clients that are kept; they differ only by the certificates they trust.
+const MAX_CLIENTS: usize = 64;
+
+/// The permission to send one CreateTask call. Asked once, when the body begins to flow.
+pub trait Permit: Send + Sync + 'static {
+    /// Whether the time to send has not passed.
+    fn still_holds(&self) -> bool;
+}
+
+/// Calls Command Centers.
+#[derive(Debug)]
+pub struct CommandCenter {
+    request_timeout: Duration,
+    clients: Mutex<HashMap<(Option<Roots>, LocalAddresses), Client>>,
+}
+
+/// The TLS side of a client could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client for {endpoint} cannot be set up")]
+pub struct ClientError {
+    endpoint: String,
+    #[source]
+    source: reqwest::Error,
+}
+
+impl CommandCenter {
+    /// A client whose calls end within `request_timeout`, from the first byte to the last.
+    #[must_use]
+    pub fn new(request_timeout: Duration) -> Self {
+        Self { request_timeout, clients: Mutex::default() }
+    }
+
+    /// Sends one CreateTask call, at most once, and only while `permit` holds.
+    ///
+    /// # Errors
+    /// When no client can be set up for the connection's certificates; nothing was sent then.
+    pub async fn create_task(
+        &self,
+        connection: &Connection,
+        call: &CreateTask,
+        permit: impl Permit,
+    ) -> Result<Reply, ClientError> {
+        let client = self.client(connection)?;
+        let Ok(body) = serde_json::to_vec(call) else { return Ok(Reply::NeverSent(NeverSent::TooLate)) };
+        let flow = Arc::new(Flow::default());
+        let gated = GatedBody { chunk: Some(body.into()), permit, flow: Arc::clone(&flow) };
+        let request = self
+            .request(&client, Method::POST, connection, OPERATION)
+            .header(header::CONTENT_TYPE, JSON)
+            .body(reqwest::Body::wrap(gated));
+        Ok(match send(request).await {
+            Ok(answer) => Reply::Answer(answer),
+            Err(failure) => flow.explain(&failure),
+        })
+    }
+
+    /// Asks for one job.
+    ///
+    /// # Errors
+    /// When no client can be set up for the connection's certificates.
+    pub async fn job(&self, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
+        let client = self.client(connection)?;
+        let request = self.request(&client, Method::GET, connection, &format!("Job/{id}"));
+        Ok(match send(request).await {
+            Ok(answer) => Reply::Answer(answer),
+            Err(failure) => failure.into_reply(),
+        })
+    }
+
+    fn request(&self, client: &Client, method: Method, connection: &Connection, path: &str) -> RequestBuilder {
+        let request = client.request(method, connection.endpoint.join(path)).header(header::ACCEPT, JSON);
+        let request = match connection.token.header() {
+            Ok(token) => request.header(TOKEN_HEADER, token),
+            Err(_) => request,
+        };
+        request.timeout(self.request_timeout)
+    }
+
+    /// A client for the connection's certificates. Making one reads the system's certificates, so they are kept.
+    fn client(&self, connection: &Connection) -> Result<Client, ClientError> {
+        let key = (connection.roots.clone(), connection.local_addresses);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = build_client(key.0.as_ref(), key.1)
+            .map_err(|source| ClientError { endpoint: connection.endpoint.to_string(), source })?;
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+}
+
+/// No redirects (they would carry the token elsewhere), no retries (they would start a second backup), no connection
+/// kept (a dead one turns into an unknown outcome), HTTP/1.1 (one request a connection).
+fn build_client(roots: Option<&Roots>, local: LocalAddresses) -> reqwest::Result<Client> {
+    let builder = Client::builder()
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        .pool_max_idle_per_host(0)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .dns_resolver(Arc::new(Resolver(local)));
+    match roots {
+        Some(roots) => {
+            let certificates = roots.der().map(Certificate::from_der).collect::<reqwest::Result<Vec<_>>>()?;
+            builder.tls_certs_only(certificates).build()
+        }
+        None => builder.build(),
+    }
+}
+
+/// Why a call has no answer.
+#[derive(Debug)]
+enum Failure {
+    Http(reqwest::Error),
+    TooLarge,
+}
+
+async fn send(request: RequestBuilder) -> Result<Answer, Failure> {
+    let response = request.send().await.map_err(Failure::Http)?;
+    let status = response.status().as_u16();
+    let retry_after = retry_after(status, response.headers());
+    let simulated = response.headers().contains_key(SIMULATOR_HEADER);
+    let body = read_body(response).await?;
+    Ok(Answer { status, retry_after, simulated, body })
+}
+
+async fn read_body(mut response: Response) -> Result<Bytes, Failure> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(Failure::Http)? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(Failure::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+impl Failure {
+    fn into_reply(self) -> Reply {
+        match self {
+            Self::TooLarge => Reply::NoAnswer(NoAnswer::TooLarge),
+            Self::Http(error) if error.is_connect() => Reply::NeverSent(connect_failure(&error)),
+            Self::Http(error) if error.is_timeout() => Reply::NoAnswer(NoAnswer::Timeout),
+            Self::Http(_) => Reply::NoAnswer(NoAnswer::ConnectionLost),
+        }
+    }
+}
+
+/// What kept a connection from coming about.
+fn connect_failure(error: &reqwest::Error) -> NeverSent {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        match cause.downcast_ref::<ResolveError>() {
+            Some(ResolveError::Lookup(_)) => return NeverSent::Dns,
+            Some(ResolveError::OnlyLocal) => return NeverSent::LocalAddress,
+            None if cause.is::<rustls::Error>() => return NeverSent::Tls,
+            None => {}
+        }
+        // The source of an I/O error is that of the error within it, which would be passed over.
+        let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = within.map(|within| within as &(dyn std::error::Error + 'static)).or_else(|| cause.source());
+    }
+    NeverSent::Connect
+}
+
+/// How far the body of a call got.
+#[derive(Debug, Default)]
+struct Flow(AtomicU8);
+
+impl Flow {
+    const WAITING: u8 = 0;
+    const FLOWING: u8 = 1;
+    const FORBIDDEN: u8 = 2;
+
+    /// The reply to a call that failed. Only a body that was never asked for, or that was asked for too late, proves
+    /// that nothing was sent.
+    fn explain(&self, failure: &Failure) -> Reply {
+        match (self.0.load(Ordering::SeqCst), failure) {
+            (Self::FORBIDDEN, _) => Reply::NeverSent(NeverSent::TooLate),
+            (Self::WAITING, Failure::Http(error)) => Reply::NeverSent(connect_failure(error)),
+            (_, Failure::TooLarge) => Reply::NoAnswer(NoAnswer::TooLarge),
+            (_, Failure::Http(error)) if error.is_timeout() => Reply::NoAnswer(NoAnswer::Timeout),
+            (_, Failure::Http(_)) => Reply::NoAnswer(NoAnswer::ConnectionLost),
+        }
+    }
+}
+
+/// A body of one chunk that asks its permit when it is first asked for: after name resolution, connecting and TLS.
+struct GatedBody<P> {
+    chunk: Option<Bytes>,
+    permit: P,
+    flow: Arc<Flow>,
+}
+
+/// The body was asked for after the time to send had passed.
+#[derive(Debug, thiserror::Error)]
+#[error("the time to send has passed")]
+struct Expired;
+
+// Nothing of it is pinned by its address.
+impl<P> Unpin for GatedBody<P> {}
+
+impl<P: Permit> Body for GatedBody<P> {
+    type Data = Bytes;
+    type Error = Expired;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Expired>>> {
+        let Some(chunk) = self.chunk.take() else { return Poll::Ready(None) };
+        if self.permit.still_holds() {
+            self.flow.0.store(Flow::FLOWING, Ordering::SeqCst);
+            Poll::Ready(Some(Ok(Frame::data(chunk))))
+        } else {
+            self.flow.0.store(Flow::FORBIDDEN, Ordering::SeqCst);
+            Poll::Ready(Some(Err(Expired)))
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.chunk.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.chunk.as_ref().map_or(0, |chunk| chunk.len() as u64))
+    }
+}
+
+/// Resolves names, and leaves out local addresses where they are refused: checked here, the name cannot be another
+/// address a moment later.
+#[derive(Clone, Copy, Debug)]
+struct Resolver(LocalAddresses);
+
+#[derive(Debug, thiserror::Error)]
+enum ResolveError {
+    #[error("the name cannot be resolved")]
+    Lookup(#[source] io::Error),
+    #[error("the name resolves to local addresses only")]
+    OnlyLocal,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let local = self.0;
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await.map_err(ResolveError::Lookup)?.collect();
+            let allowed: Vec<SocketAddr> = found
+                .into_iter()
+                .filter(|address| local == LocalAddresses::Allowed || !is_local(address.ip()))
+                .collect();
+            if allowed.is_empty() {
+                return Err(ResolveError::OnlyLocal.into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// How long the server asks to wait: `Retry-After` in seconds, or as a date held against the server's own `Date`; for a
+/// 429 without it, the period of the limit.
+fn retry_after(status: u16, headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).map(HeaderValue::to_str).and_then(Result::ok).map(str::trim);
+    let seconds = |text: &str| text.parse().ok().map(Duration::from_secs);
+    let date = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp());
+    let asked = text("retry-after").and_then(|value| {
+        seconds(value).or_else(|| {
+            let now: Timestamp = text("date").and_then(date)?;
+            Duration::try_from(date(value)?.duration_since(now)).ok()
+        })
+    });
+    let limit = || (status == 429).then(|| text("x-ratelimit-period").and_then(seconds)).flatten();
+    asked.or_else(limit).map(|wait| wait.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,300 @@
+//! The client against real sockets on loopback: what leaves, what is read, and what a failure proves.
+
+#![expect(clippy::disallowed_methods, reason = "the servers of the tests are threads")]
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    net::TcpListener,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize},
+    },
+    thread,
+};
+
+use k8s_openapi::ByteString;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyDer};
+use serde_json::json;
+
+use super::*;
+use crate::{
+    api::AttemptId,
+    command_center::{endpoint::EndpointPolicy, request::Mark},
+};
+
+const TOKEN: &str = "QSDK s3cret-token+/=";
+const ACCEPTED: &str = r#"{"taskId":30453,"jobIds":["149806"]}"#;
+
+/// Stands for a body that did not come.
+const NO_BODY: &str = "(no body)";
+
+/// A server of canned answers that keeps what it was sent.
+struct Server {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Server {
+    fn answering(answer: impl Fn(&mut dyn io::Write) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self::with_tls(None, answer)
+    }
+
+    fn with_tls(
+        tls: Option<Arc<ServerConfig>>,
+        answer: impl Fn(&mut dyn io::Write) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (requests, connections) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+        let (seen, count, answer) = (Arc::clone(&requests), Arc::clone(&connections), Arc::new(answer));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, seen, tls, answer) =
+                    (stream.unwrap(), Arc::clone(&seen), tls.clone(), Arc::clone(&answer));
+                count.fetch_add(1, Ordering::SeqCst);
+                thread::spawn(move || {
+                    let _ = match tls {
+                        None => serve(stream, &seen, &*answer),
+                        Some(config) => {
+                            serve(StreamOwned::new(ServerConnection::new(config).unwrap(), stream), &seen, &*answer)
+                        }
+                    };
+                });
+            }
+        });
+        Self { address, requests, connections }
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+/// Reads one request whole, keeps it, answers it, and closes.
+fn serve(
+    stream: impl io::Read + io::Write,
+    seen: &Mutex<Vec<String>>,
+    answer: &(dyn Fn(&mut dyn io::Write) -> io::Result<()> + Send + Sync),
+) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut length) = (String::new(), 0);
+    while reader.read_line(&mut head)? > 2 {
+        let line = head.lines().last().unwrap_or_default().to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    let body = reader.read_exact(&mut body).map(|()| String::from_utf8_lossy(&body).into_owned());
+    if !head.is_empty() {
+        seen.lock().unwrap().push(format!("{head}{}", body.as_deref().unwrap_or(NO_BODY)));
+    }
+    answer(reader.get_mut())?;
+    reader.get_mut().flush()
+}
+
+fn respond(
+    status: &str,
+    headers: &str,
+    body: &str,
+) -> impl Fn(&mut dyn io::Write) -> io::Result<()> + Send + Sync + use<> {
+    let text = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len());
+    move |stream| stream.write_all(text.as_bytes())
+}
+
+fn connection(url: &str, ca: Option<&str>) -> Connection {
+    let policy = EndpointPolicy { allowed: Vec::new(), allow_insecure_http: true };
+    let mut data = std::collections::BTreeMap::new();
+    for (key, value) in [("url", Some(url)), ("token", Some(TOKEN)), ("ca.crt", ca)] {
+        if let Some(value) = value {
+            data.insert(key.to_owned(), ByteString(value.as_bytes().to_vec()));
+        }
+    }
+    Connection::from_secret(&data, "1", &policy).unwrap()
+}
+
+fn to(server: &Server) -> Connection {
+    connection(&format!("http://{}/commandcenter/api", server.address), None)
+}
+
+fn call() -> CreateTask {
+    let spec = serde_json::from_value(
+        json!({"commandCenter": {"secretRef": {"name": "s"}}, "associations": [{"clientId": 12}]}),
+    )
+    .unwrap();
+    let attempt = AttemptId::from("a1");
+    CreateTask::new(&spec, Mark { namespace: "n", name: "b", namespace_uid: "0", run_id: None, attempt: &attempt })
+}
+
+/// A permit that a test opens and closes.
+struct Always(bool);
+
+impl Permit for Always {
+    fn still_holds(&self) -> bool {
+        self.0
+    }
+}
+
+async fn send_to(connection: &Connection, permit: bool) -> Reply {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    CommandCenter::new(Duration::from_secs(2)).create_task(connection, &call(), Always(permit)).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_request_has_the_headers_of_the_page_and_the_token_byte_for_byte() {
+    let server = Server::answering(respond("200 OK", "X-Command-Center-Simulator: true\r\n", ACCEPTED));
+    let reply = send_to(&to(&server), true).await;
+    let expected = Answer { status: 200, retry_after: None, simulated: true, body: ACCEPTED.into() };
+    assert_eq!(reply, Reply::Answer(expected));
+    let request = server.requests().remove(0);
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /commandcenter/api/CreateTask HTTP/1.1\r\n"), "{head}");
+    for header in ["content-type: application/json", "accept: application/json", &format!("authtoken: {TOKEN}")] {
+        assert!(
+            head.lines().any(|line| {
+                let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+                format!("{}: {value}", name.to_ascii_lowercase()) == *header
+            }),
+            "{header} is missing in {head}"
+        );
+    }
+    assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap(), serde_json::to_value(call()).unwrap());
+}
+
+#[tokio::test]
+async fn no_connection_is_used_for_a_second_call() {
+    let server = Server::answering(respond("200 OK", "Connection: keep-alive\r\n", ACCEPTED));
+    let client = CommandCenter::new(Duration::from_secs(2));
+    for _ in 0..2 {
+        client.create_task(&to(&server), &call(), Always(true)).await.unwrap();
+    }
+    assert_eq!(server.connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_closed_permit_keeps_the_body_from_leaving() {
+    let server = Server::answering(respond("200 OK", "", ACCEPTED));
+    assert_eq!(send_to(&to(&server), false).await, Reply::NeverSent(NeverSent::TooLate));
+    assert!(server.requests().iter().all(|request| request.ends_with(NO_BODY)), "{:?}", server.requests());
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_its_target_is_not_called() {
+    let elsewhere = Server::answering(respond("200 OK", "", ACCEPTED));
+    let location = format!("Location: http://{}/commandcenter/api/CreateTask\r\n", elsewhere.address);
+    for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let server = Server::answering(respond(status, &location, ""));
+        let reply = send_to(&to(&server), true).await;
+        assert!(matches!(&reply, Reply::Answer(answer) if answer.status.to_string() == status[..3]), "{reply:?}");
+    }
+    assert_eq!(elsewhere.connections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn bodies_without_end_and_bodies_of_100_mib_are_given_up() {
+    let endless = Server::answering(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        loop {
+            stream.write_all(b"1\r\n \r\n")?;
+            stream.flush()?;
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    assert_eq!(send_to(&to(&endless), true).await, Reply::NoAnswer(NoAnswer::Timeout));
+
+    let stopped = Arc::new(AtomicBool::new(false));
+    let large = Server::answering({
+        let stopped = Arc::clone(&stopped);
+        move |stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n")?;
+            let written = (0..1600).try_for_each(|_| stream.write_all(&b" ".repeat(65536)));
+            stopped.store(written.is_err(), Ordering::SeqCst);
+            written
+        }
+    });
+    assert_eq!(send_to(&to(&large), true).await, Reply::NoAnswer(NoAnswer::TooLarge));
+    while !stopped.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn once_the_body_has_left_every_failure_leaves_the_outcome_open() {
+    let closing = Server::answering(|_| Ok(()));
+    assert_eq!(send_to(&to(&closing), true).await, Reply::NoAnswer(NoAnswer::ConnectionLost));
+    let cut = Server::answering(|stream| stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"taskId\""));
+    assert_eq!(send_to(&to(&cut), true).await, Reply::NoAnswer(NoAnswer::ConnectionLost));
+    let silent = Server::answering(|_| {
+        thread::sleep(Duration::from_secs(4));
+        Ok(())
+    });
+    assert_eq!(send_to(&to(&silent), true).await, Reply::NoAnswer(NoAnswer::Timeout));
+    let garbage = Server::answering(|stream| stream.write_all(b"SSH-2.0-OpenSSH\r\n"));
+    assert_eq!(send_to(&to(&garbage), true).await, Reply::NoAnswer(NoAnswer::ConnectionLost));
+}
+
+#[tokio::test]
+async fn before_a_connection_stands_nothing_is_sent() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = connection(&format!("http://{free}/api"), None);
+    assert_eq!(send_to(&refused, true).await, Reply::NeverSent(NeverSent::Connect));
+    let nowhere = connection("http://no-such-host.invalid/api", None);
+    assert_eq!(send_to(&nowhere, true).await, Reply::NeverSent(NeverSent::Dns));
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_to_loopback_is_not_connected_to_where_local_addresses_are_refused() {
+    let server = Server::answering(respond("200 OK", "", ACCEPTED));
+    let mut local = connection(&format!("http://localhost:{}/api", server.address.port()), None);
+    local.local_addresses = LocalAddresses::Refused;
+    assert_eq!(send_to(&local, true).await, Reply::NeverSent(NeverSent::LocalAddress));
+    assert_eq!(server.connections.load(Ordering::SeqCst), 0);
+}
+
+/// A certificate authority, and a server's configuration with a certificate of it for 127.0.0.1.
+fn authority() -> (String, Arc<ServerConfig>) {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).unwrap();
+    (ca.pem(), Arc::new(config))
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_where_the_secret_names_it_and_nothing_is_sent_otherwise() {
+    let (ours, config) = authority();
+    let (other, _) = authority();
+    let server = Server::with_tls(Some(config), respond("200 OK", "", ACCEPTED));
+    let url = format!("https://{}/api", server.address);
+    assert!(matches!(send_to(&connection(&url, Some(&ours)), true).await, Reply::Answer(_)));
+    assert_eq!(send_to(&connection(&url, Some(&other)), true).await, Reply::NeverSent(NeverSent::Tls));
+    assert_eq!(send_to(&connection(&url, None), true).await, Reply::NeverSent(NeverSent::Tls));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn servers_say_how_long_to_wait_in_seconds_as_a_date_or_as_the_period_of_a_limit() {
+    type Headers = &'static [(&'static str, &'static str)];
+    let cases: [(u16, Headers, Option<u64>); 9] = [
+        (429, &[("retry-after", "7")], Some(7)),
+        (503, &[("retry-after", " 7 ")], Some(7)),
+        (429, &[("retry-after", "Mon, 23 Nov 2026 10:00:30 GMT"), ("date", "Mon, 23 Nov 2026 10:00:00 GMT")], Some(30)),
+        (429, &[("retry-after", "Mon, 23 Nov 2026 09:00:00 GMT"), ("date", "Mon, 23 Nov 2026 10:00:00 GMT")], None),
+        (429, &[("x-ratelimit-limit", "100"), ("x-ratelimit-period", "3600")], Some(3600)),
+        (200, &[("x-ratelimit-period", "3600")], None),
+        (429, &[("retry-after", "soon")], None),
+        (429, &[("retry-after", "99999999999")], Some(86400)),
+        (429, &[], None),
+    ];
+    for (status, headers, expected) in cases {
+        let map =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>();
+        assert_eq!(retry_after(status, &map), expected.map(Duration::from_secs), "{status} {headers:?}");
+    }
+}

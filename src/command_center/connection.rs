@@ -1,0 +1,166 @@
+//! The connection to a Command Center, read from the keys of a Secret and held against the operator's policy. Pure.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use k8s_openapi::ByteString;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+
+use super::{
+    Token,
+    endpoint::{Endpoint, EndpointError, EndpointPolicy, LocalAddresses, NotAllowed},
+    token::NotAToken,
+};
+
+/// Where to call, with what token, and which certificates to trust: all of it from one Secret.
+#[derive(Clone)]
+pub struct Connection {
+    /// The base address, allowed by the policy.
+    pub endpoint: Endpoint,
+    /// Whether its name may resolve to a local address.
+    pub local_addresses: LocalAddresses,
+    /// The token.
+    pub token: Token,
+    /// The certificates to trust instead of the system's, when the Secret names any.
+    pub roots: Option<Roots>,
+    /// resourceVersion of the Secret.
+    pub version: String,
+}
+
+/// Certificates of a private authority, by their DER bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Roots(Arc<Vec<Vec<u8>>>);
+
+impl Roots {
+    /// The certificates as DER.
+    pub fn der(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("endpoint", &self.endpoint)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a Secret is not a connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectionError {
+    /// No key `url`.
+    #[error(
+        "has no key url: set it to the base address of the Command Center's API, such as https://commandcenter.example.com/commandcenter/api"
+    )]
+    UrlMissing,
+    /// A key `url` that is no base address.
+    #[error("has a key url that cannot be used: {0}")]
+    UrlInvalid(#[source] EndpointError),
+    /// No key `token`.
+    #[error("has no key token: set it to a token of the Command Center")]
+    TokenMissing,
+    /// A key `token` that no header can carry.
+    #[error("has a key token that cannot be used: {0}")]
+    TokenInvalid(#[source] NotAToken),
+    /// A key `ca.crt` without a certificate.
+    #[error(
+        "has a key ca.crt that holds no usable certificate: it must be PEM, beginning with -----BEGIN CERTIFICATE-----"
+    )]
+    CertificateInvalid,
+    /// An address that the policy does not allow.
+    #[error("has a url that the operator may not call: {0}")]
+    NotAllowed(#[source] NotAllowed),
+}
+
+impl Connection {
+    /// The connection in the data of a Secret.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in the order in which a person would mend it.
+    pub fn from_secret(
+        data: &BTreeMap<String, ByteString>,
+        version: &str,
+        policy: &EndpointPolicy,
+    ) -> Result<Self, ConnectionError> {
+        let key =
+            |name: &str| data.get(name).map(|bytes| bytes.0.as_slice()).filter(|bytes| !bytes.trim_ascii().is_empty());
+
+        let url = key("url").ok_or(ConnectionError::UrlMissing)?;
+        let endpoint: Endpoint = std::str::from_utf8(url)
+            .map_err(|_| EndpointError::NotAUrl)
+            .and_then(str::parse)
+            .map_err(ConnectionError::UrlInvalid)?;
+        let local_addresses = policy.check(&endpoint).map_err(ConnectionError::NotAllowed)?;
+        let token = key("token").ok_or(ConnectionError::TokenMissing)?;
+        let token = Token::new(token).map_err(ConnectionError::TokenInvalid)?;
+        let roots = key("ca.crt").map(roots).transpose()?;
+        Ok(Self { endpoint, local_addresses, token, roots, version: version.to_owned() })
+    }
+}
+
+fn roots(pem: &[u8]) -> Result<Roots, ConnectionError> {
+    let certificates: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(pem)
+        .map(|certificate| certificate.map(|der| der.to_vec()))
+        .collect::<Result<_, _>>()
+        .map_err(|_| ConnectionError::CertificateInvalid)?;
+    let mut store = rustls::RootCertStore::empty();
+    let usable = certificates.iter().all(|der| store.add(CertificateDer::from(der.clone())).is_ok());
+    if certificates.is_empty() || !usable {
+        Err(ConnectionError::CertificateInvalid)
+    } else {
+        Ok(Roots(Arc::new(certificates)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(keys: &[(&str, &str)]) -> BTreeMap<String, ByteString> {
+        keys.iter().map(|(name, value)| ((*name).to_owned(), ByteString(value.as_bytes().to_vec()))).collect()
+    }
+
+    fn error(keys: &[(&str, &str)]) -> ConnectionError {
+        Connection::from_secret(&secret(keys), "1", &EndpointPolicy::default()).unwrap_err()
+    }
+
+    const URL: (&str, &str) = ("url", "https://cc.example.com/commandcenter/api");
+    const TOKEN: (&str, &str) = ("token", "t0ken");
+
+    #[test]
+    fn each_mistake_in_a_secret_has_its_own_error() {
+        assert_eq!(error(&[TOKEN]), ConnectionError::UrlMissing);
+        assert_eq!(error(&[("url", " \n"), TOKEN]), ConnectionError::UrlMissing);
+        assert_eq!(error(&[("url", "cc.example.com"), TOKEN]), ConnectionError::UrlInvalid(EndpointError::NotAUrl));
+        assert_eq!(
+            error(&[("url", "http://cc.example.com"), TOKEN]),
+            ConnectionError::NotAllowed(NotAllowed::Insecure)
+        );
+        assert_eq!(
+            error(&[("url", "https://127.0.0.1/api"), TOKEN]),
+            ConnectionError::NotAllowed(NotAllowed::LocalAddress)
+        );
+        assert_eq!(error(&[URL]), ConnectionError::TokenMissing);
+        assert_eq!(error(&[URL, ("token", "\n")]), ConnectionError::TokenMissing);
+        assert_eq!(error(&[URL, ("token", "a\nb")]), ConnectionError::TokenInvalid(NotAToken));
+        assert_eq!(error(&[URL, TOKEN, ("ca.crt", "no pem")]), ConnectionError::CertificateInvalid);
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert_eq!(error(&[URL, TOKEN, ("ca.crt", broken)]), ConnectionError::CertificateInvalid);
+    }
+
+    #[test]
+    fn a_complete_secret_is_a_connection_that_does_not_show_its_token() {
+        let certified = rcgen::generate_simple_self_signed(["cc.example.com".to_owned()]).unwrap();
+        let connection = Connection::from_secret(
+            &secret(&[URL, TOKEN, ("ca.crt", &certified.cert.pem())]),
+            "7",
+            &EndpointPolicy::default(),
+        )
+        .unwrap();
+        assert_eq!(connection.endpoint.to_string(), URL.1);
+        assert_eq!(connection.local_addresses, LocalAddresses::Refused);
+        assert_eq!(connection.roots.as_ref().unwrap().der().count(), 1);
+        assert!(!format!("{connection:?}").contains("t0ken"));
+    }
+}

@@ -1,0 +1,264 @@
+//! Where a token may go: the address in a Secret, held against what the operator may call. Pure.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+use url::{Host, Url};
+
+/// The base address of a Command Center's API, for example `https://host/commandcenter/api`: an absolute http or https
+/// URL without user, query and fragment, and without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint(Url);
+
+/// What is wrong with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// It cannot be read as a URL.
+    #[error("it is not an absolute URL such as https://commandcenter.example.com/commandcenter/api")]
+    NotAUrl,
+    /// It is neither http nor https.
+    #[error("it begins neither with https:// nor with http://")]
+    Scheme,
+    /// It has a user or password.
+    #[error("it must not hold a user or a password: the token goes into the key token")]
+    Credentials,
+    /// It has a query or a fragment.
+    #[error("it must not hold a query or a fragment")]
+    Query,
+}
+
+impl Endpoint {
+    /// The address of an operation, `path` being relative to the base, for example `CreateTask`.
+    #[must_use]
+    pub fn join(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(&format!("{}/{path}", self.0.path().trim_end_matches('/')));
+        url
+    }
+
+    fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    fn ip(&self) -> Option<IpAddr> {
+        match self.0.host()? {
+            Host::Domain(_) => None,
+            Host::Ipv4(ip) => Some(ip.into()),
+            Host::Ipv6(ip) => Some(ip.into()),
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        let mut url = Url::parse(text.trim()).map_err(|_| EndpointError::NotAUrl)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(EndpointError::Scheme);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointError::Credentials);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(EndpointError::Query);
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Ok(Self(url))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+/// What the operator may call, from its flags.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointPolicy {
+    /// URL prefixes; when there are any, nothing outside of them is called.
+    pub allowed: Vec<Endpoint>,
+    /// Development only: http, loopback and link-local addresses are called too.
+    pub allow_insecure_http: bool,
+}
+
+/// Why an address may not be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAllowed {
+    /// http, where https is required.
+    #[error("https is required, so that the token is not sent in the clear (for development: --allow-insecure-http)")]
+    Insecure,
+    /// Outside of every `--allowed-endpoint`.
+    #[error("it is not below any --allowed-endpoint of the operator (chart value allowedEndpoints)")]
+    NotListed,
+    /// Loopback or link-local.
+    #[error("loopback and link-local addresses are not called unless an --allowed-endpoint lists them")]
+    LocalAddress,
+}
+
+/// Whether local addresses may be connected to: decided for the URL, enforced when its name is resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LocalAddresses {
+    /// They may.
+    Allowed,
+    /// A connection to one is never opened.
+    Refused,
+}
+
+impl EndpointPolicy {
+    /// Whether `endpoint` may be called, and whether its name may resolve to a local address.
+    ///
+    /// # Errors
+    /// Why it may not be called.
+    pub fn check(&self, endpoint: &Endpoint) -> Result<LocalAddresses, NotAllowed> {
+        if !endpoint.is_https() && !self.allow_insecure_http {
+            return Err(NotAllowed::Insecure);
+        }
+        let listed = self.allowed.iter().any(|prefix| covers(&prefix.0, &endpoint.0));
+        if !listed && !self.allowed.is_empty() {
+            return Err(NotAllowed::NotListed);
+        }
+        let local = if listed || self.allow_insecure_http { LocalAddresses::Allowed } else { LocalAddresses::Refused };
+        if local == LocalAddresses::Refused && endpoint.ip().is_some_and(is_local) {
+            return Err(NotAllowed::LocalAddress);
+        }
+        Ok(local)
+    }
+}
+
+/// Whether `url` is `prefix` or below it, compared by scheme, host, port and whole path segments.
+fn covers(prefix: &Url, url: &Url) -> bool {
+    fn segments(url: &Url) -> impl Iterator<Item = &str> {
+        url.path().split('/').filter(|segment| !segment.is_empty())
+    }
+    let mut rest = segments(url);
+    prefix.scheme() == url.scheme()
+        && prefix.host() == url.host()
+        && prefix.port_or_known_default() == url.port_or_known_default()
+        && segments(prefix).all(|segment| rest.next() == Some(segment))
+}
+
+/// Whether `ip` is this machine or a neighbour that needs no route (cloud metadata services stand there), also where an
+/// IPv6 address wraps such an IPv4 address.
+#[must_use]
+pub fn is_local(ip: IpAddr) -> bool {
+    fn v4(ip: Ipv4Addr) -> bool {
+        ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || ip.octets()[0] == 0 || ip.is_broadcast()
+    }
+    match ip {
+        IpAddr::V4(ip) => v4(ip),
+        IpAddr::V6(ip) => {
+            ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local() || wrapped(ip).is_some_and(v4)
+        }
+    }
+}
+
+/// The IPv4 address in an IPv4-mapped, IPv4-compatible, NAT64 (`64:ff9b::/96`) or 6to4 (`2002::/16`) address.
+fn wrapped(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let from = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            Some(from(high, low))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(text: &str) -> Endpoint {
+        text.parse().unwrap()
+    }
+
+    fn policy(allowed: &[&str]) -> EndpointPolicy {
+        EndpointPolicy { allowed: allowed.iter().map(|text| endpoint(text)).collect(), allow_insecure_http: false }
+    }
+
+    #[test]
+    fn addresses_that_are_no_base_of_an_api_are_refused() {
+        let cases = [
+            ("commandcenter.example.com/api", EndpointError::NotAUrl),
+            ("", EndpointError::NotAUrl),
+            ("https://", EndpointError::NotAUrl),
+            ("ftp://host/api", EndpointError::Scheme),
+            ("file:///etc/passwd", EndpointError::Scheme),
+            ("https://user@host/api", EndpointError::Credentials),
+            ("https://:pw@host/api", EndpointError::Credentials),
+            ("https://host/api?x=1", EndpointError::Query),
+            ("https://host/api#x", EndpointError::Query),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<Endpoint>().unwrap_err(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn operations_are_joined_below_the_base() {
+        for base in ["https://h/commandcenter/api", "https://h/commandcenter/api/", " https://h/commandcenter/api\n"] {
+            assert_eq!(endpoint(base).join("CreateTask").as_str(), "https://h/commandcenter/api/CreateTask");
+        }
+        assert_eq!(endpoint("https://h").join("Job/1").as_str(), "https://h/Job/1");
+        assert_eq!(endpoint("https://h/a/").to_string(), "https://h/a");
+    }
+
+    #[test]
+    fn only_what_an_allowed_prefix_covers_by_whole_segments_is_called() {
+        let allowed = ["https://cc.example.com/commandcenter", "https://other.example.com:8443"];
+        let cases = [
+            ("https://cc.example.com/commandcenter/api", true),
+            ("https://cc.example.com:443/commandcenter", true),
+            ("https://CC.example.com/commandcenter/api", true),
+            ("https://other.example.com:8443/anything", true),
+            ("https://cc.example.com/commandcenter2/api", false),
+            ("https://cc.example.com/commandcenter/../other", false),
+            ("https://cc.example.com/commandcenter/%2e%2e/other", false),
+            ("https://cc.example.com/", false),
+            ("https://cc.example.com:444/commandcenter", false),
+            ("https://cc.example.com.evil.com/commandcenter", false),
+            ("https://evil.com/https://cc.example.com/commandcenter", false),
+            ("https://other.example.com/x", false),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(policy(&allowed).check(&endpoint(url)).is_ok(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn local_addresses_are_refused_unless_listed() {
+        let local = [
+            "https://127.0.0.1/api",
+            "https://127.9.9.9/api",
+            "https://169.254.169.254/api",
+            "https://[::1]/api",
+            "https://[fe80::1]/api",
+            "https://0.0.0.0/api",
+            "https://[::]/api",
+            "https://[::ffff:127.0.0.1]/api",
+            "https://[64:ff9b::a9fe:a9fe]/api",
+            "https://2130706433/api",
+            "https://0x7f.1/api",
+        ];
+        for url in local {
+            assert_eq!(policy(&[]).check(&endpoint(url)), Err(NotAllowed::LocalAddress), "{url}");
+            assert_eq!(policy(&[url]).check(&endpoint(url)), Ok(LocalAddresses::Allowed), "{url}");
+        }
+        for url in ["https://10.0.0.1/api", "https://192.168.1.1/api", "https://[2001:db8::1]/api", "https://h/api"] {
+            assert_eq!(policy(&[]).check(&endpoint(url)), Ok(LocalAddresses::Refused), "{url}");
+        }
+    }
+
+    #[test]
+    fn http_is_for_development_only() {
+        assert_eq!(policy(&[]).check(&endpoint("http://h/api")), Err(NotAllowed::Insecure));
+        assert_eq!(policy(&["http://h/api"]).check(&endpoint("http://h/api")), Err(NotAllowed::Insecure));
+        let development = EndpointPolicy { allow_insecure_http: true, ..EndpointPolicy::default() };
+        assert_eq!(development.check(&endpoint("http://127.0.0.1:8090/api")), Ok(LocalAddresses::Allowed));
+    }
+}

@@ -1,0 +1,259 @@
+//! What the Command Center tells of a job. Pure: an answer of `GET Job/{id}` becomes a [`JobReading`].
+
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use serde_json::Value;
+
+use crate::api::{JobId, JobStatus};
+
+use super::{
+    Token,
+    outcome::{Answer, NeverSent, RefusedKind, Reply},
+    response::positive,
+    text,
+};
+
+/// What one look at one job gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobReading {
+    /// The job, as it is.
+    Found(Job),
+    /// The Command Center does not list the job; a new one may take some seconds.
+    Missing,
+    /// No usable answer this time.
+    Unreadable(Unreadable),
+}
+
+/// Why a job could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unreadable {
+    /// 401 or 403.
+    Refused(RefusedKind),
+    /// No connection.
+    NeverSent(NeverSent),
+    /// No whole answer, or one that says nothing about the job.
+    Unavailable,
+}
+
+/// A job and whether it goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Its line in the status.
+    pub shown: JobStatus,
+    /// Whether it goes on, or how it ended.
+    pub state: JobState,
+}
+
+/// Whether a job goes on, or how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum JobState {
+    /// It goes on, or says something that we do not know.
+    Active,
+    /// Everything was backed up.
+    EndedWell,
+    /// A part is missing.
+    EndedInPart,
+    /// Nothing usable was backed up.
+    Failed,
+}
+
+/// The Command Center's words for the state of a job, and what they mean.
+const STATUSES: &[(&str, JobState)] = &[
+    ("Running", JobState::Active),
+    ("Waiting", JobState::Active),
+    ("Pending", JobState::Active),
+    ("Queued", JobState::Active),
+    ("Suspended", JobState::Active),
+    ("Suspend", JobState::Active),
+    ("Suspend Pending", JobState::Active),
+    ("Kill Pending", JobState::Active),
+    ("Interrupt Pending", JobState::Active),
+    ("Interrupted", JobState::Active),
+    ("Not Started", JobState::Active),
+    ("Running (cannot be verified)", JobState::Active),
+    ("Completed", JobState::EndedWell),
+    ("Completed w/ one or more warnings", JobState::EndedWell),
+    ("Completed w/ one or more errors", JobState::EndedInPart),
+    ("Committed", JobState::EndedInPart),
+    ("Failed", JobState::Failed),
+    ("Failed to Start", JobState::Failed),
+    ("Killed", JobState::Failed),
+    ("No Run", JobState::Failed),
+];
+
+/// Shown for a status that is none of the known ones; it counts as active.
+const UNKNOWN_STATUS: &str = "Unknown";
+
+impl Job {
+    /// The job behind its line in the status.
+    #[must_use]
+    pub fn from_shown(shown: JobStatus) -> Self {
+        let (_, state) = recognize(shown.status.as_deref().unwrap_or_default());
+        Self { shown, state }
+    }
+}
+
+fn recognize(said: &str) -> (&'static str, JobState) {
+    STATUSES
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(said))
+        .copied()
+        .unwrap_or((UNKNOWN_STATUS, JobState::Active))
+}
+
+/// What `reply` to `GET Job/{id}` tells of job `id`.
+#[must_use]
+pub fn read_job(reply: &Reply, id: JobId, token: &Token) -> JobReading {
+    let answer = match reply {
+        Reply::Answer(answer) => answer,
+        Reply::NeverSent(cause) => return JobReading::Unreadable(Unreadable::NeverSent(*cause)),
+        Reply::NoAnswer(_) => return JobReading::Unreadable(Unreadable::Unavailable),
+    };
+    match answer.status {
+        200 | 404 => read_rows(answer, id, token),
+        401 => JobReading::Unreadable(Unreadable::Refused(RefusedKind::TokenRejected)),
+        403 => JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden)),
+        _ => JobReading::Unreadable(Unreadable::Unavailable),
+    }
+}
+
+fn read_rows(answer: &Answer, id: JobId, token: &Token) -> JobReading {
+    let Ok(json) = serde_json::from_slice::<Value>(&answer.body) else {
+        return if answer.status == 404 {
+            JobReading::Missing
+        } else {
+            JobReading::Unreadable(Unreadable::Unavailable)
+        };
+    };
+    let rows = json.get("jobs").and_then(Value::as_array);
+    let row = rows.into_iter().flatten().filter_map(|row| row.get("jobSummary")).find(|row| job_id(row) == Some(id));
+    match row {
+        Some(row) => JobReading::Found(job(row, id, token)),
+        None if answer.status == 404 || rows.is_some_and(Vec::is_empty) || counts_none(&json) => JobReading::Missing,
+        None => JobReading::Unreadable(Unreadable::Unavailable),
+    }
+}
+
+fn counts_none(json: &Value) -> bool {
+    json.get("totalRecordsWithoutPaging").and_then(Value::as_u64) == Some(0)
+}
+
+fn job_id(row: &Value) -> Option<JobId> {
+    row.get("jobId").and_then(positive).and_then(JobId::new)
+}
+
+fn job(row: &Value, id: JobId, token: &Token) -> Job {
+    let (status, state) = recognize(row.get("status").and_then(Value::as_str).unwrap_or_default().trim());
+    let time = |name: &str| seconds(row.get(name)).map(Time);
+    let failed = ["totalFailedFiles", "totalFailedFolders"]
+        .iter()
+        .filter_map(|name| row.get(*name)?.as_i64())
+        .fold(0, i64::saturating_add);
+    Job {
+        shown: JobStatus {
+            id,
+            status: Some(status.to_owned()),
+            percent_complete: row
+                .get("percentComplete")
+                .and_then(Value::as_u64)
+                .and_then(|percent| u8::try_from(percent.min(100)).ok()),
+            started_at: time("jobStartTime"),
+            ended_at: time("jobEndTime").filter(|_| state != JobState::Active),
+            failed_items: (failed > 0).then_some(failed),
+            reason: row.get("pendingReason").and_then(Value::as_str).and_then(|raw| text::shown(raw, token)),
+        },
+        state,
+    }
+}
+
+/// Epoch seconds above 0; 0 means "not yet".
+fn seconds(value: Option<&Value>) -> Option<Timestamp> {
+    let seconds = value.and_then(positive)?;
+    Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
+}
+
+/// How far `jobs` are together: the mean of their percentages, an ended one counting as 100.
+#[must_use]
+pub fn progress(jobs: &[Job]) -> Option<u8> {
+    let parts = jobs.iter().map(|job| match job.state {
+        JobState::Active => u64::from(job.shown.percent_complete.unwrap_or(0)),
+        JobState::EndedWell | JobState::EndedInPart | JobState::Failed => 100,
+    });
+    let count = u64::try_from(jobs.len()).ok().filter(|count| *count > 0)?;
+    u8::try_from(parts.sum::<u64>() / count).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use serde_json::json;
+
+    use super::*;
+
+    fn reading(status: u16, body: &Value) -> JobReading {
+        let body = Bytes::from(body.to_string());
+        let token = Token::new(b"QSDK 0123456789abcdef").unwrap();
+        let answer = Answer { status, retry_after: None, simulated: false, body };
+        read_job(&Reply::Answer(answer), JobId::new(149_806).unwrap(), &token)
+    }
+
+    fn found(summary: &Value) -> Job {
+        match reading(200, &json!({"totalRecordsWithoutPaging": 1, "jobs": [{"jobSummary": summary}]})) {
+            JobReading::Found(job) => job,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_status_of_the_notes_is_mapped_without_case_and_unknown_ones_count_as_active() {
+        for (name, state) in STATUSES {
+            let job = found(&json!({"jobId": 149_806, "status": name.to_uppercase()}));
+            assert_eq!((job.state, job.shown.status.as_deref()), (*state, Some(*name)));
+        }
+        let job = found(&json!({"jobId": "149806", "status": "<b>Dancing</b>"}));
+        assert_eq!((job.state, job.shown.status.as_deref()), (JobState::Active, Some("Unknown")));
+    }
+
+    #[test]
+    fn the_fields_of_a_job_reach_its_line_in_the_status() {
+        let job = found(&json!({
+            "jobId": 149_806, "status": "Completed", "percentComplete": 100, "jobStartTime": 1_700_000_000, "jobEndTime": 1_700_000_060,
+            "totalFailedFiles": 2, "totalFailedFolders": 1, "pendingReason": "<p>limit</p>",
+        }));
+        assert_eq!(job.shown.percent_complete, Some(100));
+        assert_eq!(job.shown.failed_items, Some(3));
+        assert_eq!(job.shown.reason.as_deref(), Some("limit"));
+        assert_eq!(job.shown.ended_at, Some(Time(Timestamp::constant(1_700_000_060, 0))));
+        let young = found(&json!({"jobId": 149_806, "status": "Running", "jobEndTime": 0, "percentComplete": 1000}));
+        assert_eq!(
+            (young.shown.ended_at, young.shown.started_at, young.shown.percent_complete),
+            (None, None, Some(100))
+        );
+    }
+
+    #[test]
+    fn a_job_that_is_not_listed_is_missing_and_anything_else_is_unreadable() {
+        let other = json!({"jobs": [{"jobSummary": {"jobId": 1, "status": "Failed"}}]});
+        let cases = [
+            (404, json!({"totalRecordsWithoutPaging": 0}), JobReading::Missing),
+            (200, json!({"totalRecordsWithoutPaging": 0}), JobReading::Missing),
+            (200, json!({"jobs": []}), JobReading::Missing),
+            (200, other, JobReading::Unreadable(Unreadable::Unavailable)),
+            (200, json!({"errorCode": 3}), JobReading::Unreadable(Unreadable::Unavailable)),
+            (500, json!({}), JobReading::Unreadable(Unreadable::Unavailable)),
+            (401, json!({}), JobReading::Unreadable(Unreadable::Refused(RefusedKind::TokenRejected))),
+            (403, json!({}), JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden))),
+        ];
+        for (status, body, expected) in cases {
+            assert_eq!(reading(status, &body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn progress_is_the_mean_of_all_jobs() {
+        let at =
+            |status: &str, percent: u8| found(&json!({"jobId": 149_806, "status": status, "percentComplete": percent}));
+        assert_eq!(progress(&[]), None);
+        assert_eq!(progress(&[at("Running", 30), at("Queued", 0)]), Some(15));
+        assert_eq!(progress(&[at("Running", 30), at("Failed", 10)]), Some(65));
+    }
+}

@@ -1,0 +1,13 @@
+//! The Command Center: where it is and how to reach it, what is asked of it, what it answers.
+
+pub mod client;
+pub mod connection;
+pub mod endpoint;
+pub mod job;
+pub mod outcome;
+pub mod request;
+pub mod response;
+mod text;
+mod token;
+
+pub use token::Token;

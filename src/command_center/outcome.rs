@@ -1,0 +1,137 @@
+//! What came of a call: what the client saw ([`Reply`]) and what it means for a CreateTask ([`Outcome`]). Pure values.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::api::{JobId, TaskId};
+
+/// What the client saw of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// No byte of the body left this process: the call cannot have been executed.
+    NeverSent(NeverSent),
+    /// The body began to flow, and no whole answer came back.
+    NoAnswer(NoAnswer),
+    /// An answer.
+    Answer(Answer),
+}
+
+/// Why a call was never sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NeverSent {
+    /// The host name has no address, or the name service does not answer.
+    Dns,
+    /// The host name resolves to nothing but local addresses.
+    LocalAddress,
+    /// No TCP connection: refused, unreachable, or too slow.
+    Connect,
+    /// No TLS session: a certificate that is not trusted, or no common version.
+    Tls,
+    /// The connection stood only after the time to send had passed.
+    TooLate,
+}
+
+/// Why there is no whole answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NoAnswer {
+    /// The request timeout passed.
+    Timeout,
+    /// The connection ended.
+    ConnectionLost,
+    /// The body is larger than what is read.
+    TooLarge,
+}
+
+/// An answer with its body read to the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// How long the server asks to wait (`Retry-After`, else `X-RateLimit-Period`).
+    pub retry_after: Option<Duration>,
+    /// Whether the simulator answered.
+    pub simulated: bool,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What a reply means for a CreateTask call: exactly one of four.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The Command Center created a task or started jobs.
+    Accepted(Accepted),
+    /// Nothing was started, and the Command Center says why.
+    Refused(Refused),
+    /// The call never left this process.
+    NeverSent(NeverSent),
+    /// It is not known whether a backup was started.
+    Unknown(Unknown),
+}
+
+impl Outcome {
+    /// The outcome as the label of a metric.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::Refused(_) => "refused",
+            Self::NeverSent(_) => "never_sent",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+}
+
+/// At least one of `task_id` and `job_ids` is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The task, when the answer names one.
+    pub task_id: Option<TaskId>,
+    /// The jobs, without repetition, in the answer's order.
+    pub job_ids: Vec<JobId>,
+}
+
+/// Why the Command Center refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The kind of refusal, which decides when to try again.
+    pub kind: RefusedKind,
+    /// The answer's `errorCode`, when there is one.
+    pub error_code: Option<i64>,
+    /// The answer's own words, fit to be shown.
+    pub text: Option<String>,
+    /// How long the server asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// The kind of refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefusedKind {
+    /// 400.
+    BadRequest,
+    /// 401.
+    TokenRejected,
+    /// 403.
+    Forbidden,
+    /// 404.
+    NotFound,
+    /// 409.
+    Conflict,
+    /// 429.
+    RateLimited,
+    /// 200 with an error in the body.
+    Error,
+}
+
+/// Why it is not known whether a backup was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unknown {
+    /// No whole answer.
+    NoAnswer(NoAnswer),
+    /// A status that says nothing about it, such as 500 or 302.
+    Status(u16),
+    /// 200 with something else than JSON, such as a maintenance page.
+    NotJson,
+    /// 200 with neither a task, nor a job, nor an error.
+    Nothing,
+}

@@ -1,0 +1,347 @@
+//! What an answer to CreateTask means. Pure: the table of the API notes, section 1; what it does not name is unknown.
+
+use serde_json::Value;
+
+use crate::api::{JobId, TaskId};
+
+use super::{
+    Token,
+    outcome::{Accepted, Answer, Outcome, Refused, RefusedKind, Reply, Unknown},
+    text,
+};
+
+/// Jobs of one task that are kept; an answer that names more is not one of a backup that we asked for.
+pub const MAX_JOBS: usize = 1000;
+
+/// What `reply` means for a CreateTask call. `token` is masked in every text that is kept.
+#[must_use]
+pub fn interpret(reply: &Reply, token: &Token) -> Outcome {
+    match reply {
+        Reply::NeverSent(cause) => Outcome::NeverSent(*cause),
+        Reply::NoAnswer(cause) => Outcome::Unknown(Unknown::NoAnswer(*cause)),
+        Reply::Answer(answer) => interpret_answer(answer, token),
+    }
+}
+
+fn interpret_answer(answer: &Answer, token: &Token) -> Outcome {
+    let json = serde_json::from_slice::<Value>(&answer.body).ok();
+    if let Some(accepted) = json.as_ref().and_then(accepted) {
+        return Outcome::Accepted(accepted);
+    }
+    // Ids in a place that the notes do not name: something may have been started.
+    if json.as_ref().is_some_and(names_an_id) {
+        return Outcome::Unknown(Unknown::Nothing);
+    }
+    let error = json.as_ref().and_then(|json| error_in(json, token)).unwrap_or_default();
+    let refused = |kind| {
+        Outcome::Refused(Refused {
+            kind,
+            error_code: error.code,
+            text: error.text.clone(),
+            retry_after: answer.retry_after,
+        })
+    };
+    match answer.status {
+        400 => refused(RefusedKind::BadRequest),
+        401 => refused(RefusedKind::TokenRejected),
+        403 => refused(RefusedKind::Forbidden),
+        404 => refused(RefusedKind::NotFound),
+        409 => refused(RefusedKind::Conflict),
+        429 => refused(RefusedKind::RateLimited),
+        200 => match (json, error.code) {
+            (None, _) => Outcome::Unknown(Unknown::NotJson),
+            (Some(_), None | Some(0)) => Outcome::Unknown(Unknown::Nothing),
+            (Some(_), Some(_)) => refused(RefusedKind::Error),
+        },
+        status => Outcome::Unknown(Unknown::Status(status)),
+    }
+}
+
+/// The ids of an acceptance: a `taskId`, `jobId` or element of `jobIds` above 0, whatever else is there.
+fn accepted(json: &Value) -> Option<Accepted> {
+    let task_id = json.get("taskId").and_then(positive).and_then(TaskId::new);
+    let listed = json.get("jobIds").and_then(Value::as_array).into_iter().flatten();
+    let mut job_ids: Vec<JobId> = Vec::new();
+    for id in listed.chain(json.get("jobId")).filter_map(positive).filter_map(JobId::new).take(MAX_JOBS) {
+        if !job_ids.contains(&id) {
+            job_ids.push(id);
+        }
+    }
+    (task_id.is_some() || !job_ids.is_empty()).then_some(Accepted { task_id, job_ids })
+}
+
+/// A number above 0, written as a number or as a string.
+pub(super) fn positive(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+    .filter(|number| *number > 0)
+}
+
+/// Whether an id that would mean acceptance stands anywhere in `json`. `serde_json` bounds how deep a value can be.
+fn names_an_id(json: &Value) -> bool {
+    match json {
+        Value::Array(values) => values.iter().any(names_an_id),
+        Value::Object(fields) => fields.iter().any(|(name, value)| {
+            let is_id = ["taskId", "jobId", "jobIds"].iter().any(|id| name.eq_ignore_ascii_case(id));
+            (is_id && holds_a_number(value)) || names_an_id(value)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// Whether `value` is, or a list of it holds, something that may be an id above 0, however it is written.
+fn holds_a_number(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number > 0.0),
+        Value::String(text) => text.bytes().any(|byte| matches!(byte, b'1'..=b'9')),
+        Value::Array(values) => values.iter().any(holds_a_number),
+        Value::Object(_) | Value::Bool(_) | Value::Null => false,
+    }
+}
+
+/// An error as a body tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ErrorBody {
+    pub(super) code: Option<i64>,
+    pub(super) text: Option<String>,
+}
+
+/// The first error other than 0 in the places where real servers put one, else the first one that says 0.
+pub(super) fn error_in(json: &Value, token: &Token) -> Option<ErrorBody> {
+    let lists = ["/errList", "/errorList", "/error/errList", "/error/errorList", "/response", "/errors"];
+    let mut errors: Vec<ErrorBody> =
+        [Some(json), json.pointer("/error")].into_iter().flatten().filter_map(|at| one_error(at, token)).collect();
+    for entry in lists.iter().filter_map(|at| json.pointer(at)?.as_array()).flatten() {
+        errors.extend(one_error(entry, token));
+        for nested in ["errList", "errorList"].iter().filter_map(|at| entry.get(at)?.as_array()).flatten() {
+            errors.extend(one_error(nested, token));
+        }
+    }
+    let position = errors.iter().position(|error| error.code.is_some_and(|code| code != 0)).unwrap_or(0);
+    (position < errors.len()).then(|| errors.swap_remove(position))
+}
+
+fn one_error(value: &Value, token: &Token) -> Option<ErrorBody> {
+    let code = value.get("errorCode").and_then(|code| match code {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    });
+    let text = ["errorMessage", "errorString", "errLogMessage"]
+        .iter()
+        .filter_map(|name| value.get(name)?.as_str())
+        .find_map(|raw| text::shown(raw, token));
+    (code.is_some() || text.is_some()).then_some(ErrorBody { code, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::command_center::outcome::{NeverSent, NoAnswer};
+
+    fn token() -> Token {
+        Token::new(b"QSDK 0123456789abcdef").unwrap()
+    }
+
+    fn outcome(status: u16, body: &str) -> Outcome {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        interpret(&Reply::Answer(Answer { status, retry_after: None, simulated: false, body }), &token())
+    }
+
+    fn accepted(task: u64, jobs: &[u64]) -> Outcome {
+        let job_ids = jobs.iter().filter_map(|id| JobId::new(*id)).collect();
+        Outcome::Accepted(Accepted { task_id: TaskId::new(task), job_ids })
+    }
+
+    fn refused(kind: RefusedKind, error_code: Option<i64>, text: Option<&str>) -> Outcome {
+        Outcome::Refused(Refused { kind, error_code, text: text.map(str::to_owned), retry_after: None })
+    }
+
+    #[test]
+    fn an_answer_with_an_id_above_zero_is_an_acceptance_whatever_else_is_there() {
+        let cases = [
+            (200, r#"{"taskId": 30453, "jobIds": ["149806"]}"#, accepted(30453, &[149_806])),
+            (200, r#"{"taskId": "30453", "jobIds": [149806]}"#, accepted(30453, &[149_806])),
+            (200, r#"{"taskId": 30453}"#, accepted(30453, &[])),
+            (200, r#"{"taskId": 30453, "jobIds": []}"#, accepted(30453, &[])),
+            (200, r#"{"taskId": 0, "jobIds": ["7", "8", "7", "0", "x"]}"#, accepted(0, &[7, 8])),
+            (200, r#"{"jobId": 9}"#, accepted(0, &[9])),
+            (200, r#"{"taskId": 3, "errorCode": 2, "errorMessage": "m"}"#, accepted(3, &[])),
+            (500, r#"{"taskId": 3, "jobIds": ["4"]}"#, accepted(3, &[4])),
+            (401, r#"{"jobIds": ["4"]}"#, accepted(0, &[4])),
+            (202, r#"{"taskId": 3, "extra": {"a": [1]}}"#, accepted(3, &[])),
+        ];
+        for (status, body, expected) in cases {
+            assert_eq!(outcome(status, body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_recognized_by_status_and_by_every_place_of_an_error() {
+        use RefusedKind::{BadRequest, Conflict, Error, Forbidden, NotFound, RateLimited, TokenRejected};
+        let cases = [
+            (
+                401,
+                r#"{"errorMessage":"Access denied","errorCode":5}"#,
+                refused(TokenRejected, Some(5), Some("Access denied")),
+            ),
+            (400, "no such thing", refused(BadRequest, None, None)),
+            (403, r#"{"errorCode":8,"errorMessage":"no right"}"#, refused(Forbidden, Some(8), Some("no right"))),
+            (404, r#"{"errorCode":9,"errorMessage":"gone"}"#, refused(NotFound, Some(9), Some("gone"))),
+            (404, "<html>404</html>", refused(NotFound, None, None)),
+            (409, "", refused(Conflict, None, None)),
+            (429, "", refused(RateLimited, None, None)),
+            (200, r#"{"errorCode":2,"errorMessage":"m"}"#, refused(Error, Some(2), Some("m"))),
+            (200, r#"{"errorCode":"2","errorString":"s"}"#, refused(Error, Some(2), Some("s"))),
+            (200, r#"{"response":[{"errorCode":3,"errorString":"s"}]}"#, refused(Error, Some(3), Some("s"))),
+            (
+                200,
+                r#"{"response":[{"errorCode":0},{"errorCode":3,"errorString":"s"}]}"#,
+                refused(Error, Some(3), Some("s")),
+            ),
+            (200, r#"{"error":{"errorCode":4,"errorMessage":"m"}}"#, refused(Error, Some(4), Some("m"))),
+            (200, r#"{"error":{"errList":[{"errorCode":5,"errLogMessage":"l"}]}}"#, refused(Error, Some(5), Some("l"))),
+            (
+                200,
+                r#"{"errors":[{"errList":[{"errorCode":6,"errLogMessage":"l"}]}]}"#,
+                refused(Error, Some(6), Some("l")),
+            ),
+            (200, r#"{"errList":[{"errorCode":7,"errLogMessage":"l"}]}"#, refused(Error, Some(7), Some("l"))),
+            (200, r#"{"errorList":[{"errorCode":-8,"errLogMessage":"l"}]}"#, refused(Error, Some(-8), Some("l"))),
+            (200, r#"{"taskId":0,"jobIds":[],"errorCode":1}"#, refused(Error, Some(1), None)),
+        ];
+        for (status, body, expected) in cases {
+            assert_eq!(outcome(status, body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn whatever_the_notes_do_not_name_is_unknown() {
+        use Unknown::{NotJson, Nothing, Status};
+        let cases = [
+            (200, "", NotJson),
+            (200, "<html>Scheduled Maintenance</html>", NotJson),
+            (200, "<?xml version='1.0'?><a taskId='3'/>", NotJson),
+            (200, r#"{"taskId": 30453"#, NotJson),
+            (200, "{}", Nothing),
+            (200, "[]", Nothing),
+            (200, "null", Nothing),
+            (200, r#"{"errorCode":0}"#, Nothing),
+            (200, r#"{"errorMessage":"no code"}"#, Nothing),
+            (200, r#"{"taskId":-1}"#, Nothing),
+            (200, r#"{"taskId":99999999999999999999}"#, Nothing),
+            (200, r#"{"errorCode":3,"result":{"taskId":5}}"#, Nothing),
+            (400, r#"{"TaskID":"5"}"#, Nothing),
+            (500, r#"{"errorCode":5}"#, Status(500)),
+            (502, "", Status(502)),
+            (503, "<html>Scheduled Maintenance</html>", Status(503)),
+            (302, "", Status(302)),
+            (201, r#"{"errorCode":5}"#, Status(201)),
+            (408, "", Status(408)),
+        ];
+        for (status, body, expected) in cases {
+            assert_eq!(outcome(status, body), Outcome::Unknown(expected), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn calls_without_an_answer_are_told_apart_by_whether_the_body_left() {
+        let cases = [
+            (Reply::NeverSent(NeverSent::Dns), Outcome::NeverSent(NeverSent::Dns)),
+            (Reply::NoAnswer(NoAnswer::Timeout), Outcome::Unknown(Unknown::NoAnswer(NoAnswer::Timeout))),
+            (Reply::NoAnswer(NoAnswer::TooLarge), Outcome::Unknown(Unknown::NoAnswer(NoAnswer::TooLarge))),
+        ];
+        for (reply, expected) in cases {
+            assert_eq!(interpret(&reply, &token()), expected);
+        }
+    }
+
+    #[test]
+    fn a_token_that_an_error_quotes_is_masked() {
+        let body = r#"{"errorCode":5,"errorMessage":"token <b>0123456789abcdef</b>has expired"}"#;
+        assert_eq!(
+            outcome(401, body),
+            refused(RefusedKind::TokenRejected, Some(5), Some("token***************** has expired"))
+        );
+    }
+
+    fn json_value() -> impl Strategy<Value = Value> {
+        let key = prop::sample::select(vec![
+            "taskId",
+            "jobIds",
+            "jobId",
+            "errorCode",
+            "errorMessage",
+            "errorString",
+            "errLogMessage",
+            "error",
+            "errors",
+            "errList",
+            "errorList",
+            "response",
+            "x",
+        ]);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,20}".prop_map(Value::from),
+            "[0-9]{1,25}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((key.clone(), inner), 0..6).prop_map(|fields| Value::Object(
+                    fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+                )),
+            ]
+        })
+    }
+
+    fn check(status: u16, body: &[u8]) {
+        let reply =
+            Reply::Answer(Answer { status, retry_after: None, simulated: false, body: Bytes::copy_from_slice(body) });
+        match interpret(&reply, &token()) {
+            Outcome::Accepted(accepted) => {
+                assert!(accepted.task_id.is_some() || !accepted.job_ids.is_empty());
+                assert!(accepted.job_ids.len() <= MAX_JOBS);
+            }
+            Outcome::Refused(refused) => {
+                let json = serde_json::from_slice::<Value>(body).ok();
+                assert!(!json.as_ref().is_some_and(names_an_id), "refused although an id is there");
+                assert!(matches!(status, 200 | 400 | 401 | 403 | 404 | 409 | 429));
+                assert!(
+                    refused.text.is_none_or(|text| text.chars().count() <= 256 && !text.chars().any(char::is_control))
+                );
+            }
+            Outcome::NeverSent(_) => panic!("an answer came back, so the call was sent"),
+            Outcome::Unknown(_) => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_of_any_bytes_breaks_the_rules(status in 100u16..600, body in prop::collection::vec(any::<u8>(), 0..400)) {
+            check(status, &body);
+        }
+
+        #[test]
+        fn no_json_body_breaks_the_rules(status in prop::sample::select(vec![200u16, 201, 302, 400, 401, 403, 404, 409, 429, 500, 503]), body in json_value()) {
+            check(status, body.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn deep_and_long_bodies_stay_bounded() {
+        check(200, "[".repeat(1 << 20).as_bytes());
+        let many = format!(r#"{{"jobIds":[{}]}}"#, (1..100_000).map(|id| id.to_string()).collect::<Vec<_>>().join(","));
+        check(200, many.as_bytes());
+    }
+}

@@ -1,0 +1,69 @@
+//! Texts of a server made fit to be shown: no markup, no control characters, nothing of the token, cut to size. Pure.
+
+use super::Token;
+
+/// Characters that are kept of a text.
+const SHOWN: usize = 256;
+/// Characters that are looked at; markup may make a text much longer than what is shown of it.
+const READ: usize = 4096;
+
+/// What may be shown of `raw`, or nothing when nothing is left.
+#[must_use]
+pub fn shown(raw: &str, token: &Token) -> Option<String> {
+    let mut plain = String::new();
+    let mut in_markup = false;
+    for character in raw.chars().take(READ) {
+        match character {
+            '<' => in_markup = true,
+            '>' if in_markup => {
+                in_markup = false;
+                plain.push(' ');
+            }
+            _ if in_markup => {}
+            character if is_invisible(character) => plain.push(' '),
+            character => plain.push(character),
+        }
+    }
+    // The token is looked for after the markup is gone, which may have stood in the middle of it, and with and without
+    // the spaces that took the place of something.
+    let folded = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    let masked = token.masked_in(&folded);
+    let text: String = masked.chars().take(SHOWN).collect();
+    let text = text.trim_end();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Control characters, and those that change how the text around them is shown.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token() -> Token {
+        Token::new(b"QSDK 0123456789abcdef").unwrap()
+    }
+
+    #[test]
+    fn markup_control_characters_and_the_token_are_removed() {
+        let cases = [
+            ("Access denied", Some("Access denied")),
+            ("<b>Access</b>\n\tdenied<script>alert(1)</script>", Some("Access denied alert(1)")),
+            ("bell\u{7} and \u{202e}override", Some("bell and override")),
+            ("token QSDK 0123456789abcdef expired", Some("token ********************* expired")),
+            ("<never closed", None),
+            ("  ", None),
+        ];
+        for (raw, expected) in cases {
+            assert_eq!(shown(raw, &token()).as_deref(), expected, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(shown(&"x".repeat(100_000), &token()).unwrap().len(), SHOWN);
+    }
+}
