@@ -1,0 +1,229 @@
+//! One job: its beginning, the orders it got and the time go in; its status and progress come out. Pure.
+//!
+//! A job is never moved by a clock: where it stands is computed from the time that the caller gives.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::association::{Association, BackupLevel};
+use super::job_orders::{End, JobChange, JobOrder, NotSet};
+use super::options::Behaviour;
+
+/// The application id of Salesforce.
+const SALESFORCE: u64 = 134;
+/// What a complete backup holds.
+const ALL_BYTES: u64 = 5_000_000_000;
+const ALL_FILES: u64 = 20_000;
+
+/// A job of the simulated Command Center.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) id: u64,
+    pub(crate) task_id: u64,
+    pub(crate) association: Association,
+    pub(crate) level: BackupLevel,
+    pub(crate) description: Option<String>,
+    pub(crate) kills: u32,
+    created: Timestamp,
+    visible_from: Timestamp,
+    duration: Duration,
+    course: Course,
+    pending_reason: Option<String>,
+    failed_files: u64,
+    failed_folders: u64,
+}
+
+/// How a job goes on from its last order. `done` is the work done before that.
+#[derive(Clone, Debug)]
+enum Course {
+    Moving { since: Timestamp, done: Duration },
+    Halted { since: Timestamp, done: Duration, status: String },
+    Killing { since: Timestamp, done: Duration },
+    Ended { at: Timestamp, done: Duration, end: End },
+}
+
+/// Where a job stands at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) status: String,
+    pub(crate) percent: u64,
+    pub(crate) phase: &'static str,
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) updated: Timestamp,
+}
+
+impl Job {
+    pub(crate) fn start(
+        (id, task_id): (u64, u64),
+        (association, level): (Association, BackupLevel),
+        description: Option<String>,
+        behaviour: &Behaviour,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            task_id,
+            association,
+            level,
+            description,
+            kills: 0,
+            created: now,
+            visible_from: later(now, behaviour.visible_after),
+            duration: behaviour.job_duration,
+            course: Course::Moving { since: now, done: Duration::ZERO },
+            pending_reason: None,
+            failed_files: 0,
+            failed_folders: 0,
+        }
+    }
+
+    pub(crate) fn is_visible(&self, now: Timestamp) -> bool {
+        self.visible_from <= now
+    }
+
+    pub(crate) fn is_active(&self, now: Timestamp) -> bool {
+        self.progress(now).ended.is_none()
+    }
+
+    /// `POST Job/{id}/action/kill`: it takes a moment. False when there is nothing left to kill.
+    pub(crate) fn kill(&mut self, now: Timestamp) -> bool {
+        self.kills = self.kills.saturating_add(1);
+        if !self.is_active(now) {
+            return false;
+        }
+        if !matches!(self.course, Course::Killing { .. }) {
+            self.course = Course::Killing { since: now, done: self.work(now) };
+        }
+        true
+    }
+
+    /// An order of `/_simulator/jobs/{id}`, other than to vanish.
+    pub(crate) fn set(&mut self, change: JobChange, now: Timestamp) -> Result<(), NotSet> {
+        let done = self.work(now);
+        let active = self.is_active(now);
+        let mut reason = change.pending_reason;
+        self.course = match change.order {
+            JobOrder::End(end) => {
+                reason = reason.or_else(|| end.usual_reason().map(ToOwned::to_owned));
+                Course::Ended { at: now, done, end }
+            }
+            _ if !active => return Err(NotSet::Ended(self.id)),
+            JobOrder::Suspend => Course::Halted { since: now, done, status: "Suspended".to_owned() },
+            JobOrder::Show(status) => Course::Halted { since: now, done, status },
+            JobOrder::Resume | JobOrder::Vanish => Course::Moving { since: now, done },
+        };
+        let with_errors = matches!(self.course, Course::Ended { end: End::CompletedWithErrors, .. });
+        self.failed_files = change.failed_files.unwrap_or(self.failed_files.max(u64::from(with_errors)));
+        self.failed_folders = change.failed_folders.unwrap_or(self.failed_folders);
+        self.pending_reason = reason;
+        Ok(())
+    }
+
+    /// Where the job stands.
+    pub(crate) fn progress(&self, now: Timestamp) -> Progress {
+        let done = self.work(now);
+        let percent = self.percent(done);
+        let stands = |status: &str, percent: u64, phase: &'static str, updated: Timestamp| Progress {
+            status: status.to_owned(),
+            percent,
+            phase,
+            ended: None,
+            updated,
+        };
+        let over = |end: End, at: Timestamp| Progress {
+            status: end.status().to_owned(),
+            percent: if end.is_complete() { 100 } else { percent },
+            phase: "",
+            ended: Some(at),
+            updated: at,
+        };
+        match &self.course {
+            Course::Moving { since, done: before } if done >= self.duration => {
+                over(End::Completed, later(*since, self.duration.saturating_sub(*before)))
+            }
+            Course::Moving { .. } if percent < 5 => stands("Queued", 0, "", now),
+            Course::Moving { .. } if percent < 10 => stands("Waiting", 0, "Discover", now),
+            Course::Moving { .. } => stands("Running", percent, "Backup", now),
+            Course::Halted { since, status, .. } => stands(status, percent, "Backup", *since),
+            Course::Killing { since, .. } => {
+                let killed = later(*since, self.duration / 20);
+                if killed <= now {
+                    over(End::Killed, killed)
+                } else {
+                    stands("Kill Pending", percent, "Backup", *since)
+                }
+            }
+            Course::Ended { at, end, .. } => over(*end, *at),
+        }
+    }
+
+    /// `jobSummary`, with times by a clock that is `offset` seconds ahead.
+    pub(crate) fn summary(&self, now: Timestamp, descriptions: bool, offset: i64) -> Value {
+        let progress = self.progress(now);
+        let clock = |at: Timestamp| at.as_second().saturating_add(offset);
+        let mut subclient = json!({"applicationId": self.association.application_id.unwrap_or(SALESFORCE)});
+        for (name, id) in self.association.ids() {
+            put(&mut subclient, name, id.map(Value::from));
+        }
+        let names = &self.association;
+        put(&mut subclient, "clientName", names.client_name.clone().map(Value::from));
+        put(&mut subclient, "instanceName", names.instance_name.clone().map(Value::from));
+        put(&mut subclient, "backupsetName", names.backupset_name.clone().map(Value::from));
+        put(&mut subclient, "subclientName", names.subclient_name.clone().map(Value::from));
+        let mut summary = json!({
+            "jobId": self.id,
+            "jobType": "Backup",
+            "isVisible": true,
+            "isAged": false,
+            "appTypeName": "Cloud Apps",
+            "status": progress.status,
+            "localizedStatus": progress.status,
+            "percentComplete": progress.percent,
+            "currentPhaseName": progress.phase,
+            "jobStartTime": clock(self.created),
+            "jobEndTime": progress.ended.map_or(0, clock),
+            "lastUpdateTime": clock(progress.updated),
+            "backupLevelName": self.level.name(),
+            "sizeOfApplication": ALL_BYTES / 100 * progress.percent,
+            "totalNumOfFiles": ALL_FILES / 100 * progress.percent,
+            "totalFailedFiles": self.failed_files,
+            "totalFailedFolders": self.failed_folders,
+            "pendingReason": self.pending_reason.as_deref().unwrap_or_default(),
+            "subclient": subclient,
+        });
+        let description = self.description.clone().filter(|_| descriptions);
+        put(&mut summary, "jobDescription", description.map(Value::from));
+        summary
+    }
+
+    /// The work done so far.
+    fn work(&self, now: Timestamp) -> Duration {
+        match &self.course {
+            Course::Moving { since, done } => done.saturating_add(between(*since, now)).min(self.duration),
+            Course::Halted { done, .. } | Course::Killing { done, .. } | Course::Ended { done, .. } => *done,
+        }
+    }
+
+    fn percent(&self, done: Duration) -> u64 {
+        let percent = (done.as_millis() * 100).checked_div(self.duration.as_millis()).unwrap_or(100);
+        u64::try_from(percent.min(100)).unwrap_or(100)
+    }
+}
+
+fn put(object: &mut Value, key: &str, value: Option<Value>) {
+    if let (Value::Object(fields), Some(value)) = (object, value) {
+        fields.insert(key.to_owned(), value);
+    }
+}
+
+/// A moment after another one.
+pub(crate) fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// The time from one moment to another, zero when it is the wrong way round.
+pub(crate) fn between(from: Timestamp, to: Timestamp) -> Duration {
+    to.duration_since(from).try_into().unwrap_or_default()
+}

@@ -1,0 +1,230 @@
+//! How a simulated Command Center behaves: the options, and their JSON in `/_simulator/options`. Pure.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::fields::{Fields, FromField, Wrong};
+
+/// Everything that a simulator is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Whether to speak TLS.
+    pub tls: Tls,
+    /// The access token; None makes one up.
+    pub token: Option<String>,
+    /// The refresh token that belongs to it; None makes one up.
+    pub refresh_token: Option<String>,
+    /// Where the dice for faults with a share start: the same seed gives the same throws.
+    pub seed: u64,
+    /// What can be changed while it runs.
+    pub behaviour: Behaviour,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: Tls::Off,
+            token: None,
+            refresh_token: None,
+            seed: 1,
+            behaviour: Behaviour::default(),
+        }
+    }
+}
+
+/// Plain HTTP, or TLS with a certificate authority made up at the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain HTTP.
+    Off,
+    /// The certificate is for `localhost`, `127.0.0.1`, `::1`, the address listened on, and these names.
+    SelfSigned {
+        /// Host names or IP addresses.
+        names: Vec<String>,
+    },
+}
+
+/// What can be changed while a simulator runs, with `PUT /_simulator/options`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Behaviour {
+    /// Every answer of the API waits this long, after the work is done.
+    pub latency: Duration,
+    /// From start to end of a job; applies to jobs that start from now on.
+    pub job_duration: Duration,
+    /// A new job is not found and not listed for this long.
+    pub visible_after: Duration,
+    /// How many jobs a task starts for each association.
+    pub jobs_per_association: u32,
+    /// Whether `CreateTask` answers with the ids of the jobs, or with the task's alone.
+    pub job_ids_in_answer: bool,
+    /// Whether `CreateTask` is refused with 409 while a job of the same target is active.
+    pub conflict_when_running: bool,
+    /// Whether jobs show the description that `CreateTask` gave them, as `jobDescription`.
+    pub descriptions: bool,
+    /// How a search without a hit is answered.
+    pub empty_list: EmptyList,
+    /// How far this server's clock is ahead of the true time (behind, when negative).
+    pub clock_offset: SignedDuration,
+    /// How tokens are renewed.
+    pub renewal: Renewal,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            latency: Duration::ZERO,
+            job_duration: Duration::from_secs(20),
+            visible_after: Duration::ZERO,
+            jobs_per_association: 1,
+            job_ids_in_answer: true,
+            conflict_when_running: false,
+            descriptions: true,
+            empty_list: EmptyList::NotFound,
+            clock_offset: SignedDuration::ZERO,
+            renewal: Renewal { lifetime: None, needs_authtoken: false, refusal: RenewRefusal::Unauthorized },
+        }
+    }
+}
+
+/// How a search for jobs that finds none is answered; `totalRecordsWithoutPaging` is 0 either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmptyList {
+    /// With status 404.
+    NotFound,
+    /// With status 200 and an empty list.
+    Empty,
+}
+
+/// How tokens are renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// How long an access token lives, counted from its issue; None: forever. The first one is issued at the start.
+    pub lifetime: Option<Duration>,
+    /// Whether a renewal must carry the access token as `Authtoken` too.
+    pub needs_authtoken: bool,
+    /// How a renewal fails.
+    pub refusal: RenewRefusal,
+}
+
+/// How a renewal fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenewRefusal {
+    /// With status 401.
+    Unauthorized,
+    /// With status 200 and errorCode 7.
+    ErrorCode7,
+}
+
+const EMPTY_LISTS: [(&str, EmptyList); 2] = [("404", EmptyList::NotFound), ("200", EmptyList::Empty)];
+const RENEW_REFUSALS: [(&str, RenewRefusal); 2] =
+    [("401", RenewRefusal::Unauthorized), ("200", RenewRefusal::ErrorCode7)];
+
+impl Behaviour {
+    /// The JSON of `GET /_simulator/options`.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "latency": duration_text(self.latency),
+            "jobDuration": duration_text(self.job_duration),
+            "visibleAfter": duration_text(self.visible_after),
+            "jobsPerAssociation": self.jobs_per_association,
+            "jobIdsInAnswer": self.job_ids_in_answer,
+            "conflictWhenRunning": self.conflict_when_running,
+            "descriptions": self.descriptions,
+            "emptyList": word(self.empty_list, &EMPTY_LISTS),
+            "clockOffset": format!("{:#}", self.clock_offset),
+            "tokenLifetime": self.renewal.lifetime.map_or_else(|| "never".to_owned(), duration_text),
+            "renewNeedsAuthtoken": self.renewal.needs_authtoken,
+            "renewRefusal": word(self.renewal.refusal, &RENEW_REFUSALS),
+        })
+    }
+
+    /// This behaviour with the fields changed that the document of a `PUT /_simulator/options` names.
+    pub(crate) fn changed_by(&self, body: &[u8]) -> Result<Self, Wrong> {
+        let mut fields = Fields::parse(body)?;
+        let was = self.clone();
+        let renewal = Renewal {
+            lifetime: read_lifetime(&mut fields, was.renewal.lifetime)?,
+            needs_authtoken: fields.take("renewNeedsAuthtoken")?.unwrap_or(was.renewal.needs_authtoken),
+            refusal: fields.choice("renewRefusal", &RENEW_REFUSALS)?.unwrap_or(was.renewal.refusal),
+        };
+        let changed = Self {
+            latency: fields.take("latency")?.unwrap_or(was.latency),
+            job_duration: fields.take("jobDuration")?.unwrap_or(was.job_duration),
+            visible_after: fields.take("visibleAfter")?.unwrap_or(was.visible_after),
+            jobs_per_association: fields.take("jobsPerAssociation")?.unwrap_or(was.jobs_per_association),
+            job_ids_in_answer: fields.take("jobIdsInAnswer")?.unwrap_or(was.job_ids_in_answer),
+            conflict_when_running: fields.take("conflictWhenRunning")?.unwrap_or(was.conflict_when_running),
+            descriptions: fields.take("descriptions")?.unwrap_or(was.descriptions),
+            empty_list: fields.choice("emptyList", &EMPTY_LISTS)?.unwrap_or(was.empty_list),
+            clock_offset: fields.take("clockOffset")?.unwrap_or(was.clock_offset),
+            renewal,
+        };
+        fields.done()?;
+        Ok(changed)
+    }
+}
+
+fn read_lifetime(fields: &mut Fields, was: Option<Duration>) -> Result<Option<Duration>, Wrong> {
+    let path = fields.path_of("tokenLifetime");
+    match fields.take::<Value>("tokenLifetime")? {
+        None => Ok(was),
+        Some(Value::String(text)) if text == "never" => Ok(None),
+        Some(value) => match Duration::from_field(value) {
+            Some(lifetime) => Ok(Some(lifetime)),
+            None => Err(Wrong::at(&path, "must be a duration such as \"30m\", or \"never\"")),
+        },
+    }
+}
+
+/// A duration as people write it: `30s`.
+pub(crate) fn duration_text(duration: Duration) -> String {
+    SignedDuration::try_from(duration).map_or_else(|_| "forever".to_owned(), |duration| format!("{duration:#}"))
+}
+
+fn word<T: PartialEq + Copy>(choice: T, choices: &[(&'static str, T)]) -> &'static str {
+    choices.iter().find(|(_, known)| *known == choice).map_or("", |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_options_touches_only_what_it_names() {
+        let changed = Behaviour::default()
+            .changed_by(br#"{"jobDuration":"2s","emptyList":"200","clockOffset":"-2h","tokenLifetime":"30m"}"#)
+            .unwrap();
+        let mut expected = Behaviour {
+            job_duration: Duration::from_secs(2),
+            empty_list: EmptyList::Empty,
+            clock_offset: SignedDuration::from_hours(-2),
+            ..Behaviour::default()
+        };
+        expected.renewal.lifetime = Some(Duration::from_mins(30));
+        assert_eq!(changed, expected);
+    }
+
+    #[test]
+    fn what_get_options_shows_can_be_put_back() {
+        let mut behaviour = Behaviour { latency: Duration::from_millis(250), ..Behaviour::default() };
+        behaviour.renewal.lifetime = Some(Duration::from_hours(2));
+        let shown = behaviour.to_json().to_string();
+        assert_eq!(Behaviour::default().changed_by(shown.as_bytes()).unwrap(), behaviour);
+        let forever = Behaviour::default().to_json().to_string();
+        assert_eq!(behaviour.changed_by(forever.as_bytes()).unwrap(), Behaviour::default());
+    }
+
+    #[test]
+    fn a_wrong_option_is_named_with_what_is_allowed() {
+        let wrong = |body: &str| Behaviour::default().changed_by(body.as_bytes()).unwrap_err().to_string();
+        assert_eq!(wrong(r#"{"emptyList":"500"}"#), "emptyList: \"500\" is not one of 404, 200");
+        assert_eq!(wrong(r#"{"tokenLifetime":5}"#), "tokenLifetime: must be a duration such as \"30m\", or \"never\"");
+        assert!(wrong(r#"{"jobduration":"5s"}"#).starts_with("jobduration: is unknown here; known: tokenLifetime, "));
+    }
+}

@@ -1,0 +1,14 @@
+//! The simulator's own tests that are too long to stand beside what they test.
+
+#![expect(clippy::disallowed_methods, reason = "tests read clocks and start tasks")]
+
+mod asking;
+mod create_task;
+mod fault_json;
+mod found_jobs;
+mod jobs;
+mod renewal;
+mod tasks;
+mod wire;
+mod wire_faults;
+mod wire_server;
