@@ -1,0 +1,188 @@
+//! The API server as one backup uses it: every call with a deadline, every failure told apart by what it leaves behind.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{
+    Api, Client, Resource as _,
+    api::PostParams,
+    runtime::events::{Event, Recorder, Reporter},
+};
+
+use crate::api::{OPERATOR, SalesforceBackup};
+
+/// No call may take longer.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The API server.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    recorder: Recorder,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").finish_non_exhaustive()
+    }
+}
+
+/// Why a call to the API server did not give what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// Something newer is stored: look again.
+    #[error("{what}: it was changed in the meantime")]
+    Conflict {
+        /// What was tried.
+        what: String,
+    },
+    /// The object does not exist any more.
+    #[error("{what}: it does not exist")]
+    Gone {
+        /// What was tried.
+        what: String,
+    },
+    /// The operator's service account has no right to do this.
+    #[error("{what}: the operator has no right to: {message}")]
+    Forbidden {
+        /// What was tried.
+        what: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// The API server refused; nothing was changed.
+    #[error("{what}: refused: {message}")]
+    Refused {
+        /// What was tried.
+        what: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// No usable answer; a write may have been applied, or may still be.
+    #[error("{what}: no usable answer")]
+    Ambiguous {
+        /// What was tried.
+        what: String,
+        /// What the client saw, unless the deadline passed.
+        #[source]
+        source: Option<Box<kube::Error>>,
+    },
+}
+
+impl Cluster {
+    /// The API server behind `client`; events are reported by `instance`.
+    #[must_use]
+    pub fn new(client: Client, instance: String) -> Self {
+        let reporter = Reporter { controller: OPERATOR.to_owned(), instance: Some(instance) };
+        Self { recorder: Recorder::new(client.clone(), reporter), client }
+    }
+
+    /// The Secret, if it exists.
+    ///
+    /// # Errors
+    /// When it cannot be known whether it exists.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        call(|| format!("reading Secret {namespace}/{name}"), api.get_opt(name)).await
+    }
+
+    /// The uid of a Namespace.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn namespace_uid(&self, name: &str) -> Result<String, ClusterError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let namespace = call(|| format!("reading Namespace {name}"), api.get(name)).await?;
+        Ok(namespace.metadata.uid.unwrap_or_default())
+    }
+
+    /// The object as it is stored now, if it exists.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn backup(&self, namespace: &str, name: &str) -> Result<Option<SalesforceBackup>, ClusterError> {
+        let api: Api<SalesforceBackup> = Api::namespaced(self.client.clone(), namespace);
+        call(|| format!("reading SalesforceBackup {namespace}/{name}"), api.get_opt(name)).await
+    }
+
+    /// Replaces the status, if `object` is what is stored; gives the object as it is stored then.
+    ///
+    /// # Errors
+    /// [`ClusterError::Conflict`] when something newer is stored, [`ClusterError::Ambiguous`] when it is not known
+    /// whether it was written.
+    pub async fn write_status(&self, object: &SalesforceBackup) -> Result<SalesforceBackup, ClusterError> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let api: Api<SalesforceBackup> = Api::namespaced(self.client.clone(), namespace);
+        let params = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
+        call(
+            || format!("writing the status of SalesforceBackup {namespace}/{name}"),
+            api.replace_status(name, &params, object),
+        )
+        .await
+    }
+
+    /// Publishes an event about `object`.
+    ///
+    /// # Errors
+    /// When it could not be published; the caller goes on without it.
+    pub async fn publish(&self, object: &SalesforceBackup, event: &Event) -> Result<(), ClusterError> {
+        let reference = object.object_ref(&());
+        call(|| format!("publishing event {}", event.reason), self.recorder.publish(event, &reference)).await
+    }
+}
+
+async fn call<T>(what: impl Fn() -> String, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {
+    match tokio::time::timeout(DEADLINE, request).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(classify(what(), error)),
+        Err(_) => Err(ClusterError::Ambiguous { what: what(), source: None }),
+    }
+}
+
+fn classify(what: String, error: kube::Error) -> ClusterError {
+    let kube::Error::Api(status) = &error else {
+        return ClusterError::Ambiguous { what, source: Some(Box::new(error)) };
+    };
+    let message = status.message.clone();
+    match status.code {
+        409 => ClusterError::Conflict { what },
+        404 => ClusterError::Gone { what },
+        401 | 403 => ClusterError::Forbidden { what, message },
+        400..=499 => ClusterError::Refused { what, message },
+        _ => ClusterError::Ambiguous { what, source: Some(Box::new(error)) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_by_the_api_server_proves_that_nothing_was_written() {
+        let kind =
+            |code| match classify("w".to_owned(), kube::Error::Api(Box::new(Status { code, ..Status::default() }))) {
+                ClusterError::Conflict { .. } => "conflict",
+                ClusterError::Gone { .. } => "gone",
+                ClusterError::Forbidden { .. } => "forbidden",
+                ClusterError::Refused { .. } => "refused",
+                ClusterError::Ambiguous { .. } => "ambiguous",
+            };
+        let cases = [
+            (409, "conflict"),
+            (404, "gone"),
+            (403, "forbidden"),
+            (401, "forbidden"),
+            (422, "refused"),
+            (429, "refused"),
+            (500, "ambiguous"),
+            (503, "ambiguous"),
+            (504, "ambiguous"),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(kind(code), expected, "{code}");
+        }
+    }
+}

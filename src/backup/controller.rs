@@ -1,0 +1,196 @@
+//! Wires the reconcile to a watch: one stream a namespace, a bounded number of turns, and nothing that one object does
+//! can stop the others.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a reconcile runs as a task of its own, so that its panic stays its own"
+)]
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{StreamExt as _, TryStreamExt as _, future::join_all};
+use kube::{
+    Api, Client, ResourceExt as _,
+    runtime::{
+        Controller, WatchStreamExt as _,
+        controller::{self, Action},
+        reflector::{self, Store},
+        watcher,
+    },
+};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+use crate::api::SalesforceBackup;
+
+use super::{Context, Error, backoff, reconcile};
+
+/// How often what is remembered of deleted objects is dropped.
+const FORGET_EVERY: Duration = Duration::from_mins(10);
+
+/// Which objects are watched, and how many are worked on at once.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// The namespaces; none means all.
+    pub namespaces: Vec<String>,
+    /// How many reconciles run at once.
+    pub concurrency: u16,
+}
+
+struct Shared {
+    context: Context,
+    turns: Semaphore,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// Watches that have not listed their objects yet.
+    unlisted: AtomicUsize,
+    ready: Arc<AtomicBool>,
+}
+
+/// Watches and reconciles until `stop`, then lets reconciles under way end: a call under way is recorded before this
+/// returns. `ready` turns true when every watch has listed its objects.
+pub async fn run(context: Context, client: Client, watch: &Watch, ready: Arc<AtomicBool>, stop: CancellationToken) {
+    let apis: Vec<Api<SalesforceBackup>> = if watch.namespaces.is_empty() {
+        vec![Api::all(client)]
+    } else {
+        watch.namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
+    };
+    let shared = Arc::new(Shared {
+        context,
+        turns: Semaphore::new(usize::from(watch.concurrency)),
+        tasks: TaskTracker::new(),
+        stop,
+        unlisted: AtomicUsize::new(apis.len()),
+        ready,
+    });
+    let (stores, controllers): (Vec<_>, Vec<_>) = apis.into_iter().map(|api| watched(api, &shared)).unzip();
+    let housekeeping = tokio::spawn(forget_deleted(stores, Arc::clone(&shared)));
+    join_all(controllers.into_iter().map(|controller| drive(controller, watch.concurrency, Arc::clone(&shared)))).await;
+    housekeeping.abort();
+    shared.tasks.close();
+    shared.tasks.wait().await;
+}
+
+/// A controller over one watch. That it has listed is seen in its stream: of several that wait for a store, kube wakes
+/// only one, and that one must be the controller.
+fn watched(
+    api: Api<SalesforceBackup>,
+    shared: &Arc<Shared>,
+) -> (Store<SalesforceBackup>, Controller<SalesforceBackup>) {
+    let (store, writer) = reflector::store();
+    let (shared, mut listed) = (Arc::clone(shared), false);
+    let stream = watcher(api, watcher::Config::default())
+        .modify(|object| object.managed_fields_mut().clear())
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) && !std::mem::replace(&mut listed, true) {
+                shared.listed();
+            }
+        })
+        .reflect(writer)
+        .applied_objects();
+    (store.clone(), Controller::for_stream(stream, store))
+}
+
+impl Shared {
+    fn listed(&self) {
+        if self.unlisted.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.ready.store(true, Ordering::Release);
+            info!("watching SalesforceBackups");
+        }
+    }
+}
+
+/// Drops what is remembered of objects that are gone.
+async fn forget_deleted(stores: Vec<Store<SalesforceBackup>>, shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(FORGET_EVERY).await;
+        if shared.ready.load(Ordering::Acquire) {
+            let uids: HashSet<String> =
+                stores.iter().flat_map(Store::state).filter_map(|object| object.metadata.uid.clone()).collect();
+            shared.context.memory.forget_all_but(|uid| uids.contains(uid));
+        }
+    }
+}
+
+async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, shared: Arc<Shared>) {
+    controller
+        .with_config(controller::Config::default().concurrency(concurrency))
+        .graceful_shutdown_on(shared.stop.clone().cancelled_owned())
+        .run(|object, shared| Box::pin(take_turn(object, shared)), after_error, shared)
+        .for_each(|result| async move {
+            if let Err(controller::Error::QueueError(error)) = result {
+                report_watch_error(&error);
+            }
+        })
+        .await;
+}
+
+/// One reconcile, in a task of its own: a panic ends that task and nothing else.
+async fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Result<Action, Error> {
+    let Ok(_turn) = shared.turns.acquire().await else { return Ok(Action::await_change()) };
+    if shared.stop.is_cancelled() {
+        return Ok(Action::await_change());
+    }
+    let task = shared.tasks.spawn({
+        let (shared, object) = (Arc::clone(&shared), Arc::clone(&object));
+        async move { reconcile(&object, &shared.context).await }
+    });
+    let result = task.await.unwrap_or(Err(Error::Panicked));
+    shared.context.metrics.reconciled(&result);
+    if result.is_ok()
+        && let Some(uid) = &object.metadata.uid
+    {
+        shared.context.memory.note(uid, |remembered| remembered.failures = 0);
+    }
+    result
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
+fn after_error(object: Arc<SalesforceBackup>, error: &Error, shared: Arc<Shared>) -> Action {
+    let uid = object.metadata.uid.as_deref().unwrap_or_default();
+    let failures = shared.context.memory.note(uid, |remembered| {
+        remembered.failures = remembered.failures.saturating_add(1);
+        remembered.failures
+    });
+    let wait = backoff::after_error(failures, uid);
+    warn!(namespace = object.metadata.namespace, name = object.metadata.name, error = %chain(error), retry_seconds = wait.as_secs(), "reconcile failed");
+    Action::requeue(wait)
+}
+
+fn report_watch_error(error: &watcher::Error) {
+    let code = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status.code),
+        _ => None,
+    };
+    match code {
+        Some(404) => error!(
+            "the API server does not know the kind SalesforceBackup: install the CustomResourceDefinitions, for example with: salesforce-backup-operator crds | kubectl apply -f -"
+        ),
+        Some(401 | 403) => {
+            error!(error = %chain(error), "the operator may not list and watch SalesforceBackups: check its ClusterRole or Role, and --watch-namespace");
+        }
+        Some(410) => {}
+        _ => warn!(error = %chain(error), "watching SalesforceBackups failed; trying again"),
+    }
+}
+
+/// The error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

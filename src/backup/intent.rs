@@ -1,0 +1,118 @@
+//! The intent: what is stored before a call may be made, and the permission that only storing it gives.
+
+use std::time::Duration;
+
+use crate::{
+    api::{AttemptId, SalesforceBackup},
+    command_center::client::Permit,
+    process::clock::{self, Now},
+};
+
+use super::{
+    Context,
+    cluster::{Cluster, ClusterError},
+};
+
+/// How long to wait before asking again whether an intent was stored.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The permission to send one attempt, in this run of this process, until its deadline on both clocks. Only
+/// [`write`] makes one, and sending consumes it; it cannot be copied.
+#[derive(Debug)]
+pub struct SendPermit {
+    opened: Now,
+    window: Duration,
+}
+
+impl SendPermit {
+    /// Whether `now` lies in the window. A wall clock that was set back closes it as well.
+    fn holds_at(&self, now: &Now) -> bool {
+        let by_wall = Duration::try_from(now.wall.duration_since(self.opened.wall)).ok();
+        now.boot.since(self.opened.boot) < self.window && by_wall.is_some_and(|passed| passed < self.window)
+    }
+}
+
+impl Permit for SendPermit {
+    fn still_holds(&self) -> bool {
+        self.holds_at(&clock::now())
+    }
+}
+
+/// What became of an intent.
+#[derive(Debug)]
+pub enum Intent {
+    /// It is stored: the call may be made. With the object as it is stored now.
+    Stored(Box<SalesforceBackup>, SendPermit),
+    /// It is not, or cannot be known to be: somebody else knows more, so look again.
+    NotStored,
+}
+
+/// Stores `object`, whose status is the intent for attempt `id` that [`super::decide`] made at `opened`.
+///
+/// # Errors
+/// When the API server refused, or when it does not say whether it was stored before the window closes.
+pub async fn write(
+    object: &SalesforceBackup,
+    id: &AttemptId,
+    opened: Now,
+    context: &Context,
+) -> Result<Intent, ClusterError> {
+    let permit = SendPermit { opened, window: context.settings.send_window };
+    let ambiguous = match context.cluster.write_status(object).await {
+        Ok(stored) => return Ok(Intent::Stored(Box::new(stored), permit)),
+        Err(ClusterError::Conflict { .. } | ClusterError::Gone { .. }) => return Ok(Intent::NotStored),
+        Err(error @ ClusterError::Ambiguous { .. }) => error,
+        Err(error) => return Err(error),
+    };
+    // It may have been stored, or be stored later. Whoever finds it must know that it was not sent.
+    if let Some(uid) = &object.metadata.uid {
+        context.memory.note(uid, |remembered| remembered.unsent = Some(id.clone()));
+    }
+    while permit.still_holds() {
+        if let Some(stored) = stored_attempt(&context.cluster, object, id).await {
+            if let Some(uid) = &object.metadata.uid {
+                context.memory.note(uid, |remembered| remembered.unsent = None);
+            }
+            return Ok(Intent::Stored(Box::new(stored), permit));
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+    Err(ambiguous)
+}
+
+/// The object, if attempt `id` is its open one.
+async fn stored_attempt(cluster: &Cluster, object: &SalesforceBackup, id: &AttemptId) -> Option<SalesforceBackup> {
+    let (namespace, name) = (object.metadata.namespace.as_deref()?, object.metadata.name.as_deref()?);
+    let stored = cluster.backup(namespace, name).await.ok()??;
+    let same = stored.metadata.uid == object.metadata.uid
+        && stored.status.as_ref().and_then(|status| status.attempt.as_ref()?.id.as_ref()) == Some(id);
+    same.then_some(stored)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::process::clock::BootTime;
+
+    fn at(wall: i64, boot: u64) -> Now {
+        Now { wall: Timestamp::constant(wall, 0), boot: BootTime::after_boot(Duration::from_secs(boot)) }
+    }
+
+    #[test]
+    fn a_permit_ends_with_its_window_on_either_clock_and_when_the_wall_clock_is_set_back() {
+        let permit = SendPermit { opened: at(1000, 50), window: Duration::from_secs(15) };
+        let cases = [
+            (at(1000, 50), true),
+            (at(1014, 64), true),
+            (at(1015, 50), false),
+            (at(1000, 65), false),
+            (at(999, 51), false),
+            (at(4600, 51), false),
+        ];
+        for (now, expected) in cases {
+            assert_eq!(permit.holds_at(&now), expected, "{now:?}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What people are told: each thing that can go wrong as a reason and a message that names what to do. Pure.
+
+use crate::{
+    api::Reason,
+    command_center::{
+        connection::ConnectionError,
+        job::Unreadable,
+        outcome::{NeverSent, NoAnswer, Refused, RefusedKind, Unknown},
+    },
+};
+
+use super::{observe::SecretProblem, standing::Why};
+
+/// Why the Secret `name` gives no connection.
+#[must_use]
+pub fn secret_problem(problem: &SecretProblem, name: &str) -> Why {
+    let (reason, message) = match problem {
+        SecretProblem::NotFound => (
+            Reason::SecretNotFound,
+            format!(
+                "Secret {name} does not exist in this namespace: create it with the keys url and token, or correct spec.commandCenter.secretRef.name."
+            ),
+        ),
+        SecretProblem::Forbidden => (
+            Reason::SecretForbidden,
+            format!(
+                "The operator may not read Secret {name}: grant its service account the verb get on secrets in this namespace."
+            ),
+        ),
+        SecretProblem::Unusable(error) => (connection_reason(error), format!("Secret {name} {error}.")),
+    };
+    Why { reason, message }
+}
+
+const fn connection_reason(error: &ConnectionError) -> Reason {
+    match error {
+        ConnectionError::UrlMissing => Reason::UrlMissing,
+        ConnectionError::UrlInvalid(_) => Reason::UrlInvalid,
+        ConnectionError::TokenMissing => Reason::TokenMissing,
+        ConnectionError::TokenInvalid(_) => Reason::TokenInvalid,
+        ConnectionError::CertificateInvalid => Reason::CertificateInvalid,
+        ConnectionError::NotAllowed(_) => Reason::EndpointNotAllowed,
+    }
+}
+
+/// Why a CreateTask call was refused.
+#[must_use]
+pub fn refused(refused: &Refused) -> Why {
+    let (reason, said, remedy) = match refused.kind {
+        RefusedKind::BadRequest => (
+            Reason::BadRequest,
+            "does not accept the request (400)",
+            "correct spec.associations; it is tried again when the spec or the Secret changes",
+        ),
+        RefusedKind::TokenRejected => (
+            Reason::TokenRejected,
+            "rejects the token (401)",
+            "put a valid token into the Secret; it is tried again when the Secret changes",
+        ),
+        RefusedKind::Forbidden => (
+            Reason::Forbidden,
+            "does not allow this with the token (403)",
+            "give the token's user the right to back up these associations, or put another token into the Secret; it is tried again when the Secret or the spec changes",
+        ),
+        RefusedKind::NotFound => (
+            Reason::NotFound,
+            "does not know the address or what to back up (404)",
+            "check url in the Secret, which ends in /commandcenter/api on most installations, and the ids in spec.associations; it is tried again",
+        ),
+        RefusedKind::Conflict => (
+            Reason::BackupRunning,
+            "is running or has queued a backup of this target already (409)",
+            "nothing to do; it is tried again",
+        ),
+        RefusedKind::RateLimited => (
+            Reason::RateLimited,
+            "gets too many calls (429)",
+            "nothing to do unless it lasts; it is tried again when the server allows",
+        ),
+        RefusedKind::Error => (
+            Reason::Refused,
+            "refused the request",
+            "see the error and the Command Center's own log; it is tried again",
+        ),
+    };
+    let code = refused.error_code.map(|code| format!(", error {code}")).unwrap_or_default();
+    let text = refused.text.as_ref().map(|text| format!(", saying: {text}")).unwrap_or_default();
+    Why::new(reason, format!("The Command Center {said}{code}{text}. To do: {remedy}."))
+}
+
+/// Why a CreateTask call was never sent to `endpoint`.
+#[must_use]
+pub fn never_sent(cause: NeverSent, endpoint: &str) -> Why {
+    let (reason, what, remedy) = match cause {
+        NeverSent::Dns => {
+            (Reason::DnsFailed, "the host name cannot be resolved", "check url in the Secret and the cluster's DNS")
+        }
+        NeverSent::LocalAddress => (
+            Reason::EndpointNotAllowed,
+            "the host name resolves to loopback or link-local addresses only",
+            "correct url in the Secret, or list it with --allowed-endpoint (chart value allowedEndpoints)",
+        ),
+        NeverSent::Connect => (
+            Reason::ConnectionFailed,
+            "no connection came about",
+            "check url in the Secret, firewalls and NetworkPolicies, and whether the Command Center is up",
+        ),
+        NeverSent::Tls => (
+            Reason::TlsFailed,
+            "its certificate was not accepted",
+            "put the certificate authority's certificate (PEM) into the key ca.crt of the Secret, or mend the server's certificate",
+        ),
+        NeverSent::TooLate => (
+            Reason::SendWindowMissed,
+            "the time to send had passed before the connection stood",
+            "nothing to do unless it lasts: then check the network, or raise --send-window",
+        ),
+    };
+    Why::new(
+        reason,
+        format!("{endpoint} was not reached: {what}. Nothing was sent, and it is tried again. To do: {remedy}."),
+    )
+}
+
+/// Why it is not known whether a CreateTask call started a backup.
+#[must_use]
+pub fn unknown(cause: Unknown) -> Why {
+    let what = match cause {
+        Unknown::NoAnswer(NoAnswer::Timeout) => "no answer came in time".to_owned(),
+        Unknown::NoAnswer(NoAnswer::ConnectionLost) => {
+            "the connection was lost before the answer was complete".to_owned()
+        }
+        Unknown::NoAnswer(NoAnswer::TooLarge) => "the answer was too large to be one of the API".to_owned(),
+        Unknown::Status(status) => format!("the answer was HTTP status {status}, which says nothing about it"),
+        Unknown::NotJson => "the answer was not JSON, as during maintenance".to_owned(),
+        Unknown::Nothing => "the answer named neither a task nor an error that is understood".to_owned(),
+    };
+    outcome_unknown(&what)
+}
+
+/// Why it is not known what became of an attempt whose sender did not record an outcome.
+#[must_use]
+pub fn sender_gone() -> Why {
+    outcome_unknown("the operator was stopped before it recorded an answer")
+}
+
+fn outcome_unknown(what: &str) -> Why {
+    Why::new(
+        Reason::OutcomeUnknown,
+        format!(
+            "It is not known whether the Command Center started a backup: {what}. To do: look for a job of this target there, its description holds status.attempt.id. If none was started, change spec.runId to request the backup again."
+        ),
+    )
+}
+
+/// Why a Secret that points elsewhere cannot be used for the run at `endpoint`.
+#[must_use]
+pub fn connection_changed(endpoint: &str, secret: &str) -> Why {
+    Why::new(
+        Reason::ConnectionChanged,
+        format!(
+            "The jobs run at {endpoint}, and Secret {secret} now points elsewhere: point it back until they ended, or change spec.runId for a new backup at the new place."
+        ),
+    )
+}
+
+/// Why jobs could not be read.
+#[must_use]
+pub fn unreadable(cause: Unreadable, endpoint: &str) -> Why {
+    match cause {
+        Unreadable::Refused(kind) => {
+            let mut why = refused(&Refused { kind, error_code: None, text: None, retry_after: None });
+            why.message = match kind {
+                RefusedKind::TokenRejected => "The Command Center rejects the token (401), so the jobs cannot be followed; they go on. To do: put a valid token into the Secret.".to_owned(),
+                _ => "The Command Center does not allow to read the jobs with this token, so they cannot be followed; they go on. To do: give the token's user the right to view jobs.".to_owned(),
+            };
+            why
+        }
+        Unreadable::NeverSent(cause) => {
+            let why = never_sent(cause, endpoint);
+            Why::new(
+                why.reason,
+                format!(
+                    "{endpoint} is not reached, so the jobs cannot be followed at present; they go on, and it is tried again."
+                ),
+            )
+        }
+        Unreadable::Unavailable => Why::new(
+            Reason::JobsNotReadable,
+            "The Command Center does not tell about the jobs at present; they go on, and it is asked again.",
+        ),
+    }
+}
+
+/// Why a task without jobs needs a person.
+#[must_use]
+pub fn no_job() -> Why {
+    Why::new(
+        Reason::NoJob,
+        "The Command Center accepted the task and named no job, so its end cannot be seen from here: look for status.taskId there. Change spec.runId to run the backup again.",
+    )
+}
+
+/// Why two attempts of one object are a person's matter.
+#[must_use]
+pub fn duplicate() -> Why {
+    Why::new(
+        Reason::DuplicateDetected,
+        "Two attempts of this object started backups: all their jobs are in status.jobIds. Look at them in the Command Center, kill the one too many, and report this as a bug of the operator. Change spec.runId to go on.",
+    )
+}

@@ -1,0 +1,90 @@
+//! One `SalesforceBackup`, from the request to the end of its jobs.
+//!
+//! [`reconcile`] is the whole flow: [`observe`] looks, [`decide`] says what to do, [`act`] does it, [`record`] writes
+//! what came of it. Everything that has to be decided is decided in pure files: [`decide`], [`state`], [`standing`],
+//! [`status`], [`backoff`], [`messages`], [`events`].
+
+pub mod act;
+pub mod backoff;
+pub mod cluster;
+pub mod controller;
+pub mod decide;
+pub mod events;
+pub mod intent;
+pub mod memory;
+pub mod messages;
+pub mod observe;
+pub mod record;
+pub mod standing;
+pub mod state;
+pub mod status;
+
+use std::{sync::Arc, time::Duration};
+
+use kube::runtime::controller::Action;
+
+use crate::{
+    api::SalesforceBackup,
+    command_center::{
+        client::{ClientError, CommandCenter},
+        endpoint::EndpointPolicy,
+    },
+    process::{clock, metrics::Metrics},
+};
+
+use self::{cluster::Cluster, memory::Memory};
+
+/// What the flags say about how backups are run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What may be called.
+    pub policy: EndpointPolicy,
+    /// How often a running job is asked for.
+    pub poll_interval: Duration,
+    /// How long one call may take, from the first byte to the last.
+    pub request_timeout: Duration,
+    /// How long after the intent a call may begin.
+    pub send_window: Duration,
+    /// How long the Command Center may take to list what it executed.
+    pub settle: Duration,
+}
+
+/// What a reconcile works with.
+#[derive(Debug)]
+pub struct Context {
+    /// The API server.
+    pub cluster: Cluster,
+    /// The Command Centers.
+    pub command_center: CommandCenter,
+    /// What this process remembers of objects.
+    pub memory: Memory,
+    /// The flags.
+    pub settings: Settings,
+    /// The counters.
+    pub metrics: Metrics,
+}
+
+/// The machinery failed; what a Command Center answers is never an error here.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server refused or did not answer.
+    #[error(transparent)]
+    Cluster(#[from] cluster::ClusterError),
+    /// No HTTP client could be set up.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A bug: the reconcile panicked. Other objects are not concerned.
+    #[error("the reconcile panicked; this is a bug, please report it with the log lines above")]
+    Panicked,
+}
+
+/// Brings one object one step further and says when to look again.
+///
+/// # Errors
+/// When the API server cannot be used; the controller tries again with backoff.
+pub async fn reconcile(object: &Arc<SalesforceBackup>, context: &Context) -> Result<Action, Error> {
+    let observed = observe::observe(object, context).await?;
+    let step = decide::decide(&observed, &context.settings, &clock::now());
+    let again = act::act(step, &observed, context).await?;
+    Ok(again.map_or_else(Action::await_change, Action::requeue))
+}

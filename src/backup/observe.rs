@@ -1,0 +1,122 @@
+//! Looks at everything that has to be known before it can be decided: the Secret, and the jobs. Effects, no decisions.
+
+use crate::{
+    api::{AttemptId, JobId, SalesforceBackup},
+    command_center::{
+        connection::{Connection, ConnectionError},
+        job::{JobReading, read_job},
+    },
+    process::clock,
+};
+
+use super::{
+    Context, Error,
+    cluster::ClusterError,
+    decide::{Look, look},
+    memory::Remembered,
+    state::RunState,
+};
+
+/// Everything that [`super::decide`] depends on, besides the flags and the time.
+#[derive(Clone, Debug)]
+pub struct Observed<'a> {
+    /// The object, as the watch told of it: possibly older than what the API server has.
+    pub object: &'a SalesforceBackup,
+    /// What this process remembers of it.
+    pub remembered: Remembered,
+    /// What was looked at, and what was seen there.
+    pub seen: Seen,
+    /// The id that a new attempt would get.
+    pub new_attempt: AttemptId,
+}
+
+/// What was looked at, and what was seen there.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// The object said it all.
+    Nothing,
+    /// The connection, or why there is none.
+    Connection(Result<Connection, SecretProblem>),
+    /// The jobs; nobody asks a Command Center about the jobs of another one.
+    Jobs(Result<Vec<(JobId, JobReading)>, OtherEndpoint>),
+}
+
+/// The Secret points to another Command Center than the one that has the jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherEndpoint;
+
+/// Why a Secret gives no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretProblem {
+    /// It does not exist.
+    NotFound,
+    /// The operator may not read it.
+    Forbidden,
+    /// It does not hold what it should.
+    Unusable(ConnectionError),
+}
+
+impl Observed<'_> {
+    /// The object's uid.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        self.object.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// The name of the Secret that the object refers to.
+    #[must_use]
+    pub fn secret_name(&self) -> &str {
+        &self.object.spec.command_center.secret_ref.name
+    }
+}
+
+/// Looks at what `object` needs.
+///
+/// # Errors
+/// When the API server cannot be used.
+pub async fn observe<'a>(object: &'a SalesforceBackup, context: &Context) -> Result<Observed<'a>, Error> {
+    let now = clock::now();
+    let uid = object.metadata.uid.as_deref().unwrap_or_default();
+    let state = RunState::of(object);
+    if let RunState::Open(open) = &state {
+        context.memory.sees_open(uid, open.id, now.boot);
+    }
+    let remembered = context.memory.of(uid);
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    let seen = match look(&state, deleting, &remembered, &context.settings, &now) {
+        Look::AtNothing => Seen::Nothing,
+        Look::AtSecret => Seen::Connection(connection(object, context).await?),
+        Look::AtJobs { ids, endpoint } => match connection(object, context).await? {
+            Err(problem) => Seen::Connection(Err(problem)),
+            Ok(connection) if connection.endpoint.to_string() != endpoint => Seen::Jobs(Err(OtherEndpoint)),
+            Ok(connection) => {
+                context.memory.note(uid, |remembered| remembered.last_poll = Some(now.boot));
+                Seen::Jobs(Ok(jobs(&connection, &ids, context).await?))
+            }
+        },
+    };
+    Ok(Observed { object, remembered, seen, new_attempt: AttemptId::random() })
+}
+
+async fn connection(object: &SalesforceBackup, context: &Context) -> Result<Result<Connection, SecretProblem>, Error> {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let name = &object.spec.command_center.secret_ref.name;
+    let secret = match context.cluster.secret(namespace, name).await {
+        Ok(Some(secret)) => secret,
+        Ok(None) => return Ok(Err(SecretProblem::NotFound)),
+        Err(ClusterError::Forbidden { .. }) => return Ok(Err(SecretProblem::Forbidden)),
+        Err(error) => return Err(error.into()),
+    };
+    let version = secret.metadata.resource_version.unwrap_or_default();
+    let data = secret.data.unwrap_or_default();
+    Ok(Connection::from_secret(&data, &version, &context.settings.policy).map_err(SecretProblem::Unusable))
+}
+
+async fn jobs(connection: &Connection, ids: &[JobId], context: &Context) -> Result<Vec<(JobId, JobReading)>, Error> {
+    let mut readings = Vec::with_capacity(ids.len());
+    for id in ids {
+        let reply = context.command_center.job(connection, *id).await?;
+        readings.push((*id, read_job(&reply, *id, &connection.token)));
+    }
+    Ok(readings)
+}

@@ -1,0 +1,74 @@
+//! Reads from an object where its run is. Pure: spec and status in, a [`RunState`] out.
+
+use crate::api::{Attempt, AttemptId, JobId, Phase, SalesforceBackup, SalesforceBackupStatus};
+
+/// Where the run of an object is. Every status that the operator writes is exactly one of these.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunState<'a> {
+    /// A run that no status speaks of yet: a new object, or a changed `spec.runId` with nothing of the last run open.
+    New,
+    /// Nothing is started and nothing is open: waiting, suspended, stalled, or between two attempts.
+    Pending(&'a SalesforceBackupStatus),
+    /// A call was permitted and its outcome is not recorded.
+    Open(OpenAttempt<'a>),
+    /// The Command Center accepted the backup, and its jobs have not ended.
+    Submitted(Submitted<'a>),
+    /// It waits for a person's decision.
+    Held(&'a SalesforceBackupStatus),
+    /// It ended.
+    Ended(&'a SalesforceBackupStatus),
+}
+
+/// An attempt whose outcome is not recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenAttempt<'a> {
+    /// The whole status.
+    pub status: &'a SalesforceBackupStatus,
+    /// The attempt.
+    pub attempt: &'a Attempt,
+    /// Its id.
+    pub id: &'a AttemptId,
+}
+
+/// An accepted backup.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submitted<'a> {
+    /// The whole status.
+    pub status: &'a SalesforceBackupStatus,
+    /// The address that accepted it.
+    pub endpoint: Option<&'a str>,
+    /// Its jobs; none when the Command Center named only a task.
+    pub job_ids: &'a [JobId],
+}
+
+impl<'a> RunState<'a> {
+    /// Where the run of `object` is.
+    #[must_use]
+    pub fn of(object: &'a SalesforceBackup) -> Self {
+        let Some(status) = object.status.as_ref().filter(|status| status.requested_at.is_some()) else {
+            return Self::New;
+        };
+        let same_run = status.run_id == object.spec.run_id;
+        let attempt = status.attempt.as_ref();
+        let ended = status.finished_at.is_some();
+        let held = status.phase == Some(Phase::Held);
+        if status.submitted_at.is_some() && !ended && !held {
+            let endpoint = attempt.and_then(|attempt| attempt.endpoint.as_deref());
+            return Self::Submitted(Submitted { status, endpoint, job_ids: &status.job_ids });
+        }
+        if let Some(attempt) = attempt
+            && let Some(id) = &attempt.id
+            && status.submitted_at.is_none()
+            && !held
+            && !ended
+        {
+            return Self::Open(OpenAttempt { status, attempt, id });
+        }
+        match (same_run, ended, held) {
+            (false, _, _) => Self::New,
+            (true, true, _) => Self::Ended(status),
+            (true, false, true) => Self::Held(status),
+            (true, false, false) => Self::Pending(status),
+        }
+    }
+}

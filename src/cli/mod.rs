@@ -1,0 +1,31 @@
+//! The command line: one file a command, and what they share.
+
+pub mod crds;
+pub mod duration;
+pub mod render;
+pub mod run;
+pub mod simulate;
+
+use clap::{Parser, Subcommand};
+
+/// Runs Salesforce backups through a Commvault Command Center, from Kubernetes objects: never twice, never lost.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true, max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the controller.
+    Run(Box<run::Args>),
+    /// Print the CustomResourceDefinitions, to be piped into kubectl apply -f -.
+    Crds,
+    /// Print the exact request for each SalesforceBackup of a file, without sending it.
+    Render(render::Args),
+    /// Run a simulated Command Center to try the operator against; nothing is backed up.
+    Simulate(simulate::Args),
+}

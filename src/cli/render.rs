@@ -1,0 +1,255 @@
+//! `render`: manifests in, the exact requests out, without sending anything. Says of each document what the API server
+//! would say.
+
+use std::{collections::BTreeMap, fmt::Write as _, io::Read as _, path::PathBuf};
+
+use anyhow::{Context as _, bail};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use crate::{
+    api::{AttemptId, GROUP, SalesforceBackup, VERSION, validate},
+    command_center::{
+        connection::Connection,
+        endpoint::EndpointPolicy,
+        request::{CreateTask, JSON, Mark, OPERATION, TOKEN_HEADER},
+    },
+};
+
+/// Flags of `render`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// File with SalesforceBackups, and the Secrets that they refer to if you like; - reads standard input.
+    #[arg(short, long, env = "SFB_RENDER_FILE", value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// What stands for what only the cluster knows: the first 8 hex digits of the Namespace's uid, and the attempt's id.
+const UID: &str = "<nsuid>";
+const ATTEMPT: &str = "<attempt.id>";
+
+/// Renders the file that `args` name.
+///
+/// # Errors
+/// When the file cannot be read, or with everything that is wrong in it.
+pub fn run(args: &Args) -> anyhow::Result<String> {
+    let text = if args.file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+        text
+    } else {
+        std::fs::read_to_string(&args.file).with_context(|| format!("{} cannot be read", args.file.display()))?
+    };
+    render(&text)
+}
+
+/// The requests for all SalesforceBackups in `text`.
+///
+/// # Errors
+/// Everything that is wrong in `text`, by document and field.
+pub fn render(text: &str) -> anyhow::Result<String> {
+    let documents = documents(text)?;
+    let mut problems = Vec::new();
+    let mut secrets = BTreeMap::new();
+    let mut backups = Vec::new();
+    for document in &documents {
+        match document.kind() {
+            ("v1", "Secret") => match serde_json::from_value::<Secret>(document.value.clone()) {
+                Ok(secret) => {
+                    secrets.insert(document.key(), (document, contents(secret)));
+                }
+                Err(error) => problems.push(format!("{document}: {error}")),
+            },
+            (version, "SalesforceBackup") if version.starts_with(GROUP) => match backup(document)? {
+                Ok(backup) => backups.push((document, backup)),
+                Err(found) => problems.extend(found),
+            },
+            _ => {}
+        }
+    }
+    let mut output = String::new();
+    for (document, backup) in &backups {
+        let secret = secrets.get(&(document.key().0, backup.spec.command_center.secret_ref.name.clone()));
+        match request(document, backup, secret.map(|(document, data)| (*document, data))) {
+            Ok(text) => output.push_str(&text),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\n       "));
+    }
+    if backups.is_empty() {
+        bail!("there is no SalesforceBackup ({GROUP}/{VERSION}) in it");
+    }
+    Ok(output)
+}
+
+/// One document of the file; an item of a List counts as one.
+struct Document {
+    number: usize,
+    value: Value,
+}
+
+impl std::fmt::Display for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (namespace, name) = self.key();
+        write!(f, "document {} ({} {namespace}/{name})", self.number, self.kind().1)
+    }
+}
+
+impl Document {
+    fn text(&self, pointer: &str) -> &str {
+        self.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn kind(&self) -> (&str, &str) {
+        (self.text("/apiVersion"), self.text("/kind"))
+    }
+
+    fn key(&self) -> (String, String) {
+        let namespace =
+            Some(self.text("/metadata/namespace")).filter(|namespace| !namespace.is_empty()).unwrap_or("default");
+        (namespace.to_owned(), self.text("/metadata/name").to_owned())
+    }
+}
+
+fn documents(text: &str) -> anyhow::Result<Vec<Document>> {
+    let mut documents = Vec::new();
+    for (index, document) in serde_yaml::Deserializer::from_str(text).enumerate() {
+        let number = index + 1;
+        let value = Value::deserialize(document).with_context(|| format!("document {number} is not YAML"))?;
+        match value.get("items").and_then(Value::as_array) {
+            Some(items) if value.get("kind").and_then(Value::as_str) == Some("List") => {
+                documents.extend(items.iter().map(|item| Document { number, value: item.clone() }));
+            }
+            _ if value.is_null() => {}
+            _ => documents.push(Document { number, value }),
+        }
+    }
+    Ok(documents)
+}
+
+fn backup(document: &Document) -> anyhow::Result<Result<SalesforceBackup, Vec<String>>> {
+    let violations = validate::salesforce_backup(&document.value)?;
+    if !violations.is_empty() {
+        return Ok(Err(violations.iter().map(|violation| format!("{document}: {violation}")).collect()));
+    }
+    Ok(serde_json::from_value(document.value.clone()).map_err(|error| vec![format!("{document}: {error}")]))
+}
+
+fn contents(secret: Secret) -> BTreeMap<String, ByteString> {
+    let mut data = secret.data.unwrap_or_default();
+    data.extend(secret.string_data.into_iter().flatten().map(|(key, text)| (key, ByteString(text.into_bytes()))));
+    data
+}
+
+fn request(
+    document: &Document,
+    backup: &SalesforceBackup,
+    secret: Option<(&Document, &BTreeMap<String, ByteString>)>,
+) -> Result<String, String> {
+    let secret_name = &backup.spec.command_center.secret_ref.name;
+    let url = match secret {
+        None => format!("<url of Secret {secret_name}>/{OPERATION}"),
+        Some((at, data)) => {
+            // Whether the operator may call it is the operator's flags to say.
+            let any = EndpointPolicy { allowed: Vec::new(), allow_insecure_http: true };
+            let connection = Connection::from_secret(data, "", &any).map_err(|error| format!("{at}: {error}"))?;
+            connection.endpoint.join(OPERATION).to_string()
+        }
+    };
+    let (namespace, name) = document.key();
+    let attempt = AttemptId::from(ATTEMPT);
+    let mark = Mark {
+        namespace: &namespace,
+        name: &name,
+        namespace_uid: UID,
+        run_id: backup.spec.run_id.as_deref(),
+        attempt: &attempt,
+    };
+    let body = serde_json::to_string_pretty(&CreateTask::new(&backup.spec, mark)).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    writeln!(text, "# {document}\nPOST {url}\nContent-Type: {JSON}\nAccept: {JSON}\n{TOKEN_HEADER}: <token of Secret {secret_name}>\n\n{body}\n")
+        .map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: cc, namespace: crm}\nstringData: {url: \"https://cc.example.com/commandcenter/api/\", token: t0psecret}\n";
+    const BACKUP: &str = "apiVersion: commandcenter.dev/v1alpha1\nkind: SalesforceBackup\nmetadata: {name: prod, namespace: crm}\nspec:\n  commandCenter: {secretRef: {name: cc}}\n  associations: [{clientId: 12}]\n  runId: r1\n";
+
+    #[test]
+    fn the_exact_request_is_printed_with_the_secret_of_the_same_file_and_without_its_token() {
+        let text = render(&format!("{BACKUP}---\n{SECRET}")).unwrap();
+        insta::assert_snapshot!(text, @r#"
+        # document 1 (SalesforceBackup crm/prod)
+        POST https://cc.example.com/commandcenter/api/CreateTask
+        Content-Type: application/json
+        Accept: application/json
+        Authtoken: <token of Secret cc>
+
+        {
+          "taskInfo": {
+            "associations": [
+              {
+                "clientId": 12
+              }
+            ],
+            "task": {
+              "taskType": "IMMEDIATE"
+            },
+            "subTasks": [
+              {
+                "subTask": {
+                  "subTaskType": "BACKUP",
+                  "operationType": "BACKUP"
+                },
+                "options": {
+                  "backupOpts": {
+                    "backupLevel": 2
+                  },
+                  "commonOpts": {
+                    "jobDescription": "salesforce-backup-operator/crm/prod/<nsuid>/r1/<attempt.id>"
+                  }
+                }
+              }
+            ]
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn without_the_secret_its_place_is_named_and_the_same_name_elsewhere_is_another_secret() {
+        let elsewhere = SECRET.replace("namespace: crm", "namespace: other");
+        for text in [BACKUP.to_owned(), format!("{elsewhere}---\n{BACKUP}")] {
+            assert!(render(&text).unwrap().contains("POST <url of Secret cc>/CreateTask\n"));
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_named_by_document_and_field() {
+        let second = BACKUP.replace("clientId: 12", "clientId: twelve").replace("runId: r1", "backupLevel: Ful");
+        let error =
+            render(&format!("{BACKUP}---\n{second}---\n{}", SECRET.replace("url:", "uri:"))).unwrap_err().to_string();
+        for expected in [
+            "document 2 (SalesforceBackup crm/prod): spec.associations[0].clientId: ",
+            "document 2 (SalesforceBackup crm/prod): spec.backupLevel: ",
+            "document 3 (Secret crm/cc): has no key url",
+        ] {
+            assert!(error.contains(expected), "{expected:?} is missing in: {error}");
+        }
+    }
+
+    #[test]
+    fn items_of_a_list_are_rendered_and_files_without_a_backup_are_refused() {
+        let list = format!("apiVersion: v1\nkind: List\nitems:\n- {}", BACKUP.trim_end().replace('\n', "\n  "));
+        assert!(render(&list).unwrap().starts_with("# document 1 (SalesforceBackup crm/prod)"));
+        assert!(render(SECRET).unwrap_err().to_string().contains("no SalesforceBackup"));
+        assert!(format!("{:#}", render("a: [").unwrap_err()).contains("document 1 is not YAML"));
+    }
+}

@@ -1,0 +1,74 @@
+//! Counters for Prometheus. Labels are reasons and outcomes, never names of objects.
+
+use std::sync::Arc;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+use crate::{backup::Error, command_center::outcome::Outcome};
+
+/// The counters of this process. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    create_task: Family<OutcomeLabel, Counter>,
+    reconcile: Family<ResultLabel, Counter>,
+    events_failed: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("salesforce_backup");
+        let (create_task, reconcile, events_failed) = (Family::default(), Family::default(), Counter::default());
+        registry.register("create_task", "CreateTask calls by what came of them", create_task.clone());
+        registry.register("reconcile", "Reconciles by how they went", reconcile.clone());
+        registry.register("events_failed", "Events that could not be published", events_failed.clone());
+        Self { registry: Arc::new(registry), create_task, reconcile, events_failed }
+    }
+}
+
+impl Metrics {
+    /// Counts a CreateTask call.
+    pub fn create_task(&self, outcome: &Outcome) {
+        self.create_task.get_or_create(&OutcomeLabel { outcome: outcome.label() }).inc();
+    }
+
+    /// Counts a reconcile.
+    pub fn reconciled<T>(&self, result: &Result<T, Error>) {
+        let result = match result {
+            Ok(_) => "ok",
+            Err(Error::Cluster(_)) => "api_server_error",
+            Err(Error::Client(_)) => "client_error",
+            Err(Error::Panicked) => "panic",
+        };
+        self.reconcile.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Counts an event that was lost.
+    pub fn event_failed(&self) {
+        self.events_failed.inc();
+    }
+
+    /// All counters in the text format of OpenMetrics.
+    ///
+    /// # Errors
+    /// When formatting fails, which text in memory does not do.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+}

@@ -1,0 +1,8 @@
+//! The process around the controller: clocks, logs, metrics, health, shutdown, access to the cluster.
+
+pub mod clock;
+pub mod health;
+pub mod kubernetes;
+pub mod metrics;
+pub mod shutdown;
+pub mod telemetry;

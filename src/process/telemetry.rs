@@ -1,0 +1,46 @@
+//! Logs to standard error: one line an event, as text or JSON.
+
+use std::io::{self, IsTerminal as _};
+
+use clap::ValueEnum;
+use tracing_subscriber::{
+    EnvFilter,
+    filter::ParseError,
+    layer::SubscriberExt as _,
+    util::{SubscriberInitExt as _, TryInitError},
+};
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Logs cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter cannot be read.
+    #[error("--log-filter cannot be read; it is a list such as info,salesforce_backup_operator=debug")]
+    Filter(#[from] ParseError),
+    /// Somebody else set up logs already.
+    #[error("logs are set up already")]
+    Twice(#[from] TryInitError),
+}
+
+/// Starts logging.
+///
+/// # Errors
+/// When `filter` cannot be read, or when called twice.
+pub fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+    let registry = tracing_subscriber::registry().with(EnvFilter::try_new(filter)?);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    match format {
+        LogFormat::Text => registry.with(lines.with_ansi(io::stderr().is_terminal())).try_init()?,
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
+    }
+    Ok(())
+}
