@@ -1,0 +1,229 @@
+//! The program as people start it: help, flags, signals, logs, health.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use control_plane::{Assets, ControlPlane};
+use salesforce_backup_operator::{
+    api::Phase,
+    simulator::{Behaviour, Fault, Operation},
+};
+use serde_json::json;
+
+use crate::world::{NAME, SECRET, World, control_plane};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_salesforce-backup-operator");
+
+fn run(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(PROGRAM)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn every_flag_has_a_line_of_help_and_an_environment_variable() {
+    for command in ["run", "render", "simulate"] {
+        let help = text(&run(&[command, "--help"], "").stdout);
+        let flags: Vec<&str> = help
+            .split_whitespace()
+            .map(|word| word.split('[').next().unwrap())
+            .filter(|word| word.starts_with("--") && !matches!(*word, "--help" | "--version"))
+            .collect();
+        assert!(!flags.is_empty(), "{help}");
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for flag in flags {
+            let variable = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
+            let variable = if command == "run" {
+                format!("SFB_{variable}")
+            } else {
+                format!("SFB_{}_{variable}", command.to_uppercase())
+            };
+            let named = help.split_once(flag).unwrap().1;
+            let told = named.split("[env: ").next().unwrap();
+            assert!(help.contains(&format!("[env: {variable}")), "{variable} is not named in: {help}");
+            assert!(told.split_whitespace().count() > 4, "{flag} of {command} has no help: {told}");
+        }
+    }
+}
+
+#[test]
+fn crds_and_render_print_what_can_be_used() {
+    let crds = run(&["crds"], "");
+    assert!(crds.status.success() && text(&crds.stdout).contains("kind: CustomResourceDefinition"));
+    let manifest = std::fs::read_to_string("examples/salesforcebackup-full.yaml").unwrap();
+    let rendered = run(&["render", "-f", "-"], &manifest);
+    assert!(text(&rendered.stdout).contains("\"backupLevel\": 1"), "{rendered:?}");
+    let refused = run(&["render", "-f", "-"], &manifest.replace("backupLevel: Full", "backupLevel: Ful"));
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+    assert!(
+        text(&refused.stderr).contains("document 1 (SalesforceBackup default/crm-full): spec.backupLevel: "),
+        "{refused:?}"
+    );
+    let missing = run(&["render", "-f", "no-such-file.yaml"], "");
+    assert!(text(&missing.stderr).contains("no-such-file.yaml cannot be read"), "{missing:?}");
+}
+
+#[test]
+fn flags_that_cannot_be_used_are_refused_with_what_is_allowed() {
+    for (flag, expected) in [
+        ("--poll-interval=soon", "a duration such as 30s"),
+        ("--poll-interval=0s", "above zero"),
+        ("--concurrency=0", "1..=65535"),
+        ("--listen=here", "invalid socket address"),
+        ("--log-format=xml", "possible values: text, json"),
+    ] {
+        let refused = run(&["run", flag], "");
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains(expected), "{refused:?}");
+    }
+}
+
+/// The operator as a process of its own, whose log lines are kept.
+struct Process {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    listen: String,
+}
+
+impl Process {
+    fn start(plane: &ControlPlane, flags: &[&str]) -> Self {
+        let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let mut child = Command::new(PROGRAM)
+            .args(["run", "--listen", &listen])
+            .args(flags)
+            .env("KUBECONFIG", plane.kubeconfig_path())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (log, lines) = (Arc::new(Mutex::new(String::new())), BufReader::new(child.stderr.take().unwrap()).lines());
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut log = kept.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { child, log, listen }
+    }
+
+    fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The answer to `GET path`, empty when nobody listens.
+    fn get(&self, path: &str) -> String {
+        let Ok(mut stream) = TcpStream::connect(&self.listen) else { return String::new() };
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        std::io::read_to_string(stream).unwrap_or_default()
+    }
+
+    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let begin = Instant::now();
+        while !holds(self) {
+            assert!(begin.elapsed() < Duration::from_secs(30), "waited 30 s for {what}; the log is:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends SIGTERM, and gives the exit status.
+    fn stop(&mut self) -> Option<i32> {
+        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_runs_a_backup_and_nothing_it_logs_at_any_level_holds_the_token() {
+    let world =
+        World::without_operator(Behaviour { job_duration: Duration::from_millis(200), ..Behaviour::default() }).await;
+    let token = world.simulator.token().to_owned();
+    world.write_secret(SECRET, &world.simulator.url(), &token).await;
+    let namespace = format!("--watch-namespace={}", world.namespace);
+    let flags =
+        [&namespace, "--allow-insecure-http", "--poll-interval=200ms", "--log-filter=trace", "--log-format=json"];
+    let mut process = Process::start(control_plane(), &flags);
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Succeeded).await;
+    process.until("readiness", |process| process.get("/readyz").starts_with("HTTP/1.1 200"));
+    assert!(process.get("/livez").starts_with("HTTP/1.1 200"));
+    let metrics = process.get("/metrics");
+    assert!(metrics.contains("salesforce_backup_create_task_total{outcome=\"accepted\"} 1"), "{metrics}");
+    assert_eq!(process.stop(), Some(0), "{}", process.log());
+    let log = process.log();
+    assert!(log.contains("CreateTask called") && log.contains("TRACE"), "{log}");
+    for part in [token.as_str(), &token[4..]] {
+        assert!(!log.contains(part) && !metrics.contains(part), "the token is in the log or the metrics");
+    }
+    let base64 = kube_encoded(&token);
+    assert!(!log.contains(&base64), "the token is in the log as the Secret encodes it");
+}
+
+/// The token as a Secret's data shows it.
+fn kube_encoded(token: &str) -> String {
+    let encoded = serde_json::to_value(k8s_openapi::ByteString(token.as_bytes().to_vec())).unwrap();
+    encoded.as_str().unwrap().trim_end_matches('=').to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_the_default_level_an_idle_operator_is_quiet_and_a_backup_takes_a_handful_of_lines() {
+    let world =
+        World::without_operator(Behaviour { job_duration: Duration::from_secs(1), ..Behaviour::default() }).await;
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    let namespace = format!("--watch-namespace={}", world.namespace);
+    let process = Process::start(control_plane(), &[&namespace, "--allow-insecure-http", "--poll-interval=200ms"]);
+    process.until("readiness", |process| process.get("/readyz").starts_with("HTTP/1.1 200"));
+    let before = process.log().lines().count();
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Succeeded).await;
+    world.until_event(NAME, "Completed").await;
+    let lines = process.log().lines().skip(before).map(str::to_owned).collect::<Vec<_>>();
+    assert!((2..=6).contains(&lines.len()), "{lines:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_during_a_call_waits_for_its_answer_and_records_it() {
+    let world = World::without_operator(Behaviour::default()).await;
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    world.simulator.set_faults(vec![Fault::delayed(Operation::CreateTask, Duration::ZERO, Duration::from_secs(2))]);
+    let namespace = format!("--watch-namespace={}", world.namespace);
+    let mut process = Process::start(control_plane(), &[&namespace, "--allow-insecure-http"]);
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Starting).await;
+    assert_eq!(process.stop(), Some(0), "{}", process.log());
+    assert_eq!(world.backups().get(NAME).await.unwrap().status.unwrap().phase, Some(Phase::Running));
+}
+
+#[test]
+fn without_the_definitions_the_program_is_not_ready_and_says_what_to_do_and_goes_on_once_they_are_there() {
+    let plane = ControlPlane::start(&Assets::find().unwrap()).unwrap();
+    let process = Process::start(&plane, &[]);
+    process.until("the hint", |process| process.log().contains("salesforce-backup-operator crds | kubectl apply -f -"));
+    assert!(process.get("/readyz").starts_with("HTTP/1.1 503"));
+    assert!(process.get("/livez").starts_with("HTTP/1.1 200"));
+    let applied = plane.kubectl().args(["apply", "-f", "crds/salesforcebackups.yaml"]).output().unwrap();
+    assert!(applied.status.success(), "{applied:?}");
+    process.until("readiness", |process| process.get("/readyz").starts_with("HTTP/1.1 200"));
+}

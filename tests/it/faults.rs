@@ -1,0 +1,82 @@
+//! What the API server does to the operator, and what the operator makes of it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use salesforce_backup_operator::{
+    api::{ConditionType, Phase},
+    simulator::{Behaviour, Fault, Operation},
+};
+use serde_json::json;
+
+use crate::world::{Line, NAME, SECRET, World, fast_flags, kubectl};
+
+#[tokio::test]
+async fn a_status_that_somebody_writes_during_a_call_does_not_lose_the_answer() {
+    let world = World::new().await;
+    world.simulator.set_faults(vec![Fault::delayed(Operation::CreateTask, Duration::ZERO, Duration::from_millis(800))]);
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Starting).await;
+    world
+        .backups()
+        .patch_status(NAME, &PatchParams::default(), &Patch::Merge(json!({"status": {"progress": "odd"}})))
+        .await
+        .unwrap();
+    world.change(NAME, &json!({"suspend": true})).await.unwrap();
+    let running =
+        world.until(NAME, "submitted", |backup| Line::of(backup, ConditionType::Submitted).status == "True").await;
+    assert_eq!(running.status.unwrap().task_id.unwrap().to_string(), world.simulator.ledger()[0].task_id.to_string());
+    world.until_phase(NAME, Phase::Succeeded).await;
+    assert_eq!(world.executed(), 1);
+}
+
+#[tokio::test]
+async fn a_newer_attempt_is_never_overwritten_by_the_answer_to_an_older_one() {
+    let world = World::new().await;
+    world.simulator.set_faults(vec![Fault::delayed(Operation::CreateTask, Duration::ZERO, Duration::from_millis(800))]);
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Starting).await;
+    let newer = json!({"status": {"attempt": {"number": 2, "id": "ffffffffffffffff"}}});
+    world.backups().patch_status(NAME, &PatchParams::default(), &Patch::Merge(newer)).await.unwrap();
+    let held = world.until_reason(NAME, "DuplicateDetected").await;
+    let status = held.status.unwrap();
+    assert_eq!(status.attempt.unwrap().id.unwrap().as_str(), "ffffffffffffffff");
+    assert_eq!(status.job_ids[0].to_string(), world.simulator.ledger()[0].job_ids[0].to_string());
+    world.until_event(NAME, "DuplicateDetected").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_may_not_read_secrets_says_so() {
+    let mut world = World::without_operator(Behaviour::default()).await;
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    let namespace = world.namespace.clone();
+    let token = tokio::task::block_in_place(|| limited_account(&namespace));
+    world.start_operator_as(&fast_flags(), &token).await;
+    world.create(NAME, &json!({})).await;
+    let stalled = world.until_reason(NAME, "SecretForbidden").await;
+    let line = Line::of(&stalled, ConditionType::Stalled);
+    assert!(line.message.contains("grant its service account the verb get on secrets"), "{}", line.message);
+    let api: Api<Secret> = Api::namespaced(world.client.clone(), &namespace);
+    assert!(api.get(SECRET).await.is_ok(), "the Secret is there; only the right is missing");
+    tokio::task::block_in_place(|| grant(&namespace, "secrets", "get", "secrets"));
+    world.until_phase(NAME, Phase::Succeeded).await;
+}
+
+/// A service account that may do everything but read Secrets; gives its token.
+fn limited_account(namespace: &str) -> String {
+    kubectl(&["create", "serviceaccount", "limited", "-n", namespace]).unwrap();
+    let kind = "salesforcebackups.commandcenter.dev";
+    grant(namespace, "limited", "*", &format!("{kind},{kind}/status,events.events.k8s.io,namespaces"));
+    kubectl(&["create", "token", "limited", "-n", namespace]).unwrap().trim().to_owned()
+}
+
+fn grant(namespace: &str, name: &str, verb: &str, resources: &str) {
+    let (verb, resources) = (format!("--verb={verb}"), format!("--resource={resources}"));
+    kubectl(&["create", "role", name, "-n", namespace, &verb, &resources]).unwrap();
+    let (role, account) = (format!("--role={name}"), format!("--serviceaccount={namespace}:limited"));
+    kubectl(&["create", "rolebinding", name, "-n", namespace, &role, &account]).unwrap();
+}

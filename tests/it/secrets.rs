@@ -1,0 +1,88 @@
+//! The Secret is read where it is needed, changes of it are noticed, and nothing of its token leaks.
+
+use std::time::{Duration, Instant};
+
+use salesforce_backup_operator::{
+    api::{ConditionType, Phase},
+    simulator::{Behaviour, Fault, Operation, When},
+};
+use serde_json::json;
+
+use crate::world::{Line, NAME, SECRET, World, fast_flags};
+
+const A_MINUTE: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn a_secret_that_comes_later_is_noticed_within_a_minute() {
+    let world = World::new().await;
+    world.delete_secret(SECRET).await;
+    world.create(NAME, &json!({})).await;
+    world.until_reason(NAME, "SecretNotFound").await;
+    let added = Instant::now();
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    world.until_phase(NAME, Phase::Succeeded).await;
+    assert!(added.elapsed() < A_MINUTE);
+}
+
+#[tokio::test]
+async fn a_mended_secret_is_noticed_within_a_minute_though_the_next_try_is_later() {
+    let world = World::new().await;
+    world
+        .write_secret(
+            SECRET,
+            &world.simulator.url().replace("/commandcenter/api", "/wrong/path"),
+            world.simulator.token(),
+        )
+        .await;
+    world.create(NAME, &json!({})).await;
+    world
+        .until(NAME, "at its fourth attempt", |backup| {
+            backup.status.as_ref().and_then(|status| status.attempt.as_ref()).is_some_and(|attempt| attempt.number >= 4)
+        })
+        .await;
+    let waiting = world.until_reason(NAME, "NotFound").await;
+    assert!(waiting.status.unwrap().next_try_at.is_some());
+    let mended = Instant::now();
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    world.until_phase(NAME, Phase::Succeeded).await;
+    assert!(mended.elapsed() < A_MINUTE);
+}
+
+#[tokio::test]
+async fn jobs_are_not_asked_for_at_another_command_center_than_the_one_that_has_them() {
+    let world =
+        World::with(Behaviour { job_duration: Duration::from_secs(3), ..Behaviour::default() }, &fast_flags()).await;
+    let other = World::without_operator(Behaviour::default()).await;
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    world.write_secret(SECRET, &other.simulator.url(), other.simulator.token()).await;
+    let stalled = world.until_reason(NAME, "ConnectionChanged").await;
+    let line = Line::of(&stalled, ConditionType::Stalled);
+    assert!(line.message.contains("point it back"), "{}", line.message);
+    assert!(other.simulator.calls().values().all(|calls| *calls == 0));
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    world.until_phase(NAME, Phase::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_token_that_a_server_quotes_reaches_neither_status_nor_events() {
+    let world = World::new().await;
+    let token = world.simulator.token().to_owned();
+    let body = json!({"errorCode": 5, "errorMessage": format!("token {token} is not known, nor is {}", &token[2..])})
+        .to_string();
+    world.simulator.set_faults(vec![Fault::answer(
+        Operation::CreateTask,
+        When::BeforeExecuting,
+        http::StatusCode::FORBIDDEN,
+        body,
+    )]);
+    world.create(NAME, &json!({})).await;
+    let stalled = world.until_reason(NAME, "Forbidden").await;
+    world.until_event(NAME, "Forbidden").await;
+    let status = serde_json::to_string(&stalled.status).unwrap();
+    let events = format!("{:?}", world.events(NAME).await);
+    for part in [token.as_str(), &token[2..], &token[..8]] {
+        assert!(!status.contains(part) && !events.contains(part), "{status}\n{events}");
+    }
+    assert!(status.contains("is not known"), "the rest of the text is shown: {status}");
+}
