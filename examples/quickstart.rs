@@ -21,7 +21,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use salesforce_backup_operator::{
-    api::{Phase, SalesforceBackup},
+    api::{ConditionType, Phase, SalesforceBackup, SalesforceBackupStatus, conditions::is_true},
     cli::run::{self, Args},
     process::telemetry::{self, LogFormat},
     simulator::{Behaviour, Options, Simulator},
@@ -146,21 +146,21 @@ impl Drop for Table {
     }
 }
 
-async fn phases(plane: &ControlPlane) -> anyhow::Result<Vec<Option<Phase>>> {
+async fn statuses(plane: &ControlPlane) -> anyhow::Result<Vec<SalesforceBackupStatus>> {
     let api: Api<SalesforceBackup> = Api::namespaced(Client::try_from(config(plane).await?)?, NAMESPACE);
-    let mut phases = Vec::new();
+    let mut statuses = Vec::new();
     for name in BACKUPS {
-        phases.push(api.get(name).await?.status.and_then(|status| status.phase));
+        statuses.push(api.get(name).await?.status.unwrap_or_default());
     }
-    Ok(phases)
+    Ok(statuses)
 }
 
 async fn until_ended(plane: &ControlPlane) -> anyhow::Result<()> {
+    let ended = |status: &SalesforceBackupStatus| {
+        [ConditionType::Finished, ConditionType::Stalled].iter().any(|kind| is_true(&status.conditions, *kind))
+    };
     for _ in 0..600 {
-        let ended = |phase: &Option<Phase>| {
-            matches!(phase, Some(Phase::Succeeded | Phase::PartiallySucceeded | Phase::Failed | Phase::Held))
-        };
-        if phases(plane).await?.iter().all(ended) {
+        if statuses(plane).await?.iter().all(ended) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -169,7 +169,7 @@ async fn until_ended(plane: &ControlPlane) -> anyhow::Result<()> {
 }
 
 async fn all_succeeded(plane: &ControlPlane) -> anyhow::Result<bool> {
-    Ok(phases(plane).await?.iter().all(|phase| *phase == Some(Phase::Succeeded)))
+    Ok(statuses(plane).await?.iter().all(|status| status.phase == Some(Phase::Succeeded)))
 }
 
 fn hints(plane: &ControlPlane, simulator: &Simulator) -> String {

@@ -78,3 +78,32 @@ pub(super) fn for_each_schema(schema: &mut Value, visit: &mut impl FnMut(&mut se
         for_each_schema(items, visit);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_has_a_description_and_no_list_is_empty() {
+        let mut crd = salesforce_backup_crd().unwrap();
+        let schema = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+        for_each_schema(schema, &mut |schema| {
+            for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                assert!(property.get("description").is_some(), "{name} has no description");
+            }
+        });
+        assert!(!crd.to_string().contains("[]"), "an empty list is a difference for ever");
+    }
+
+    #[test]
+    fn bounds_are_whole_numbers_and_descriptions_are_not_broken_into_lines() {
+        let text = salesforce_backup_crd().unwrap().to_string();
+        assert!(
+            !text.contains(".0,") && !text.contains("nullable") && text.contains("\"maximum\":9007199254740991"),
+            "{text}"
+        );
+        assert!(
+            text.contains("each with the Command Center's own ids or names. Fields that are not set are not sent.")
+        );
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackupStatus, conditions::find},
+    api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackup, SalesforceBackupStatus, conditions::find},
     command_center::{
         connection::Connection,
         job::{Job, JobReading, JobState, Unreadable, progress},
@@ -26,6 +26,9 @@ use super::{
 
 /// The watch shows what was written within moments; this is for the case that it does not.
 pub const UNTIL_THE_WATCH_FOLLOWS: Duration = Duration::from_secs(1);
+
+/// Nothing waits for a change alone: an object that may go on is looked at again by then.
+const IN_ANY_CASE: Duration = Duration::from_mins(10);
 
 /// What to do for an object.
 #[derive(Clone, Debug)]
@@ -65,11 +68,18 @@ pub enum Look {
     },
 }
 
-/// What has to be looked at for an object in `state`.
+/// What has to be looked at for `object`, which is in `state`.
 #[must_use]
-pub fn look(state: &RunState<'_>, deleting: bool, remembered: &Remembered, settings: &Settings, now: &Now) -> Look {
+pub fn look(
+    object: &SalesforceBackup,
+    state: &RunState<'_>,
+    remembered: &Remembered,
+    settings: &Settings,
+    now: &Now,
+) -> Look {
     match state {
-        _ if deleting => Look::AtNothing,
+        _ if object.metadata.deletion_timestamp.is_some() => Look::AtNothing,
+        RunState::New | RunState::Pending(_) if object.spec.suspend => Look::AtNothing,
         RunState::New | RunState::Pending(_) => Look::AtSecret,
         RunState::Open(_) | RunState::Held(_) | RunState::Ended(_) => Look::AtNothing,
         RunState::Submitted(_) if until_poll(remembered, settings, now).is_some() => Look::AtNothing,
@@ -96,7 +106,8 @@ pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
         RunState::Pending(status) => pending(observed, &facts, status.clone(), settings),
         RunState::Open(open) => resolve(observed, &facts, &open, settings, now),
         RunState::Submitted(submitted) => follow(observed, &facts, &submitted, settings, now),
-        RunState::Held(status) | RunState::Ended(status) => record(observed, facts.still(status), None),
+        RunState::Held(status) => record(observed, facts.still(status), Some(IN_ANY_CASE)),
+        RunState::Ended(status) => record(observed, facts.still(status), None),
     }
 }
 
@@ -109,7 +120,8 @@ fn pending(observed: &Observed<'_>, facts: &Facts<'_>, status: SalesforceBackupS
     }
     if spec.suspend {
         let status = facts.standing(without_next_try(status), &Standing::Suspended);
-        return record(observed, status, until(deadline, facts.now));
+        let again = until(deadline, facts.now).unwrap_or(IN_ANY_CASE);
+        return record(observed, status, Some(again.min(IN_ANY_CASE)));
     }
 
     let age = status.requested_at.as_ref().map_or(Duration::ZERO, |at| since(at.0, facts.now));
@@ -181,7 +193,7 @@ fn resolve(observed: &Observed<'_>, facts: &Facts<'_>, open: &OpenAttempt<'_>, s
         return record(observed, status, Some(wait.saturating_sub(waited)));
     }
     let held = Held { why: messages::sender_gone(), submitted: false };
-    record(observed, facts.standing(open.status.clone(), &Standing::Held(held)), None)
+    record(observed, facts.standing(open.status.clone(), &Standing::Held(held)), Some(IN_ANY_CASE))
 }
 
 /// The Command Center accepted the backup: follow its jobs to their end.

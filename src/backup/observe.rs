@@ -82,8 +82,7 @@ pub async fn observe<'a>(object: &'a SalesforceBackup, context: &Context) -> Res
         context.memory.sees_open(uid, open.id, now.boot);
     }
     let remembered = context.memory.of(uid);
-    let deleting = object.metadata.deletion_timestamp.is_some();
-    let seen = match look(&state, deleting, &remembered, &context.settings, &now) {
+    let seen = match look(object, &state, &remembered, &context.settings, &now) {
         Look::AtNothing => Seen::Nothing,
         Look::AtSecret => Seen::Connection(connection(object, context).await?),
         Look::AtJobs { ids, endpoint } => match connection(object, context).await? {

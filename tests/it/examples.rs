@@ -54,13 +54,27 @@ async fn the_kustomization_gives_backups_that_run_once_their_secrets_are_real() 
     assert_eq!(again.as_deref(), Ok(""), "what was applied stays as it was written");
 }
 
+/// Runs the quickstart with `environment`, and gives whether it went well and what it printed.
+fn quickstart(environment: &[(&str, &str)]) -> (bool, String) {
+    let program = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples/quickstart");
+    let output = Command::new(program).arg("--once").envs(environment.iter().copied()).output().unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    (output.status.success(), text)
+}
+
 #[test]
 fn the_quickstart_follows_two_backups_to_their_end() {
-    let quickstart = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples/quickstart");
-    let output = Command::new(quickstart).arg("--once").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    for expected in ["NAME", "PHASE", "crm-minimal", "crm-full", "Running", "Succeeded", "100%"] {
+    let (well, text) = quickstart(&[]);
+    assert!(well, "{text}");
+    for expected in
+        ["NAME", "PHASE", "crm-minimal", "crm-full", "Running", "Succeeded", "100%", "executed 2 CreateTask calls"]
+    {
         assert!(text.contains(expected), "{expected} is missing in:\n{text}");
     }
+}
+
+#[test]
+fn the_quickstart_fails_when_its_backups_do() {
+    let (well, text) = quickstart(&[("SFB_ALLOWED_ENDPOINT", "https://commandcenter.example.com/commandcenter/api")]);
+    assert!(!well && text.contains("EndpointNotAllowed") && text.contains("executed 0 CreateTask calls"), "{text}");
 }

@@ -1,19 +1,14 @@
 //! The operator against a real API server and the simulator. One binary, so that it links once.
 
 #![expect(clippy::disallowed_methods, reason = "tests read clocks and start tasks")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod binary;
 mod conditions;
 mod definitions;
 mod examples;
 mod faults;
+mod readme;
 mod runs;
 mod secrets;
 mod world;
