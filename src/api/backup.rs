@@ -41,7 +41,8 @@ pub struct SalesforceBackupSpec {
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub associations: Vec<Association>,
 
-    /// How much to back up.
+    /// How much to back up: Full, everything; Incremental, what changed since the last backup; Differential, what changed
+    /// since the last full one; SyntheticFull, a full one put together from earlier ones. Incremental when not set.
     #[serde(default)]
     pub backup_level: BackupLevel,
 
@@ -59,7 +60,7 @@ pub struct SalesforceBackupSpec {
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9._-]+$"))]
     pub run_id: Option<String>,
 
-    /// While true, nothing is submitted. A run that was submitted already goes on.
+    /// While true, nothing is submitted. A run that was submitted already goes on. False when not set.
     #[serde(default)]
     pub suspend: bool,
 
@@ -70,17 +71,18 @@ pub struct SalesforceBackupSpec {
     pub start_deadline_seconds: Option<i64>,
 
     /// When the condition Ready turns True: Completed, when the jobs ended well, or Submitted, as soon as the Command
-    /// Center has accepted the backup.
+    /// Center has accepted the backup. Completed when not set.
     #[serde(default)]
     pub ready_when: ReadyWhen,
 
     /// What to do when it is not known whether a call started a backup, because its answer was lost: Resolve looks in
     /// the Command Center's job list and tries again only where that shows that nothing was started; Hold never tries
-    /// again and waits for a person.
+    /// again and waits for a person. Resolve when not set.
     #[serde(default)]
     pub on_unknown_outcome: OnUnknownOutcome,
 
     /// What happens to a running job when this object is deleted: Orphan lets it go on, Cancel kills it first.
+    /// Orphan when not set.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
