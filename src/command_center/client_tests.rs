@@ -72,27 +72,35 @@ impl Server {
     }
 }
 
-/// Reads one request whole, keeps it, answers it, and closes.
+/// Reads requests, keeps and answers each, and closes when the client does or when an answer asks for it.
 fn serve(
     stream: impl io::Read + io::Write,
     seen: &Mutex<Vec<String>>,
     answer: &(dyn Fn(&mut dyn io::Write) -> io::Result<()> + Send + Sync),
 ) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let (mut head, mut length) = (String::new(), 0);
-    while reader.read_line(&mut head)? > 2 {
-        let line = head.lines().last().unwrap_or_default().to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
+        while reader.read_line(&mut head)? > 2 {
+            let line = head.lines().last().unwrap_or_default().to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
         }
-    }
-    let mut body = vec![0; length];
-    let body = reader.read_exact(&mut body).map(|()| String::from_utf8_lossy(&body).into_owned());
-    if !head.is_empty() {
+        if head.is_empty() {
+            return Ok(());
+        }
+        let mut body = vec![0; length];
+        let body = reader.read_exact(&mut body).map(|()| String::from_utf8_lossy(&body).into_owned());
         seen.lock().unwrap().push(format!("{head}{}", body.as_deref().unwrap_or(NO_BODY)));
+        answer(reader.get_mut())?;
+        reader.get_mut().flush()?;
     }
-    answer(reader.get_mut())?;
-    reader.get_mut().flush()
+}
+
+/// What an answer gives for the connection to be closed.
+fn close() -> io::Result<()> {
+    Err(io::ErrorKind::ConnectionAborted.into())
 }
 
 fn respond(
@@ -165,7 +173,7 @@ async fn the_request_has_the_headers_of_the_page_and_the_token_byte_for_byte() {
 
 #[tokio::test]
 async fn no_connection_is_used_for_a_second_call() {
-    let server = Server::answering(respond("200 OK", "Connection: keep-alive\r\n", ACCEPTED));
+    let server = Server::answering(respond("200 OK", "", ACCEPTED));
     let client = CommandCenter::new(Duration::from_secs(2));
     for _ in 0..2 {
         client.create_task(&to(&server), &call(), Always(true)).await.unwrap();
@@ -222,16 +230,18 @@ async fn bodies_without_end_and_bodies_of_100_mib_are_given_up() {
 
 #[tokio::test]
 async fn once_the_body_has_left_every_failure_leaves_the_outcome_open() {
-    let closing = Server::answering(|_| Ok(()));
+    let closing = Server::answering(|_| close());
     assert_eq!(send_to(&to(&closing), true).await, Reply::NoAnswer(NoAnswer::ConnectionLost));
-    let cut = Server::answering(|stream| stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"taskId\""));
+    let cut = Server::answering(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"taskId\"").and_then(|()| close())
+    });
     assert_eq!(send_to(&to(&cut), true).await, Reply::NoAnswer(NoAnswer::ConnectionLost));
     let silent = Server::answering(|_| {
         thread::sleep(Duration::from_secs(4));
-        Ok(())
+        close()
     });
     assert_eq!(send_to(&to(&silent), true).await, Reply::NoAnswer(NoAnswer::Timeout));
-    let garbage = Server::answering(|stream| stream.write_all(b"SSH-2.0-OpenSSH\r\n"));
+    let garbage = Server::answering(|stream| stream.write_all(b"SSH-2.0-OpenSSH\r\n").and_then(|()| close()));
     assert_eq!(send_to(&to(&garbage), true).await, Reply::NoAnswer(NoAnswer::ConnectionLost));
 }
 
