@@ -211,7 +211,8 @@ fn connect_failure(error: &reqwest::Error) -> NeverSent {
     NeverSent::Connect
 }
 
-/// How far the body of a call got.
+/// How far the body of a call got. The body and whoever gives the call up both try to move it on from waiting, and only
+/// one of them can: a call that was given up does not begin to flow afterwards.
 #[derive(Debug, Default)]
 struct Flow(AtomicU8);
 
@@ -220,12 +221,17 @@ impl Flow {
     const FLOWING: u8 = 1;
     const FORBIDDEN: u8 = 2;
 
-    /// The reply to a call that failed. Only a body that was never asked for, or that was asked for too late, proves
-    /// that nothing was sent.
+    /// Moves on from waiting, once; otherwise says where it stands.
+    fn leave_waiting(&self, to: u8) -> Result<(), u8> {
+        self.0.compare_exchange(Self::WAITING, to, Ordering::SeqCst, Ordering::SeqCst).map(|_| ())
+    }
+
+    /// The reply to a call that failed. Only a body that was never asked for, and now never will be, or that was asked for
+    /// too late, proves that nothing was sent.
     fn explain(&self, failure: &Failure) -> Reply {
-        match (self.0.load(Ordering::SeqCst), failure) {
-            (Self::FORBIDDEN, _) => Reply::NeverSent(NeverSent::TooLate),
-            (Self::WAITING, Failure::Http(error)) => Reply::NeverSent(connect_failure(error)),
+        match (self.leave_waiting(Self::FORBIDDEN), failure) {
+            (Ok(()), Failure::Http(error)) => Reply::NeverSent(connect_failure(error)),
+            (Err(Self::FORBIDDEN), _) => Reply::NeverSent(NeverSent::TooLate),
             (_, Failure::TooLarge) => Reply::NoAnswer(NoAnswer::TooLarge),
             (_, Failure::Http(error)) if error.is_timeout() => Reply::NoAnswer(NoAnswer::Timeout),
             (_, Failure::Http(_)) => Reply::NoAnswer(NoAnswer::ConnectionLost),
@@ -254,13 +260,11 @@ impl<P: Permit> Body for GatedBody<P> {
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Expired>>> {
         let Some(chunk) = self.chunk.take() else { return Poll::Ready(None) };
-        if self.permit.still_holds() {
-            self.flow.0.store(Flow::FLOWING, Ordering::SeqCst);
-            Poll::Ready(Some(Ok(Frame::data(chunk))))
-        } else {
-            self.flow.0.store(Flow::FORBIDDEN, Ordering::SeqCst);
-            Poll::Ready(Some(Err(Expired)))
+        if !self.permit.still_holds() {
+            let _ = self.flow.leave_waiting(Flow::FORBIDDEN);
+            return Poll::Ready(Some(Err(Expired)));
         }
+        Poll::Ready(Some(self.flow.leave_waiting(Flow::FLOWING).map(|()| Frame::data(chunk)).map_err(|_| Expired)))
     }
 
     fn is_end_stream(&self) -> bool {

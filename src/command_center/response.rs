@@ -104,37 +104,36 @@ fn holds_a_number(value: &Value) -> bool {
 
 /// An error as a body tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ErrorBody {
-    pub(super) code: Option<i64>,
-    pub(super) text: Option<String>,
+struct ErrorBody {
+    code: Option<i64>,
+    text: Option<String>,
 }
 
-/// The first error other than 0 in the places where real servers put one, else the first one that says 0.
-pub(super) fn error_in(json: &Value, token: &Token) -> Option<ErrorBody> {
+/// The first error other than 0 in the places where real servers put one, else the first one that says 0. Only the chosen
+/// one's text is made fit to be shown: a body may hold very many.
+fn error_in(json: &Value, token: &Token) -> Option<ErrorBody> {
     let lists = ["/errList", "/errorList", "/error/errList", "/error/errorList", "/response", "/errors"];
-    let mut errors: Vec<ErrorBody> =
-        [Some(json), json.pointer("/error")].into_iter().flatten().filter_map(|at| one_error(at, token)).collect();
-    for entry in lists.iter().filter_map(|at| json.pointer(at)?.as_array()).flatten() {
-        errors.extend(one_error(entry, token));
-        for nested in ["errList", "errorList"].iter().filter_map(|at| entry.get(at)?.as_array()).flatten() {
-            errors.extend(one_error(nested, token));
-        }
-    }
-    let position = errors.iter().position(|error| error.code.is_some_and(|code| code != 0)).unwrap_or(0);
-    (position < errors.len()).then(|| errors.swap_remove(position))
+    let listed = lists.iter().filter_map(|at| json.pointer(at)?.as_array()).flatten().flat_map(|entry| {
+        let nested = ["errList", "errorList"].into_iter().filter_map(|at| entry.get(at)?.as_array()).flatten();
+        std::iter::once(entry).chain(nested)
+    });
+    let all = || [Some(json), json.pointer("/error")].into_iter().flatten().chain(listed.clone());
+    let chosen = all()
+        .find(|error| error_code(error).is_some_and(|code| code != 0))
+        .or_else(|| all().find(|error| error_code(error).is_some() || error_texts(error).next().is_some()))?;
+    Some(ErrorBody { code: error_code(chosen), text: error_texts(chosen).find_map(|raw| text::shown(raw, token)) })
 }
 
-fn one_error(value: &Value, token: &Token) -> Option<ErrorBody> {
-    let code = value.get("errorCode").and_then(|code| match code {
+fn error_code(error: &Value) -> Option<i64> {
+    match error.get("errorCode")? {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.trim().parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    });
-    let text = ["errorMessage", "errorString", "errLogMessage"]
-        .iter()
-        .filter_map(|name| value.get(name)?.as_str())
-        .find_map(|raw| text::shown(raw, token));
-    (code.is_some() || text.is_some()).then_some(ErrorBody { code, text })
+    }
+}
+
+fn error_texts(error: &Value) -> impl Iterator<Item = &str> {
+    ["errorMessage", "errorString", "errLogMessage"].into_iter().filter_map(|name| error.get(name)?.as_str())
 }
 
 #[cfg(test)]
@@ -267,7 +266,7 @@ mod tests {
         let body = r#"{"errorCode":5,"errorMessage":"token <b>0123456789abcdef</b>has expired"}"#;
         assert_eq!(
             outcome(401, body),
-            refused(RefusedKind::TokenRejected, Some(5), Some("token***************** has expired"))
+            refused(RefusedKind::TokenRejected, Some(5), Some("token **************** has expired"))
         );
     }
 

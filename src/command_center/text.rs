@@ -24,8 +24,7 @@ pub fn shown(raw: &str, token: &Token) -> Option<String> {
             character => plain.push(character),
         }
     }
-    // The token is looked for after the markup is gone, which may have stood in the middle of it, and with and without
-    // the spaces that took the place of something.
+    // The token is looked for after the markup is gone, which may have stood in the middle of it.
     let folded = plain.split_whitespace().collect::<Vec<_>>().join(" ");
     let masked = token.masked_in(&folded);
     let text: String = masked.chars().take(SHOWN).collect();
@@ -53,7 +52,8 @@ mod tests {
             ("Access denied", Some("Access denied")),
             ("<b>Access</b>\n\tdenied<script>alert(1)</script>", Some("Access denied alert(1)")),
             ("bell\u{7} and \u{202e}override", Some("bell and override")),
-            ("token QSDK 0123456789abcdef expired", Some("token ********************* expired")),
+            ("token QSDK 0123456789abcdef expired", Some("token **** **************** expired")),
+            ("QSDK0<wbr>12345<wbr>6789a\u{200b}bcdef", Some("***** ***** ***** *****")),
             ("<never closed", None),
             ("  ", None),
         ];

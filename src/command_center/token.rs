@@ -1,6 +1,6 @@
 //! The token of a Command Center: goes into one request header, and into nothing that a person or a log can read.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -12,19 +12,22 @@ const MASKED_RUN: usize = 6;
 #[derive(Clone)]
 pub struct Token(SecretString);
 
-/// The token is empty or holds characters that an HTTP header cannot carry.
+/// Bytes that a token may have; servers refuse much smaller headers.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// The token is empty, too long, or holds characters that an HTTP header cannot carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token is empty or holds a character that an HTTP header cannot carry")]
+#[error("the token is empty, longer than 16 KiB, or holds a character that an HTTP header cannot carry")]
 pub struct NotAToken;
 
 impl Token {
     /// The token in `bytes`, trimmed.
     ///
     /// # Errors
-    /// When nothing is left, or when an HTTP header cannot carry what is left.
+    /// When nothing is left, or when what is left is too long for an HTTP header, or nothing that one can carry.
     pub fn new(bytes: &[u8]) -> Result<Self, NotAToken> {
         let text = std::str::from_utf8(bytes).map_err(|_| NotAToken)?.trim();
-        if text.is_empty() || HeaderValue::from_str(text).is_err() {
+        if text.is_empty() || text.len() > MAX_TOKEN || HeaderValue::from_str(text).is_err() {
             return Err(NotAToken);
         }
         Ok(Self(text.to_owned().into()))
@@ -41,19 +44,25 @@ impl Token {
     }
 
     /// `text` with everything masked that it shares with the token: a server may quote the token in its error, whole or
-    /// in part.
+    /// in part, and with spaces in it that took the place of markup.
     #[must_use]
     pub fn masked_in(&self, text: &str) -> String {
-        let token: Vec<char> = self.0.expose_secret().chars().collect();
-        let text: Vec<char> = text.chars().collect();
+        let token: Vec<char> = self.0.expose_secret().chars().filter(|character| !character.is_whitespace()).collect();
         let run = MASKED_RUN.min(token.len());
-        let mut secret = vec![false; text.len()];
-        for (start, window) in text.windows(run).enumerate() {
-            if token.windows(run).any(|part| part == window) {
-                secret.iter_mut().skip(start).take(run).for_each(|masked| *masked = true);
+        let runs: HashSet<&[char]> = token.windows(run).collect();
+        let mut shown: Vec<char> = text.chars().collect();
+        let (places, dense): (Vec<usize>, Vec<char>) =
+            shown.iter().copied().enumerate().filter(|(_, character)| !character.is_whitespace()).unzip();
+        for (window, places) in dense.windows(run).zip(places.windows(run)) {
+            if runs.contains(window) {
+                for place in places {
+                    if let Some(character) = shown.get_mut(*place) {
+                        *character = '*';
+                    }
+                }
             }
         }
-        text.iter().zip(secret).map(|(character, masked)| if masked { '*' } else { *character }).collect()
+        shown.into_iter().collect()
     }
 }
 
@@ -75,9 +84,9 @@ mod tests {
     }
 
     #[test]
-    fn empty_tokens_and_tokens_with_line_breaks_are_refused() {
-        for bytes in [&b""[..], b" \n", b"a\nb", b"\xff\xfe"] {
-            assert!(Token::new(bytes).is_err(), "{bytes:?}");
+    fn tokens_that_are_empty_too_long_or_broken_are_refused() {
+        for bytes in [&b""[..], b" \n", b"a\nb", b"\xff\xfe", &b"a".repeat(MAX_TOKEN + 1)] {
+            assert!(Token::new(bytes).is_err(), "{} bytes", bytes.len());
         }
     }
 
@@ -87,6 +96,7 @@ mod tests {
         assert_eq!(format!("{token:?}"), "Token(redacted)");
         assert_eq!(token.masked_in("token=abcdefghijklmnop is bad"), "token=**************** is bad");
         assert_eq!(token.masked_in("starts with cdefghi..."), "starts with *******...");
+        assert_eq!(token.masked_in("in parts: abcde fghij klmno p"), "in parts: ***** ***** ***** *");
         assert_eq!(Token::new(b"abc").unwrap().masked_in("say abc"), "say ***");
     }
 }
