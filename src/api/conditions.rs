@@ -63,6 +63,8 @@ reasons! {
     SecretNotFound,
     /// The operator may not read the Secret.
     SecretForbidden,
+    /// The operator may not read the Namespace.
+    NamespaceForbidden,
     /// The Secret has no key `url`.
     UrlMissing,
     /// The Secret's `url` is not a usable address.

@@ -114,7 +114,7 @@ impl JsonSchema for JobId {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^[1-9][0-9]{0,18}$"})
+        json_schema!({"type": "string", "pattern": "^[1-9][0-9]{0,17}$"})
     }
 }
 

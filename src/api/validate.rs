@@ -50,6 +50,12 @@ pub fn salesforce_backup(manifest: &Value) -> Result<Vec<Violation>, ValidateErr
         fields.insert("metadata".to_owned(), json!({"type": "object"}));
     }
     let validator = jsonschema::validator_for(&strict).map_err(|error| ValidateError::Schema(error.to_string()))?;
+    // The server drops a status that is sent with a new object, before it looks at it.
+    let mut manifest = manifest.clone();
+    if let Some(object) = manifest.as_object_mut() {
+        object.remove("status");
+    }
+    let manifest = &manifest;
     let mut violations = metadata(manifest);
     violations.extend(
         validator
@@ -82,6 +88,14 @@ fn metadata(manifest: &Value) -> Vec<Violation> {
             "must consist of lower case letters, digits, '-' or '.', and start and end with a letter or digit",
         ),
         Some(_) => {}
+    }
+    if let Some(namespace) = manifest.pointer("/metadata/namespace").and_then(Value::as_str)
+        && (namespace.contains('.') || namespace.len() > 63 || !is_dns_subdomain(namespace))
+    {
+        require(
+            "metadata.namespace",
+            "must consist of lower case letters, digits or '-', and start and end with a letter or digit",
+        );
     }
     violations
 }
@@ -157,6 +171,7 @@ mod tests {
             ("/spec/runId", json!("a b"), "spec.runId: "),
             ("/spec/sleep", json!(1), "spec: "),
             ("/metadata/name", json!("Crm"), "metadata.name: must consist of"),
+            ("/metadata/namespace", json!("Bad NS"), "metadata.namespace: must consist of"),
             ("/metadata/name", json!("a".repeat(64)), "(object): metadata.name must have at most 63"),
         ];
         for (pointer, value, expected) in cases {

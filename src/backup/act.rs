@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use kube::runtime::events::{Event, EventType};
+use kube::runtime::events::Event;
 use tracing::{info, warn};
 
 use crate::{
-    api::{SalesforceBackup, SalesforceBackupStatus},
+    api::{Reason, SalesforceBackup, SalesforceBackupStatus},
     command_center::{
         outcome::{NeverSent, Outcome, Reply},
         request::{CreateTask, Mark},
@@ -16,13 +16,16 @@ use crate::{
 };
 
 use super::{
-    Context, Error,
+    Context, Error, backoff,
     cluster::ClusterError,
     decide::{Attempt, Step, UNTIL_THE_WATCH_FOLLOWS},
-    events,
+    events::{self, News},
     intent::{self, Intent},
+    messages,
     observe::Observed,
     record::{self, Record, Recorded},
+    standing::Standing,
+    status::{AnsweredBy, Facts},
 };
 
 /// Does `step`, and says after what time to look again.
@@ -58,14 +61,17 @@ async fn make(attempt: Attempt, observed: &Observed<'_>, context: &Context) -> R
     let object = observed.object;
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    let namespace_uid = context.cluster.namespace_uid(namespace).await?;
+    let namespace_uid = match context.cluster.namespace_uid(namespace).await {
+        Ok(uid) => uid,
+        Err(ClusterError::Forbidden { .. }) => return stall(attempt.before, observed, context).await,
+        Err(error) => return Err(error.into()),
+    };
     let run_id = attempt.intent.run_id.clone();
     let mark = Mark { namespace, name, namespace_uid: &namespace_uid, run_id: run_id.as_deref(), attempt: &attempt.id };
     let call = CreateTask::new(&object.spec, mark);
 
-    let opened = clock::now();
     let next = SalesforceBackup { status: Some(attempt.intent), ..object.clone() };
-    let (stored, permit) = match intent::write(&next, &attempt.id, opened, context).await? {
+    let (stored, permit) = match intent::write(&next, &attempt.id, attempt.opened, context).await? {
         Intent::Stored(stored, permit) => (stored, permit),
         Intent::NotStored => return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
     };
@@ -79,38 +85,58 @@ async fn make(attempt: Attempt, observed: &Observed<'_>, context: &Context) -> R
     };
     let outcome = interpret(&reply, &attempt.connection.token);
     context.metrics.create_task(&outcome);
-    let simulated = matches!(&reply, Reply::Answer(answer) if answer.simulated);
+    let answered_by = match &reply {
+        Reply::Answer(answer) if answer.simulated => AnsweredBy::Simulator,
+        Reply::Answer(_) => AnsweredBy::CommandCenter,
+        Reply::NeverSent(_) | Reply::NoAnswer(_) => AnsweredBy::Nobody,
+    };
     info!(namespace, name, attempt = %attempt.id, outcome = outcome.label(), "CreateTask called");
     let before = stored.status.clone();
-    let recorded = record::record(*stored, Record { id: &attempt.id, outcome: &outcome, simulated }, context).await;
-    context.memory.note(observed.uid(), |remembered| remembered.settled = Some(attempt.id));
+    let recorded = record::record(*stored, Record { id: &attempt.id, outcome: &outcome, answered_by }, context).await;
+    context.memory.note(observed.uid(), |remembered| remembered.settled = Some((attempt.id, clock::now().boot)));
     match recorded {
         Recorded::Written(recorded) => tell(before.as_ref(), &recorded, context).await,
-        Recorded::ObjectGone => orphaned(object, &outcome, context).await,
+        Recorded::ObjectGone => tell_of_lost(object, "the object was deleted", &outcome, context).await,
+        Recorded::Superseded => tell_of_lost(object, "another attempt was begun", &outcome, context).await,
     }
     Ok(Some(UNTIL_THE_WATCH_FOLLOWS))
 }
 
-/// The object went away while its call was under way: an event is all that can still tell of the backup.
-async fn orphaned(object: &SalesforceBackup, outcome: &Outcome, context: &Context) {
-    let note = match outcome {
+/// The description of a job needs the Namespace's uid.
+async fn stall(
+    status: SalesforceBackupStatus,
+    observed: &Observed<'_>,
+    context: &Context,
+) -> Result<Option<Duration>, Error> {
+    let facts = Facts { object: observed.object, now: clock::now().wall };
+    let status = facts.standing(status, &Standing::Stalled(messages::namespace_forbidden()));
+    let again = Some(backoff::until_next_look(Duration::MAX, observed.uid()));
+    if observed.object.status.as_ref() == Some(&status) {
+        return Ok(again);
+    }
+    write(observed.object, status, context).await.map(|()| again).or_else(|error| match error {
+        ClusterError::Conflict { .. } => Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        error => Err(error.into()),
+    })
+}
+
+/// The status cannot tell of this outcome any more: an event and the log are all that can.
+async fn tell_of_lost(object: &SalesforceBackup, why: &str, outcome: &Outcome, context: &Context) {
+    let (reason, what) = match outcome {
         Outcome::Accepted(accepted) => {
             let task = accepted.task_id.map_or_else(|| "none named".to_owned(), |id| id.to_string());
             let jobs = accepted.job_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            format!("The object was deleted while its CreateTask call was under way; a backup was started: task {task}, jobs {jobs}")
+            ("BackupWithoutObject", format!("a backup was started: task {task}, jobs {jobs}"))
         }
-        Outcome::Unknown(_) => "The object was deleted while its CreateTask call was under way; it is not known whether a backup was started".to_owned(),
+        Outcome::Unknown(_) => {
+            (Reason::OutcomeUnknown.as_str(), "it is not known whether a backup was started".to_owned())
+        }
         Outcome::Refused(_) | Outcome::NeverSent(_) => return,
     };
-    warn!(namespace = object.metadata.namespace, name = object.metadata.name, note, "outcome of a deleted object");
-    let event = Event {
-        type_: EventType::Warning,
-        reason: "ObjectGone".to_owned(),
-        note: Some(note),
-        action: "Submit".to_owned(),
-        secondary: None,
-    };
-    publish(object, &event, context).await;
+    let note = format!("While a CreateTask call was under way, {why}; {what}");
+    warn!(namespace = object.metadata.namespace, name = object.metadata.name, reason, "{note}");
+    let news = News { warning: true, reason, note, action: "Submit" };
+    publish(object, &news.into_event(), context).await;
 }
 
 /// Tells of what is new in the status of `stored`: in the log, and in events.

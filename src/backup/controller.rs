@@ -26,7 +26,7 @@ use kube::{
     },
 };
 use tokio::sync::Semaphore;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::api::SalesforceBackup;
@@ -47,8 +47,7 @@ pub struct Watch {
 
 struct Shared {
     context: Context,
-    turns: Semaphore,
-    tasks: TaskTracker,
+    turns: Arc<Semaphore>,
     stop: CancellationToken,
     /// Watches that have not listed their objects yet.
     unlisted: AtomicUsize,
@@ -65,18 +64,23 @@ pub async fn run(context: Context, client: Client, watch: &Watch, ready: Arc<Ato
     };
     let shared = Arc::new(Shared {
         context,
-        turns: Semaphore::new(usize::from(watch.concurrency)),
-        tasks: TaskTracker::new(),
+        turns: Arc::new(Semaphore::new(usize::from(watch.concurrency))),
         stop,
         unlisted: AtomicUsize::new(apis.len()),
         ready,
     });
     let (stores, controllers): (Vec<_>, Vec<_>) = apis.into_iter().map(|api| watched(api, &shared)).unzip();
     let housekeeping = tokio::spawn(forget_deleted(stores, Arc::clone(&shared)));
-    join_all(controllers.into_iter().map(|controller| drive(controller, watch.concurrency, Arc::clone(&shared)))).await;
+    let driving =
+        join_all(controllers.into_iter().map(|controller| drive(controller, watch.concurrency, Arc::clone(&shared))));
+    tokio::select! {
+        _ = driving => {}
+        () = shared.stop.cancelled() => {}
+    }
+    // A controller whose watch has not listed yet never ends by itself, so it is the turns that are waited for: when all
+    // are ours, no reconcile is under way and none can begin.
+    let _all = shared.turns.acquire_many(u32::from(watch.concurrency)).await;
     housekeeping.abort();
-    shared.tasks.close();
-    shared.tasks.wait().await;
 }
 
 /// A controller over one watch. That it has listed is seen in its stream: of several that wait for a store, kube wakes
@@ -133,15 +137,18 @@ async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, share
         .await;
 }
 
-/// One reconcile, in a task of its own: a panic ends that task and nothing else.
+/// One reconcile, in a task of its own: a panic ends that task and nothing else, and the task has its turn until it ends.
 async fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Result<Action, Error> {
-    let Ok(_turn) = shared.turns.acquire().await else { return Ok(Action::await_change()) };
+    let Ok(turn) = Arc::clone(&shared.turns).acquire_owned().await else { return Ok(Action::await_change()) };
     if shared.stop.is_cancelled() {
         return Ok(Action::await_change());
     }
-    let task = shared.tasks.spawn({
+    let task = tokio::spawn({
         let (shared, object) = (Arc::clone(&shared), Arc::clone(&object));
-        async move { reconcile(&object, &shared.context).await }
+        async move {
+            let _turn = turn;
+            reconcile(&object, &shared.context).await
+        }
     });
     let result = task.await.unwrap_or(Err(Error::Panicked));
     shared.context.metrics.reconciled(&result);

@@ -21,11 +21,17 @@ use super::{
     observe::{Observed, OtherEndpoint, Seen},
     standing::{Ending, Held, Standing, Trouble, Why},
     state::{OpenAttempt, RunState, Submitted},
-    status::Facts,
+    status::{AnsweredBy, Facts},
 };
 
 /// The watch shows what was written within moments; this is for the case that it does not.
 pub const UNTIL_THE_WATCH_FOLLOWS: Duration = Duration::from_secs(1);
+
+/// How long an object may be older than what this process has written.
+const OLD_COPY: Duration = Duration::from_secs(30);
+
+/// How long a Command Center may not list a job that it named, before a person should look.
+const UNLISTED: Duration = Duration::from_mins(5);
 
 /// Nothing waits for a change alone: an object that may go on is looked at again by then.
 const IN_ANY_CASE: Duration = Duration::from_mins(10);
@@ -46,8 +52,12 @@ pub enum Step {
 pub struct Attempt {
     /// The status that asks for the permission.
     pub intent: SalesforceBackupStatus,
+    /// The status before it.
+    pub before: SalesforceBackupStatus,
     /// The attempt's id.
     pub id: AttemptId,
+    /// When it was decided: the time to send counts from here.
+    pub opened: Now,
     /// Where to call.
     pub connection: Connection,
 }
@@ -78,8 +88,9 @@ pub fn look(
     now: &Now,
 ) -> Look {
     match state {
-        _ if object.metadata.deletion_timestamp.is_some() => Look::AtNothing,
-        RunState::New | RunState::Pending(_) if object.spec.suspend => Look::AtNothing,
+        RunState::New | RunState::Pending(_) if object.spec.suspend || object.metadata.deletion_timestamp.is_some() => {
+            Look::AtNothing
+        }
         RunState::New | RunState::Pending(_) => Look::AtSecret,
         RunState::Open(_) | RunState::Held(_) | RunState::Ended(_) => Look::AtNothing,
         RunState::Submitted(_) if until_poll(remembered, settings, now).is_some() => Look::AtNothing,
@@ -97,13 +108,13 @@ pub fn look(
 #[must_use]
 pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
     let facts = Facts { object: observed.object, now: now.wall };
-    // An object on its way out starts nothing; what was started goes on.
-    if observed.object.metadata.deletion_timestamp.is_some() {
-        return Step::Rest(None);
-    }
     match RunState::of(observed.object) {
-        RunState::New => pending(observed, &facts, facts.new_run(), settings),
-        RunState::Pending(status) => pending(observed, &facts, status.clone(), settings),
+        // An object on its way out starts nothing; what was started is followed while it is there.
+        RunState::New | RunState::Pending(_) if observed.object.metadata.deletion_timestamp.is_some() => {
+            Step::Rest(None)
+        }
+        RunState::New => pending(observed, &facts, facts.new_run(), settings, now),
+        RunState::Pending(status) => pending(observed, &facts, status.clone(), settings, now),
         RunState::Open(open) => resolve(observed, &facts, &open, settings, now),
         RunState::Submitted(submitted) => follow(observed, &facts, &submitted, settings, now),
         RunState::Held(status) => record(observed, facts.still(status), Some(IN_ANY_CASE)),
@@ -112,14 +123,20 @@ pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
 }
 
 /// Nothing is started: start, unless something forbids it.
-fn pending(observed: &Observed<'_>, facts: &Facts<'_>, status: SalesforceBackupStatus, settings: &Settings) -> Step {
+fn pending(
+    observed: &Observed<'_>,
+    facts: &Facts<'_>,
+    status: SalesforceBackupStatus,
+    settings: &Settings,
+    now: &Now,
+) -> Step {
     let spec = &observed.object.spec;
     let deadline = deadline(&status, spec.start_deadline_seconds);
     if deadline.is_some_and(|deadline| deadline <= facts.now) {
         return record(observed, facts.ended(without_next_try(status), Ending::DeadlineExceeded), None);
     }
     if spec.suspend {
-        let status = facts.standing(without_next_try(status), &Standing::Suspended);
+        let status = facts.standing(status, &Standing::Suspended);
         let again = until(deadline, facts.now).unwrap_or(IN_ANY_CASE);
         return record(observed, status, Some(again.min(IN_ANY_CASE)));
     }
@@ -142,7 +159,9 @@ fn pending(observed: &Observed<'_>, facts: &Facts<'_>, status: SalesforceBackupS
         Some(Obstacle::Until(next_try)) => record(observed, refreshed(facts, status), Some(soonest(Some(next_try)))),
         Some(Obstacle::UntilChanged) => record(observed, refreshed(facts, status), Some(soonest(None))),
         None => Step::Attempt(Box::new(Attempt {
-            intent: facts.intent(status, &observed.new_attempt, connection, settings.send_window),
+            intent: facts.intent(status.clone(), &observed.new_attempt, connection, settings.send_window),
+            before: status,
+            opened: *now,
             id: observed.new_attempt.clone(),
             connection: connection.clone(),
         })),
@@ -170,8 +189,10 @@ fn obstacle(
         || attempt.secret_resource_version.as_deref() != Some(connection.version.as_str());
     let next_try = status.next_try_at.as_ref().map(|at| at.0);
     match reason {
-        // The Command Center asked for time; a changed object does not shorten it.
-        Reason::RateLimited | Reason::BackupRunning => next_try.filter(|at| *at > now).map(Obstacle::Until),
+        // The Command Center may have asked for time; neither a changed spec nor a suspension in between shortens it.
+        Reason::RateLimited | Reason::BackupRunning | Reason::Suspended => {
+            next_try.filter(|at| *at > now).map(Obstacle::Until)
+        }
         Reason::BadRequest | Reason::TokenRejected | Reason::Forbidden if !changed => Some(Obstacle::UntilChanged),
         _ => next_try.filter(|at| *at > now && !changed).map(Obstacle::Until),
     }
@@ -179,12 +200,16 @@ fn obstacle(
 
 /// A call was permitted and no outcome is recorded: whoever sent it may still record it; nobody sends it again.
 fn resolve(observed: &Observed<'_>, facts: &Facts<'_>, open: &OpenAttempt<'_>, settings: &Settings, now: &Now) -> Step {
-    if observed.remembered.settled.as_ref() == Some(open.id) {
+    if observed.remembered.settled.as_ref().is_some_and(|(id, at)| id == open.id && now.boot.since(*at) < OLD_COPY) {
         return Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS));
     }
     if observed.remembered.unsent.as_ref() == Some(open.id) {
         let outcome = Outcome::NeverSent(NeverSent::TooLate);
-        return record(observed, facts.outcome(open.status.clone(), &outcome, false), Some(UNTIL_THE_WATCH_FOLLOWS));
+        return record(
+            observed,
+            facts.outcome(open.status.clone(), &outcome, AnsweredBy::Nobody),
+            Some(UNTIL_THE_WATCH_FOLLOWS),
+        );
     }
     let wait = settings.send_window.saturating_add(settings.request_timeout).saturating_add(settings.settle);
     let waited = observed.remembered.open_for(open.id, now.boot);
@@ -208,17 +233,15 @@ fn follow(
     let next_poll = until_poll(&observed.remembered, settings, now).unwrap_or(settings.poll_interval);
     let next_look = backoff::until_next_look(Duration::MAX, observed.uid());
     let endpoint = submitted.endpoint.unwrap_or_default();
-    let needs_person =
-        |why| facts.standing(status.clone(), &Standing::Running(Some(Trouble { why, needs_person: true })));
     let readings = match &observed.seen {
         Seen::Nothing | Seen::Connection(Ok(_)) => return Step::Rest(Some(next_poll)),
         Seen::Connection(Err(problem)) => {
             let why = messages::secret_problem(problem, observed.secret_name());
-            return record(observed, needs_person(why), Some(next_poll.min(next_look)));
+            return unfollowable(observed, facts, &status, why, next_poll.min(next_look));
         }
         Seen::Jobs(Err(OtherEndpoint)) => {
             let why = messages::connection_changed(endpoint, observed.secret_name());
-            return record(observed, needs_person(why), Some(next_poll.min(next_look)));
+            return unfollowable(observed, facts, &status, why, next_poll.min(next_look));
         }
         Seen::Jobs(Ok(readings)) => readings,
     };
@@ -228,9 +251,29 @@ fn follow(
             why: messages::unreadable(*cause, endpoint),
             needs_person: matches!(cause, Unreadable::Refused(_)),
         }),
-        JobReading::Found(_) | JobReading::Missing => None,
+        JobReading::Missing => Some(Trouble {
+            why: messages::job_missing(),
+            needs_person: observed.remembered.missing_since.is_some_and(|since| now.boot.since(since) >= UNLISTED),
+        }),
+        JobReading::Found(_) => None,
     });
     after_jobs(observed, facts, status, &jobs, trouble, next_poll)
+}
+
+/// The jobs cannot be followed until a person mends it, or gives them up by asking for a new run.
+fn unfollowable(
+    observed: &Observed<'_>,
+    facts: &Facts<'_>,
+    status: &SalesforceBackupStatus,
+    why: Why,
+    again: Duration,
+) -> Step {
+    if status.run_id == observed.object.spec.run_id {
+        let standing = Standing::Running(Some(Trouble { why, needs_person: true }));
+        return record(observed, facts.standing(status.clone(), &standing), Some(again));
+    }
+    let given_up = facts.standing(status.clone(), &Standing::Held(Held { why, submitted: true }));
+    record(observed, given_up, Some(UNTIL_THE_WATCH_FOLLOWS))
 }
 
 fn after_jobs(
@@ -251,6 +294,9 @@ fn after_jobs(
         .filter(|jobs| jobs.iter().all(|job| job.state != JobState::Active))
         .and_then(|jobs| jobs.iter().map(|job| job.state).max());
     match worst {
+        None | Some(JobState::Active) if let Some(Trouble { why, needs_person: true }) = trouble => {
+            unfollowable(observed, facts, &status, why, next_poll)
+        }
         None | Some(JobState::Active) => {
             record(observed, facts.standing(status, &Standing::Running(trouble)), Some(next_poll))
         }

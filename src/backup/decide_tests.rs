@@ -84,7 +84,7 @@ fn after(object: &SalesforceBackup, seconds: u64, outcome: &Outcome) -> Salesfor
     let Step::Attempt(attempt) = step(object, seconds) else { panic!("an attempt was expected") };
     let started = SalesforceBackup { status: Some(attempt.intent.clone()), ..object.clone() };
     let facts = Facts { object: &started, now: at(seconds).wall };
-    SalesforceBackup { status: Some(facts.outcome(attempt.intent, outcome, false)), ..started }
+    SalesforceBackup { status: Some(facts.outcome(attempt.intent, outcome, AnsweredBy::CommandCenter)), ..started }
 }
 
 fn accepted() -> Outcome {
@@ -210,6 +210,13 @@ fn a_server_that_asked_for_time_gets_it_even_when_the_object_changes() {
     waiting.metadata.generation = Some(2);
     let (status, _) = recorded(step(&waiting, 500));
     assert_eq!((status.observed_generation, reason(&status).1), (Some(2), "RateLimited"));
+    let mut suspended = waiting.clone();
+    suspended.spec.suspend = true;
+    let (status, _) = recorded(step(&suspended, 500));
+    suspended.status = Some(status);
+    suspended.spec.suspend = false;
+    suspended.metadata.generation = Some(3);
+    assert!(!matches!(step(&suspended, 599), Step::Attempt(_)), "a suspension in between does not shorten it");
     assert!(matches!(step(&waiting, 600), Step::Attempt(_)));
 }
 
@@ -281,7 +288,7 @@ fn what_this_process_knows_of_an_open_attempt_counts() {
     let unsent = Remembered { unsent: Some(AttemptId::from("a1")), ..Remembered::default() };
     let (status, _) = recorded(decide(&Observed { remembered: unsent, ..observed(&open) }, &settings(), &at(1)));
     assert_eq!(reason(&status), (Phase::Pending, "SendWindowMissed"));
-    let settled = Remembered { settled: Some(AttemptId::from("a1")), ..Remembered::default() };
+    let settled = Remembered { settled: Some((AttemptId::from("a1"), at(0).boot)), ..Remembered::default() };
     assert!(matches!(
         decide(&Observed { remembered: settled, ..observed(&open) }, &settings(), &at(1)),
         Step::Rest(Some(_))
@@ -373,7 +380,37 @@ fn jobs_that_cannot_be_read_keep_what_was_known_of_them() {
         assert_eq!(is_true(&status.conditions, ConditionType::Stalled), stalled, "{expected}");
         assert_eq!((status.progress.as_deref(), again), (Some("40%"), Some(Duration::from_secs(30))));
     }
-    assert!(matches!(with_jobs(&known, vec![reading(404, &json!({}))]), Step::Rest(Some(_))));
+    let (status, again) = recorded(with_jobs(&known, vec![reading(404, &json!({}))]));
+    assert_eq!((reason(&status), status.progress.as_deref()), ((Phase::Running, "JobsNotReadable"), Some("40%")));
+    assert!(is_true(&status.conditions, ConditionType::Reconciling) && again.is_some());
+}
+
+#[test]
+fn a_job_that_is_not_listed_for_minutes_needs_a_person_and_a_new_run_gives_it_up() {
+    let mut running = running();
+    let remembered = Remembered { missing_since: Some(at(0).boot), ..Remembered::default() };
+    let missing = |object: &SalesforceBackup, seconds| {
+        let seen = Seen::Jobs(Ok(vec![reading(404, &json!({}))]));
+        decide(&Observed { remembered: remembered.clone(), seen, ..observed(object) }, &settings(), &at(seconds))
+    };
+    let (status, _) = recorded(missing(&running, 299));
+    assert!(is_true(&status.conditions, ConditionType::Reconciling));
+    let (status, _) = recorded(missing(&running, 300));
+    assert_eq!(reason(&status), (Phase::Running, "JobsNotReadable"));
+    assert!(is_true(&status.conditions, ConditionType::Stalled));
+    running.spec.run_id = Some("2".to_owned());
+    let (status, _) = recorded(missing(&running, 300));
+    assert_eq!(reason(&status), (Phase::Held, "JobsNotReadable"));
+    running.status = Some(status);
+    assert!(matches!(step(&running, 301), Step::Attempt(_)));
+}
+
+#[test]
+fn an_object_on_its_way_out_is_followed_while_it_is_there() {
+    let mut running = running();
+    running.metadata.deletion_timestamp = Some(Time(at(1).wall));
+    let (status, _) = recorded(with_jobs(&running, vec![job("Completed", 100)]));
+    assert_eq!(status.phase, Some(Phase::Succeeded));
 }
 
 #[test]
@@ -391,10 +428,17 @@ fn a_secret_that_goes_away_while_jobs_run_is_told_and_the_jobs_are_followed_when
 #[test]
 fn jobs_are_not_asked_for_where_the_secret_points_to_another_command_center() {
     let running = running();
-    let observed = Observed { seen: Seen::Jobs(Err(OtherEndpoint)), ..observed(&running) };
-    let (status, again) = recorded(decide(&observed, &settings(), &at(30)));
+    let elsewhere = Observed { seen: Seen::Jobs(Err(OtherEndpoint)), ..observed(&running) };
+    let (status, again) = recorded(decide(&elsewhere, &settings(), &at(30)));
     assert_eq!(reason(&status), (Phase::Running, "ConnectionChanged"));
     assert!(is_true(&status.conditions, ConditionType::Stalled) && again.is_some());
+    let mut changed = running.clone();
+    changed.spec.run_id = Some("2".to_owned());
+    let elsewhere = Observed { object: &changed, ..elsewhere };
+    let (status, _) = recorded(decide(&elsewhere, &settings(), &at(30)));
+    assert_eq!(reason(&status), (Phase::Held, "ConnectionChanged"), "the message says that a new run gives them up");
+    changed.status = Some(status);
+    assert!(matches!(step(&changed, 31), Step::Attempt(_)));
 }
 
 #[test]
@@ -438,6 +482,20 @@ fn a_new_run_waits_until_the_jobs_of_the_last_one_ended() {
     assert_eq!(again, Some(UNTIL_THE_WATCH_FOLLOWS), "the new run is looked at soon");
     let ended = SalesforceBackup { status: Some(status), ..changed };
     assert!(matches!(step(&ended, 60), Step::Attempt(_)));
+}
+
+#[test]
+fn the_simulator_is_told_of_only_while_it_is_the_one_that_answers() {
+    let Step::Attempt(attempt) = step(&object(&json!({})), 0) else { panic!() };
+    let new = object(&json!({}));
+    let facts = Facts { object: &new, now: at(0).wall };
+    let simulated = |status: &SalesforceBackupStatus| is_true(&status.conditions, ConditionType::Simulated);
+    let first = facts.outcome(attempt.intent, &refused(RefusedKind::NotFound), AnsweredBy::Simulator);
+    assert!(simulated(&first));
+    let second = facts.outcome(first.clone(), &Outcome::NeverSent(NeverSent::Dns), AnsweredBy::Nobody);
+    assert!(simulated(&second));
+    let third = facts.outcome(second, &accepted(), AnsweredBy::CommandCenter);
+    assert!(!simulated(&third));
 }
 
 #[test]

@@ -63,6 +63,11 @@ pub fn between(before: Option<&SalesforceBackupStatus>, after: &SalesforceBackup
 
 /// What newly stands in the way. A refusal is told each time, because each was an attempt of its own.
 fn obstacle(before: Option<&SalesforceBackupStatus>, after: &SalesforceBackupStatus) -> Option<News> {
+    let held = |status: &SalesforceBackupStatus| status.phase == Some(Phase::Held);
+    if held(after) && !before.is_some_and(held) {
+        // With readyWhen: Submitted a held backup is ready, so it is Finished that says why it is held.
+        return of_condition(after, ConditionType::Finished, true, "Submit");
+    }
     let stalled = find(&after.conditions, ConditionType::Stalled);
     let before_stalled = before.and_then(|before| find(&before.conditions, ConditionType::Stalled));
     let attempt = |status: &SalesforceBackupStatus| status.attempt.as_ref().is_some_and(|attempt| attempt.id.is_some());
@@ -89,4 +94,52 @@ fn submitted(status: &SalesforceBackupStatus) -> String {
     let jobs: Vec<String> = status.job_ids.iter().map(ToString::to_string).collect();
     let jobs = if jobs.is_empty() { "no jobs named".to_owned() } else { format!("jobs {}", jobs.join(", ")) };
     format!("The Command Center accepted the backup: {task}, {jobs}")
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        api::{Attempt, AttemptId, ReadyWhen},
+        backup::standing::{Ending, Held, Standing, Why},
+    };
+
+    fn status(standing: &Standing, ready_when: ReadyWhen, attempt: Option<&str>) -> SalesforceBackupStatus {
+        SalesforceBackupStatus {
+            phase: Some(standing.phase()),
+            conditions: standing.conditions(ready_when).following(&[], Some(1), Timestamp::UNIX_EPOCH),
+            attempt: Some(Attempt { number: 1, id: attempt.map(AttemptId::from), ..Attempt::default() }),
+            ..SalesforceBackupStatus::default()
+        }
+    }
+
+    fn reasons(before: &SalesforceBackupStatus, after: &SalesforceBackupStatus) -> Vec<&'static str> {
+        between(Some(before), after).into_iter().map(|news| news.reason).collect()
+    }
+
+    #[test]
+    fn submissions_refusals_holds_and_ends_are_told_once_each() {
+        let held = |submitted| Standing::Held(Held { why: Why::new(Reason::NoJob, "look"), submitted });
+        for ready_when in [ReadyWhen::Completed, ReadyWhen::Submitted] {
+            let starting = status(&Standing::Starting, ready_when, Some("a"));
+            let running = status(&Standing::Running(None), ready_when, Some("a"));
+            let ended = status(&Standing::Ended(Ending::Completed), ready_when, Some("a"));
+            assert_eq!(reasons(&starting, &running), ["Submitted"]);
+            assert_eq!(reasons(&running, &running), [""; 0]);
+            assert_eq!(reasons(&running, &ended), ["Completed"]);
+            assert_eq!(reasons(&starting, &status(&held(false), ready_when, Some("a"))), ["NoJob"]);
+            assert_eq!(reasons(&starting, &status(&held(true), ready_when, Some("a"))), ["Submitted", "NoJob"]);
+            let refused = status(&Standing::Waiting(Why::new(Reason::RateLimited, "wait")), ready_when, None);
+            assert_eq!(reasons(&starting, &refused), ["RateLimited"]);
+            assert_eq!(reasons(&refused, &refused), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn notes_are_cut_to_what_the_api_server_takes() {
+        let news = News { warning: true, reason: "Submitted", note: "é".repeat(2000), action: "Submit" };
+        assert!(news.into_event().note.unwrap().len() <= 1024);
+    }
 }

@@ -64,18 +64,15 @@ pub async fn write(
         Err(error @ ClusterError::Ambiguous { .. }) => error,
         Err(error) => return Err(error),
     };
-    // It may have been stored, or be stored later. Whoever finds it must know that it was not sent.
-    if let Some(uid) = &object.metadata.uid {
-        context.memory.note(uid, |remembered| remembered.unsent = Some(id.clone()));
-    }
     while permit.still_holds() {
         if let Some(stored) = stored_attempt(&context.cluster, object, id).await {
-            if let Some(uid) = &object.metadata.uid {
-                context.memory.note(uid, |remembered| remembered.unsent = None);
-            }
             return Ok(Intent::Stored(Box::new(stored), permit));
         }
         tokio::time::sleep(ASK_AGAIN).await;
+    }
+    // The permit ends here unused. It may have been stored, or be stored later: whoever finds it shall know that.
+    if let Some(uid) = &object.metadata.uid {
+        context.memory.note(uid, |remembered| remembered.unsent = Some(id.clone()));
     }
     Err(ambiguous)
 }

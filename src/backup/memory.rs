@@ -21,8 +21,11 @@ pub struct Remembered {
     pub open_attempt: Option<(AttemptId, BootTime)>,
     /// An attempt that this process wrote, or may have written, and certainly did not send.
     pub unsent: Option<AttemptId>,
-    /// An attempt whose outcome this process has recorded: an object that still shows it open is an old copy.
-    pub settled: Option<AttemptId>,
+    /// An attempt whose outcome this process has recorded, and when: an object that still shows it open a moment later is
+    /// an old copy.
+    pub settled: Option<(AttemptId, BootTime)>,
+    /// Since when the Command Center does not list some of its jobs.
+    pub missing_since: Option<BootTime>,
     /// Failures of the machinery in a row.
     pub failures: u32,
 }

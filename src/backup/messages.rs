@@ -32,6 +32,15 @@ pub fn secret_problem(problem: &SecretProblem, name: &str) -> Why {
     Why { reason, message }
 }
 
+/// Why a backup cannot be described.
+#[must_use]
+pub fn namespace_forbidden() -> Why {
+    Why::new(
+        Reason::NamespaceForbidden,
+        "The operator may not read this Namespace, whose uid becomes part of the job's description: grant its service account the verb get on namespaces (a Role in this namespace is enough).",
+    )
+}
+
 const fn connection_reason(error: &ConnectionError) -> Reason {
     match error {
         ConnectionError::UrlMissing => Reason::UrlMissing,
@@ -159,7 +168,7 @@ pub fn connection_changed(endpoint: &str, secret: &str) -> Why {
     Why::new(
         Reason::ConnectionChanged,
         format!(
-            "The jobs run at {endpoint}, and Secret {secret} now points elsewhere: point it back until they ended, or change spec.runId for a new backup at the new place."
+            "The jobs run at {endpoint}, and Secret {secret} now points elsewhere: point it back until they ended, or change spec.runId, which gives them up and starts a new backup at the new place."
         ),
     )
 }
@@ -192,6 +201,15 @@ pub fn unreadable(cause: Unreadable, endpoint: &str) -> Why {
     }
 }
 
+/// Why a job that the Command Center named is not followed.
+#[must_use]
+pub fn job_missing() -> Why {
+    Why::new(
+        Reason::JobsNotReadable,
+        "The Command Center does not list a job that it named: a new one takes some seconds. If it lasts, look for the ids of status.jobIds there; change spec.runId to give them up and run the backup again.",
+    )
+}
+
 /// Why a task without jobs needs a person.
 #[must_use]
 pub fn no_job() -> Why {
@@ -206,6 +224,6 @@ pub fn no_job() -> Why {
 pub fn duplicate() -> Why {
     Why::new(
         Reason::DuplicateDetected,
-        "Two attempts of this object started backups: all their jobs are in status.jobIds. Look at them in the Command Center, kill the one too many, and report this as a bug of the operator. Change spec.runId to go on.",
+        "A call of an earlier attempt was accepted after this status had moved on, so that two backups may run: the known jobs are in status.jobIds. Look at them in the Command Center and kill the one too many. Change spec.runId to go on.",
     )
 }

@@ -1,5 +1,7 @@
 //! Looks at everything that has to be known before it can be decided: the Secret, and the jobs. Effects, no decisions.
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
 use crate::{
     api::{AttemptId, JobId, SalesforceBackup},
     command_center::{
@@ -16,6 +18,9 @@ use super::{
     memory::Remembered,
     state::RunState,
 };
+
+/// Jobs of one object that are asked for at once.
+const AT_ONCE: usize = 16;
 
 /// Everything that [`super::decide`] depends on, besides the flags and the time.
 #[derive(Clone, Debug)]
@@ -81,7 +86,7 @@ pub async fn observe<'a>(object: &'a SalesforceBackup, context: &Context) -> Res
     if let RunState::Open(open) = &state {
         context.memory.sees_open(uid, open.id, now.boot);
     }
-    let remembered = context.memory.of(uid);
+    let mut remembered = context.memory.of(uid);
     let seen = match look(object, &state, &remembered, &context.settings, &now) {
         Look::AtNothing => Seen::Nothing,
         Look::AtSecret => Seen::Connection(connection(object, context).await?),
@@ -90,7 +95,11 @@ pub async fn observe<'a>(object: &'a SalesforceBackup, context: &Context) -> Res
             Ok(connection) if connection.endpoint.to_string() != endpoint => Seen::Jobs(Err(OtherEndpoint)),
             Ok(connection) => {
                 context.memory.note(uid, |remembered| remembered.last_poll = Some(now.boot));
-                Seen::Jobs(Ok(jobs(&connection, &ids, context).await?))
+                let readings = jobs(&connection, ids, context).await?;
+                let missing = readings.iter().any(|(_, reading)| *reading == JobReading::Missing);
+                remembered.missing_since = missing.then(|| remembered.missing_since.unwrap_or(now.boot));
+                context.memory.note(uid, |kept| kept.missing_since = remembered.missing_since);
+                Seen::Jobs(Ok(readings))
             }
         },
     };
@@ -111,11 +120,10 @@ async fn connection(object: &SalesforceBackup, context: &Context) -> Result<Resu
     Ok(Connection::from_secret(&data, &version, &context.settings.policy).map_err(SecretProblem::Unusable))
 }
 
-async fn jobs(connection: &Connection, ids: &[JobId], context: &Context) -> Result<Vec<(JobId, JobReading)>, Error> {
-    let mut readings = Vec::with_capacity(ids.len());
-    for id in ids {
-        let reply = context.command_center.job(connection, *id).await?;
-        readings.push((*id, read_job(&reply, *id, &connection.token)));
-    }
-    Ok(readings)
+async fn jobs(connection: &Connection, ids: Vec<JobId>, context: &Context) -> Result<Vec<(JobId, JobReading)>, Error> {
+    let readings = stream::iter(ids).map(|id| async move {
+        let reply = context.command_center.job(connection, id).await?;
+        Ok::<_, Error>((id, read_job(&reply, id, &connection.token)))
+    });
+    readings.buffered(AT_ONCE).try_collect().await
 }

@@ -45,9 +45,10 @@ impl<'a> RunState<'a> {
     /// Where the run of `object` is.
     #[must_use]
     pub fn of(object: &'a SalesforceBackup) -> Self {
-        let Some(status) = object.status.as_ref().filter(|status| status.requested_at.is_some()) else {
-            return Self::New;
+        let begun = |status: &&SalesforceBackupStatus| {
+            status.requested_at.is_some() || status.attempt.is_some() || status.submitted_at.is_some()
         };
+        let Some(status) = object.status.as_ref().filter(begun) else { return Self::New };
         let same_run = status.run_id == object.spec.run_id;
         let attempt = status.attempt.as_ref();
         let ended = status.finished_at.is_some();

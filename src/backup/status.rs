@@ -23,6 +23,17 @@ use super::{
 
 const SIMULATED: &str = "The answers come from the simulator: no backup was made.";
 
+/// Who answered a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// There was no answer.
+    Nobody,
+    /// A Command Center.
+    CommandCenter,
+    /// The simulator.
+    Simulator,
+}
+
 /// What is known of the object besides its status, as far as a status depends on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
@@ -104,11 +115,18 @@ impl Facts<'_> {
         &self,
         status: SalesforceBackupStatus,
         outcome: &Outcome,
-        by_simulator: bool,
+        answered_by: AnsweredBy,
     ) -> SalesforceBackupStatus {
         let mut status = status;
-        if by_simulator && !is_true(&status.conditions, ConditionType::Simulated) {
-            status.conditions.extend(simulated(Conditions::default()).following(&[], self.generation(), self.now));
+        match answered_by {
+            AnsweredBy::Nobody => {}
+            AnsweredBy::CommandCenter => {
+                status.conditions.retain(|condition| condition.type_ != ConditionType::Simulated.as_str());
+            }
+            AnsweredBy::Simulator if is_true(&status.conditions, ConditionType::Simulated) => {}
+            AnsweredBy::Simulator => {
+                status.conditions.extend(simulated(Conditions::default()).following(&[], self.generation(), self.now));
+            }
         }
         match outcome {
             Outcome::Accepted(accepted) => self.accepted(status, accepted),

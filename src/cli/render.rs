@@ -59,12 +59,18 @@ pub fn render(text: &str) -> anyhow::Result<String> {
                 Ok(secret) => {
                     secrets.insert(document.key(), (document, contents(secret)));
                 }
-                Err(error) => problems.push(format!("{document}: {error}")),
+                // The parser's own words would quote a value.
+                Err(_) => problems.push(format!(
+                    "{document}: data or stringData cannot be read: every value must be a string, in data base64"
+                )),
             },
             (version, "SalesforceBackup") if version.starts_with(GROUP) => match backup(document)? {
                 Ok(backup) => backups.push((document, backup)),
                 Err(found) => problems.extend(found),
             },
+            (version, kind) if version.starts_with(GROUP) => {
+                problems.push(format!("{document}: {version} has no kind {kind}"));
+            }
             _ => {}
         }
     }
@@ -246,10 +252,19 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_cannot_be_read_is_not_quoted() {
+        let error =
+            render(&format!("{BACKUP}---\n{}", SECRET.replace("t0psecret", "1234567890123"))).unwrap_err().to_string();
+        assert!(error.contains("every value must be a string") && !error.contains("1234567890123"), "{error}");
+    }
+
+    #[test]
     fn items_of_a_list_are_rendered_and_files_without_a_backup_are_refused() {
         let list = format!("apiVersion: v1\nkind: List\nitems:\n- {}", BACKUP.trim_end().replace('\n', "\n  "));
         assert!(render(&list).unwrap().starts_with("# document 1 (SalesforceBackup crm/prod)"));
         assert!(render(SECRET).unwrap_err().to_string().contains("no SalesforceBackup"));
+        let misspelt = format!("{BACKUP}---\n{}", BACKUP.replace("SalesforceBackup", "SalesForceBackup"));
+        assert!(render(&misspelt).unwrap_err().to_string().contains("has no kind SalesForceBackup"));
         assert!(format!("{:#}", render("a: [").unwrap_err()).contains("document 1 is not YAML"));
     }
 }

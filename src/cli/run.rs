@@ -103,7 +103,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When a flag cannot be used, or the address to listen on is taken.
-pub async fn operate(args: Args, config: kube::Config, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationToken) -> anyhow::Result<()> {
+    // An environment variable that is empty names nothing, and a namespace that is named twice is watched once.
+    args.watch_namespace.retain(|namespace| !namespace.is_empty());
+    args.watch_namespace.sort();
+    args.watch_namespace.dedup();
+    args.allowed_endpoint.retain(|endpoint| !endpoint.is_empty());
     let policy = policy(&args)?;
     let clients = kubernetes::clients(config).context("the cluster configuration cannot be used")?;
     let listener = TcpListener::bind(args.listen)
@@ -137,7 +142,7 @@ pub async fn operate(args: Args, config: kube::Config, stop: CancellationToken) 
     };
     tokio::select! {
         () = controller => info!("stopped"),
-        () = out_of_patience => warn!("stopped at the end of the grace period with calls under way: their outcome is not recorded"),
+        () = out_of_patience => warn!("stopped at the end of the grace period with work under way: the outcome of a call may not be recorded"),
     }
     health.await.context("the health server panicked")?.context("the health server failed")
 }

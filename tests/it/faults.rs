@@ -13,7 +13,10 @@ use salesforce_backup_operator::{
 };
 use serde_json::json;
 
-use crate::world::{Line, NAME, SECRET, World, fast_flags, kubectl};
+use crate::{
+    proxy::{Fate, Proxy},
+    world::{Line, NAME, SECRET, World, fast_flags, kubectl},
+};
 
 #[tokio::test]
 async fn a_status_that_somebody_writes_during_a_call_does_not_lose_the_answer() {
@@ -79,4 +82,52 @@ fn grant(namespace: &str, name: &str, verb: &str, resources: &str) {
     kubectl(&["create", "role", name, "-n", namespace, &verb, &resources]).unwrap();
     let (role, account) = (format!("--role={name}"), format!("--serviceaccount={namespace}:limited"));
     kubectl(&["create", "rolebinding", name, "-n", namespace, &role, &account]).unwrap();
+}
+
+/// A world whose operator reaches the API server through a proxy.
+async fn behind_a_proxy() -> (World, Proxy) {
+    let behaviour = Behaviour { job_duration: Duration::from_millis(500), ..Behaviour::default() };
+    let mut world = World::without_operator(behaviour).await;
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    let proxy = Proxy::start(world.client.clone()).await;
+    world.start_operator_with(&fast_flags(), proxy.config());
+    (world, proxy)
+}
+
+#[tokio::test]
+async fn an_intent_that_was_stored_though_its_answer_was_lost_is_found_and_its_call_made_once() {
+    let (world, proxy) = behind_a_proxy().await;
+    proxy.next(&[Fate::AppliedButLost]);
+    world.create(NAME, &json!({})).await;
+    let done = world.until_phase(NAME, Phase::Succeeded).await;
+    assert!(proxy.all_met());
+    assert_eq!((world.executed(), done.status.unwrap().attempt.unwrap().number), (1, 1));
+}
+
+#[tokio::test]
+async fn an_intent_that_was_not_stored_is_not_sent_and_a_later_one_is() {
+    let (world, proxy) = behind_a_proxy().await;
+    proxy.next(&[Fate::Refused]);
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Succeeded).await;
+    assert!(proxy.all_met());
+    assert_eq!(world.executed(), 1);
+}
+
+#[tokio::test]
+async fn an_outcome_is_written_until_it_lands_and_only_once() {
+    for fates in [
+        &[Fate::Works, Fate::Refused, Fate::Refused, Fate::Refused][..],
+        &[Fate::Works, Fate::AppliedButLost],
+        &[Fate::Works, Fate::Refused, Fate::AppliedButLost, Fate::AppliedButLost],
+    ] {
+        let (world, proxy) = behind_a_proxy().await;
+        proxy.next(fates);
+        world.create(NAME, &json!({})).await;
+        let done = world.until_phase(NAME, Phase::Succeeded).await;
+        assert_eq!(world.executed(), 1, "{fates:?}");
+        let (status, ledger) = (done.status.unwrap(), world.simulator.ledger());
+        assert_eq!(status.task_id.unwrap().to_string(), ledger[0].task_id.to_string(), "{fates:?}");
+        assert_eq!(status.attempt.unwrap().number, 1, "{fates:?}");
+    }
 }

@@ -8,6 +8,7 @@ mod conditions;
 mod definitions;
 mod examples;
 mod faults;
+mod proxy;
 mod readme;
 mod runs;
 mod secrets;

@@ -151,7 +151,7 @@ async fn an_object_that_is_deleted_during_its_call_leaves_an_event() {
     world.create(NAME, &json!({})).await;
     world.until_phase(NAME, Phase::Starting).await;
     world.backups().delete(NAME, &DeleteParams::default()).await.unwrap();
-    let note = world.until_event(NAME, "ObjectGone").await;
+    let note = world.until_event(NAME, "BackupWithoutObject").await;
     let entry = world.simulator.ledger().remove(0);
     assert!(
         note.contains(&format!("task {}", entry.task_id)) && note.contains(&entry.job_ids[0].to_string()),

@@ -144,7 +144,7 @@ impl World {
         self.start_operator_with(flags, config);
     }
 
-    fn start_operator_with(&mut self, flags: &[String], config: Config) {
+    pub fn start_operator_with(&mut self, flags: &[String], config: Config) {
         let mut flags = flags.to_vec();
         flags.push(format!("--watch-namespace={}", self.namespace));
         let stop = CancellationToken::new();
