@@ -17,7 +17,7 @@ use super::{
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The permission to send one attempt, in this run of this process, until its deadline on both clocks. Only
-/// [`write`] makes one, and sending consumes it; it cannot be copied.
+/// [`write()`] makes one, and sending consumes it; it cannot be copied.
 #[derive(Debug)]
 pub struct SendPermit {
     opened: Now,

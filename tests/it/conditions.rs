@@ -229,15 +229,15 @@ async fn a_401_stalls_until_the_secret_changes() {
 }
 
 #[tokio::test]
-async fn a_403_stalls() {
-    answered(
-        403,
-        r#"{"errorCode":8,"errorMessage":"no right"}"#,
-        Stands::Stalled,
-        "Forbidden",
-        "give the token's user the right",
-    )
-    .await;
+async fn a_403_stalls_until_the_secret_changes() {
+    let world = meeting(answer(403, r#"{"errorCode":8,"errorMessage":"no right"}"#).times(1)).await;
+    let stalled = world.until_reason(NAME, "Forbidden").await;
+    check(&stalled, &Stands::Stalled, "Forbidden", "give the token's user the right");
+    world.until_event(NAME, "Forbidden").await;
+    let data = json!({"url": world.simulator.url(), "token": world.simulator.token(), "changed": "yes"});
+    world.write_secret_data(SECRET, &data).await;
+    let done = world.until_phase(NAME, Phase::Succeeded).await;
+    assert_eq!((done.status.unwrap().attempt.unwrap().number, world.executed()), (2, 1));
 }
 
 #[tokio::test]

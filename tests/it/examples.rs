@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use salesforce_backup_operator::{api::Phase, simulator::Behaviour};
+use salesforce_backup_operator::{api::Phase, cli::render::render, simulator::Behaviour};
 
 use crate::world::{World, fast_flags, kubectl};
 
@@ -24,6 +24,10 @@ async fn every_example_can_be_applied() {
             kubectl(&["apply", "--validate=strict", "-n", &world.namespace, "-f", file.to_str().unwrap()])
         });
         assert!(applied.is_ok(), "{}: {applied:?}", file.display());
+        let text = std::fs::read_to_string(file).unwrap();
+        if text.contains("kind: SalesforceBackup") {
+            render(&text).expect("what the server takes, render takes");
+        }
     }
 }
 
