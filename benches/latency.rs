@@ -68,7 +68,14 @@ async fn main() {
 
     let operator = Operator(
         Command::new(env!("CARGO_BIN_EXE_salesforce-backup-operator"))
-            .args(["run", "--allow-insecure-http", "--listen=127.0.0.1:0", "--watch-namespace", &namespace])
+            .args([
+                "run",
+                "--allow-insecure-http",
+                "--leader-elect=false",
+                "--listen=127.0.0.1:0",
+                "--watch-namespace",
+                &namespace,
+            ])
             .env("KUBECONFIG", plane.kubeconfig_path())
             .stderr(Stdio::null())
             .spawn()

@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     install(&plane, &simulator).await?;
 
     println!("4. Starting the operator and following the backups …\n");
-    let flags = ["run", "--allow-insecure-http", "--poll-interval=1s", "--listen=127.0.0.1:0"];
+    let flags = ["run", "--allow-insecure-http", "--leader-elect=false", "--poll-interval=1s", "--listen=127.0.0.1:0"];
     let stop = CancellationToken::new();
     let operator =
         tokio::spawn(run::operate(OperatorFlags::parse_from(flags).args, config(&plane).await?, stop.clone()));

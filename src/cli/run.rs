@@ -1,17 +1,23 @@
-//! `run`: flags in, a controller that runs until it is asked to stop.
+//! `run`: flags in, a controller that runs until it is asked to stop; with leader election, only while it leads.
 
-#![expect(clippy::disallowed_methods, reason = "the health server runs in a task of its own")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the health server and the lease have tasks of their own, and the environment says who we are"
+)]
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tracing::{error, info, warn};
 
 use crate::{
     backup::{
@@ -26,6 +32,7 @@ use crate::{
     },
     process::{
         health, kubernetes,
+        lease::{Candidate, Lost, decide::Timings},
         metrics::Metrics,
         shutdown,
         telemetry::{self, LogFormat},
@@ -33,6 +40,9 @@ use crate::{
 };
 
 use super::duration;
+
+/// Most characters of a host's name in the identity: events take 128 bytes.
+const MAX_HOST: usize = 100;
 
 /// Flags of `run`. Each has an environment variable.
 #[derive(Clone, Debug, clap::Args)]
@@ -75,6 +85,30 @@ pub struct Args {
     #[arg(long, env = "SFB_SHUTDOWN_GRACE_PERIOD", default_value = "60s", value_parser = duration::parse, value_name = "DURATION")]
     pub shutdown_grace_period: Duration,
 
+    /// Run backups only while holding a Lease: of several replicas one leads, the others stand by, ready to take over.
+    #[arg(long, env = "SFB_LEADER_ELECT", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub leader_elect: bool,
+
+    /// Name of the Lease that the replicas share.
+    #[arg(long, env = "SFB_LEASE_NAME", default_value = "salesforce-backup-operator", value_name = "NAME")]
+    pub lease_name: String,
+
+    /// Namespace of the Lease. Without it, that of the pod (`POD_NAMESPACE`), else of the kubeconfig or service account.
+    #[arg(long, env = "SFB_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
+
+    /// How long a replica that stands by waits for a leader that does not renew, in whole seconds.
+    #[arg(long, env = "SFB_LEASE_DURATION", default_value = "15s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
+    pub lease_duration: Duration,
+
+    /// How long a leader goes on without having renewed; then it ends. Shorter than --lease-duration.
+    #[arg(long, env = "SFB_RENEW_DEADLINE", default_value = "10s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
+    pub renew_deadline: Duration,
+
+    /// How often the leader renews, and the others look. Shorter than --renew-deadline.
+    #[arg(long, env = "SFB_RETRY_PERIOD", default_value = "2s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
+    pub retry_period: Duration,
+
     /// Address of /livez, /readyz and /metrics.
     #[arg(long, env = "SFB_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
@@ -88,7 +122,8 @@ pub struct Args {
     pub log_filter: String,
 }
 
-/// Runs the controller in the cluster that kubectl would use, until SIGTERM or SIGINT.
+/// Runs the controller in the cluster that kubectl would use, until SIGTERM or SIGINT. Ends the process at once, with
+/// status 1, when the lease is lost.
 ///
 /// # Errors
 /// When a flag cannot be used, or no cluster or address to listen on is found.
@@ -96,13 +131,23 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start(args.log_format, &args.log_filter)?;
     let stop = shutdown::on_signal().context("signals cannot be listened to")?;
     let config = kube::Config::infer().await.context("no cluster was found: neither a kubeconfig that can be used (KUBECONFIG, ~/.kube/config) nor a service account")?;
-    operate(args, config, stop).await
+    let outcome = operate(args, config, stop).await;
+    if let Err(error) = &outcome
+        && let Some(lost) = error.downcast_ref::<Lost>()
+    {
+        error!("{lost}");
+        // Returning would wait for threads that cannot be interrupted, such as a look-up of a name.
+        std::process::exit(1);
+    }
+    outcome
 }
 
 /// Runs the controller in the cluster of `config` until `stop`, then lets calls under way end within the grace period.
+/// With leader election it waits for the lease first, and gives it back last.
 ///
 /// # Errors
-/// When a flag cannot be used, or the address to listen on is taken.
+/// When a flag cannot be used, the address to listen on is taken, or the lease was lost ([`Lost`]): then the process
+/// must end without waiting for calls under way.
 pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationToken) -> anyhow::Result<()> {
     // An environment variable that is empty names nothing, and a namespace that is named twice is watched once.
     args.watch_namespace.retain(|namespace| !namespace.is_empty());
@@ -110,19 +155,22 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
     args.watch_namespace.dedup();
     args.allowed_endpoint.retain(|endpoint| !endpoint.is_empty());
     let policy = policy(&args)?;
+    let identity = identity();
+    let candidate = candidate(&args, &config, &identity)?;
     let clients = kubernetes::clients(config).context("the cluster configuration cannot be used")?;
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("--listen {} cannot be listened on", args.listen))?;
     let ready = Arc::new(AtomicBool::new(false));
     let metrics = Metrics::default();
-    info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, namespaces = ?args.watch_namespace, "starting");
+    info!(version = env!("CARGO_PKG_VERSION"), identity, listen = %args.listen, namespaces = ?args.watch_namespace, "starting");
     if args.allow_insecure_http {
         warn!("--allow-insecure-http is set: tokens may travel in the clear; do not use it in production");
     }
-    let health = tokio::spawn(health::serve(listener, Arc::clone(&ready), metrics.clone(), stop.clone()));
+    let health = health::serve(listener, Arc::clone(&ready), metrics.clone(), stop.clone());
+    let health = AbortOnDropHandle::new(tokio::spawn(health));
     let context = Context {
-        cluster: Cluster::new(clients.requests, identity()),
+        cluster: Cluster::new(clients.requests, identity),
         command_center: CommandCenter::new(args.request_timeout),
         memory: Memory::default(),
         settings: Settings {
@@ -135,16 +183,73 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
         metrics,
     };
     let watch = Watch { namespaces: args.watch_namespace, concurrency: args.concurrency };
-    let controller = controller::run(context, clients.watches, &watch, ready, stop.clone());
+    let lead = async {
+        context.metrics.leads(true);
+        let controller = controller::run(context, clients.watches, &watch, Arc::clone(&ready), stop.clone());
+        finished(controller, &stop, args.shutdown_grace_period).await
+    };
+    if let Some(candidate) = candidate {
+        with_lease(&candidate, lead, &ready, &stop).await?;
+    } else {
+        lead.await;
+    }
+    health.await.context("the health server panicked")?.context("the health server failed")
+}
+
+/// Runs `controller` to its end, and says whether it came there: after `stop` it has the time of `grace`.
+async fn finished(controller: impl Future<Output = ()>, stop: &CancellationToken, grace: Duration) -> bool {
     let out_of_patience = async {
         stop.cancelled().await;
-        tokio::time::sleep(args.shutdown_grace_period).await;
+        tokio::time::sleep(grace).await;
     };
     tokio::select! {
         () = controller => info!("stopped"),
-        () = out_of_patience => warn!("stopped at the end of the grace period with work under way: the outcome of a call may not be recorded"),
+        () = out_of_patience => {
+            warn!("stopped at the end of the grace period with work under way: the outcome of a call may not be recorded");
+            return false;
+        }
     }
-    health.await.context("the health server panicked")?.context("the health server failed")
+    true
+}
+
+/// Runs `lead` while this process holds the lease. What did not finish may still be at work: then the lease is left to
+/// expire.
+async fn with_lease(
+    candidate: &Candidate,
+    lead: impl Future<Output = bool>,
+    ready: &AtomicBool,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(leadership) = candidate.acquire(ready, stop).await else {
+        info!("stopped while standing by");
+        return Ok(());
+    };
+    let done = CancellationToken::new();
+    // In a task of its own, so that nothing that is led delays it.
+    let mut lease = AbortOnDropHandle::new(tokio::spawn(leadership.keep(done.clone())));
+    tokio::select! {
+        biased;
+        kept = &mut lease => {
+            ready.store(false, Ordering::Release);
+            return Ok(kept.context("keeping the lease panicked")??);
+        }
+        finished = lead => if !finished { return Ok(()) },
+    }
+    done.cancel();
+    Ok(lease.await.context("keeping the lease panicked")??)
+}
+
+/// Who asks for which lease; nobody without leader election. It has connections of its own: the controller's may all be
+/// busy, or dead without anybody having noticed.
+fn candidate(args: &Args, config: &kube::Config, identity: &str) -> anyhow::Result<Option<Candidate>> {
+    if !args.leader_elect {
+        return Ok(None);
+    }
+    let timings = Timings::new(args.lease_duration, args.renew_deadline, args.retry_period)?;
+    let client = kubernetes::clients(config.clone()).context("the cluster configuration cannot be used")?.requests;
+    let namespace = args.lease_namespace.clone().or_else(|| environment("POD_NAMESPACE"));
+    let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+    Ok(Some(Candidate::new(client, namespace, args.lease_name.clone(), identity.to_owned(), timings)))
 }
 
 fn policy(args: &Args) -> anyhow::Result<EndpointPolicy> {
@@ -156,11 +261,18 @@ fn policy(args: &Args) -> anyhow::Result<EndpointPolicy> {
     Ok(EndpointPolicy { allowed, allow_insecure_http: args.allow_insecure_http })
 }
 
-/// Who reports events: the pod, else the host, and which run of it.
+/// Who reports events and holds the lease: the pod, else the host, and which run of it. The number of the process does
+/// not tell runs apart: in a container it is always the same.
 fn identity() -> String {
-    let host = std::env::var("POD_NAME")
-        .ok()
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
-    format!("{host}-{}", std::process::id())
+    let host = environment("POD_NAME")
+        .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+        .chars()
+        .take(MAX_HOST)
+        .collect::<String>();
+    let run = uuid::Uuid::new_v4().simple().to_string();
+    format!("{host}-{}", run.get(..8).unwrap_or(&run))
+}
+
+fn environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|value| !value.is_empty())
 }

@@ -1,10 +1,10 @@
-//! Counters for Prometheus. Labels are reasons and outcomes, never names of objects.
+//! Counters and a gauge for Prometheus. Labels are reasons and outcomes, never names of objects.
 
 use std::sync::Arc;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
@@ -17,6 +17,7 @@ pub struct Metrics {
     create_task: Family<OutcomeLabel, Counter>,
     reconcile: Family<ResultLabel, Counter>,
     events_failed: Counter,
+    leader: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -33,10 +34,12 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("salesforce_backup");
         let (create_task, reconcile, events_failed) = (Family::default(), Family::default(), Counter::default());
+        let leader = Gauge::default();
         registry.register("create_task", "CreateTask calls by what came of them", create_task.clone());
         registry.register("reconcile", "Reconciles by how they went", reconcile.clone());
         registry.register("events_failed", "Events that could not be published", events_failed.clone());
-        Self { registry: Arc::new(registry), create_task, reconcile, events_failed }
+        registry.register("leader", "1 while this process runs backups, 0 while it stands by", leader.clone());
+        Self { registry: Arc::new(registry), create_task, reconcile, events_failed, leader }
     }
 }
 
@@ -60,6 +63,11 @@ impl Metrics {
     /// Counts an event that was lost.
     pub fn event_failed(&self) {
         self.events_failed.inc();
+    }
+
+    /// Says whether this process runs backups.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
     }
 
     /// All counters in the text format of OpenMetrics.

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod health;
 pub mod kubernetes;
+pub mod lease;
 pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;

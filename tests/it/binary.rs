@@ -93,20 +93,21 @@ fn flags_that_cannot_be_used_are_refused_with_what_is_allowed() {
     }
 }
 
-/// The operator as a process of its own, whose log lines are kept.
-struct Process {
+/// The operator as a process of its own, whose log lines are kept. It leads without asking, unless a flag says otherwise.
+pub struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
     listen: String,
 }
 
 impl Process {
-    fn start(plane: &ControlPlane, flags: &[&str]) -> Self {
+    pub fn start(plane: &ControlPlane, flags: &[&str]) -> Self {
         let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let mut child = Command::new(PROGRAM)
             .args(["run", "--listen", &listen])
             .args(flags)
             .env("KUBECONFIG", plane.kubeconfig_path())
+            .env("SFB_LEADER_ELECT", "false")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -122,18 +123,18 @@ impl Process {
         Self { child, log, listen }
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
     /// The answer to `GET path`, empty when nobody listens.
-    fn get(&self, path: &str) -> String {
+    pub fn get(&self, path: &str) -> String {
         let Ok(mut stream) = TcpStream::connect(&self.listen) else { return String::new() };
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         std::io::read_to_string(stream).unwrap_or_default()
     }
 
-    fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let begin = Instant::now();
         while !holds(self) {
             assert!(begin.elapsed() < Duration::from_secs(30), "waited 30 s for {what}; the log is:\n{}", self.log());
@@ -142,8 +143,18 @@ impl Process {
     }
 
     /// Sends SIGTERM, and gives the exit status.
-    fn stop(&mut self) -> Option<i32> {
-        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+    pub fn stop(&mut self) -> Option<i32> {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+    }
+
+    /// Waits for the end, and gives the exit status.
+    pub fn wait(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }

@@ -8,6 +8,7 @@ mod conditions;
 mod definitions;
 mod examples;
 mod faults;
+mod lease;
 mod proxy;
 mod readme;
 mod runs;

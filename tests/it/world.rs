@@ -81,6 +81,7 @@ pub fn kubectl(arguments: &[&str]) -> Result<String, String> {
 pub fn fast_flags() -> Vec<String> {
     [
         "--allow-insecure-http",
+        "--leader-elect=false",
         "--poll-interval=200ms",
         "--request-timeout=2s",
         "--send-window=5s",

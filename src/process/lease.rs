@@ -1,0 +1,356 @@
+//! A fail-stop lease: of all processes that name the same Lease, at most one leads, and one that cannot prove in time
+//! that it still does ends. Needs a client whose calls are not repeated behind our back.
+//!
+//! ```text
+//! Candidate ─acquire▶ Leadership ─keep▶ released (after what it led has ended) | Lost: end the process
+//! ```
+//!
+//! What to do is decided in [`decide`] (pure); here it is done. Every write is a POST that must create, or a PUT with the
+//! uid and the resourceVersion that were seen, so that of two writers one fails. Nothing else rests on it: what must not
+//! happen twice is guarded by the intent in the status of each object.
+
+pub mod decide;
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ObjectMeta, PostParams},
+};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use self::decide::{Bid, Duty, Loss, Record, Seen, Timings};
+use super::clock::{self, BootTime, Now};
+
+/// Tries to give the lease back: the first may find that our own last renewal was applied unseen.
+const RELEASES: usize = 2;
+
+/// A process that would like to lead.
+#[derive(Clone)]
+pub struct Candidate {
+    api: Api<Lease>,
+    namespace: String,
+    name: String,
+    me: String,
+    timings: Timings,
+}
+
+/// The right to lead, until it is lost or given back.
+#[derive(Debug)]
+#[must_use = "nobody renews it unless it is kept"]
+pub struct Leadership {
+    candidate: Candidate,
+    /// The Lease by our last write or look, and when that was.
+    lease: Option<Lease>,
+    seen: Seen,
+    renewed: BootTime,
+}
+
+/// The lease was lost: this process must end.
+#[derive(Debug, thiserror::Error)]
+#[error("lost the lease {lease}: {why}; another replica goes on, and this process ends")]
+pub struct Lost {
+    lease: String,
+    why: Loss,
+}
+
+/// How a call ended that did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    /// Somebody wrote, created or deleted the Lease in the meantime: nothing was written.
+    #[error("the Lease was changed in the meantime")]
+    Conflict,
+    /// The service account may not.
+    #[error(
+        "the operator may not get, create and update leases.coordination.k8s.io there: add the rights to its Role, or name another --lease-namespace ({0})"
+    )]
+    Forbidden(String),
+    /// The API server refused or could not be reached. A write may have been applied.
+    #[error(transparent)]
+    Call(kube::Error),
+    /// No answer in time. A write may have been applied.
+    #[error("no answer within {0:?}")]
+    Unanswered(Duration),
+}
+
+impl std::fmt::Debug for Candidate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Candidate").field("lease", &self.lease()).field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+impl Candidate {
+    /// A candidate for the Lease `name` in `namespace`. `me` must be unique to this run of the process; calls go through
+    /// `client`, which must not repeat them by itself.
+    #[must_use]
+    pub fn new(client: Client, namespace: String, name: String, me: String, timings: Timings) -> Self {
+        Self { api: Api::namespaced(client, &namespace), namespace, name, me, timings }
+    }
+
+    /// The Lease, as people name it.
+    #[must_use]
+    pub fn lease(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Waits until this process leads; nothing when `stop` came first. `standing_by` is true while somebody else leads
+    /// and the API server answers.
+    pub async fn acquire(&self, standing_by: &AtomicBool, stop: &CancellationToken) -> Option<Leadership> {
+        let mut seen: Option<Seen> = None;
+        let mut trouble: Option<String> = None;
+        while !stop.is_cancelled() {
+            let wait = match self.approach(&mut seen, standing_by).await {
+                Ok(Next::Lead(leadership)) => {
+                    standing_by.store(false, Ordering::Release);
+                    info!(lease = self.lease(), identity = self.me, "leading");
+                    return Some(*leadership);
+                }
+                Ok(Next::Look(wait)) => {
+                    trouble = None;
+                    wait
+                }
+                Err(error) => {
+                    standing_by.store(false, Ordering::Release);
+                    let error = chain(&error);
+                    if trouble.as_ref() != Some(&error) {
+                        warn!(lease = self.lease(), error, "the lease cannot be read or written; trying again");
+                    }
+                    trouble = Some(error);
+                    self.timings.retry_period()
+                }
+            };
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        standing_by.store(false, Ordering::Release);
+        None
+    }
+
+    /// One look, and what follows from it. A write is never cut off by a stop: it would be applied unseen.
+    async fn approach(&self, last: &mut Option<Seen>, standing_by: &AtomicBool) -> Result<Next, Failed> {
+        let lease = self.look(self.timings.call_limit()).await?;
+        let now = clock::now().boot;
+        let record = lease.as_ref().map(record);
+        let known = last.as_ref().and_then(Seen::holder).map(str::to_owned);
+        let seen = match last.take() {
+            Some(seen) => seen.again(record, now),
+            None => Seen::first(record, now),
+        };
+        let seen = last.insert(seen);
+        let sent = clock::now();
+        let claim = match (decide::bid(seen, &self.me, &self.timings, now), lease) {
+            (Bid::Wait(wait), _) => {
+                if seen.holder() != known.as_deref() {
+                    info!(lease = self.lease(), identity = self.me, holder = seen.holder(), "standing by");
+                }
+                standing_by.store(true, Ordering::Release);
+                return Ok(Next::Look(wait));
+            }
+            (Bid::Claim, Some(lease)) => self.claimed(lease, &sent),
+            (Bid::Create | Bid::Claim, _) => self.new_lease(&sent),
+        };
+        match self.write(&claim, self.timings.call_limit()).await {
+            Ok(lease) => Ok(Next::Lead(Box::new(Leadership::over(self.clone(), lease, sent.boot)))),
+            // Another candidate was faster.
+            Err(Failed::Conflict) => Ok(Next::Look(Duration::ZERO)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn look(&self, within: Duration) -> Result<Option<Lease>, Failed> {
+        answered(within, self.api.get_opt(&self.name)).await
+    }
+
+    /// Replaces the Lease if it still is the one that was seen; creates it when `lease` was never stored.
+    async fn write(&self, lease: &Lease, within: Duration) -> Result<Lease, Failed> {
+        let with = PostParams::default();
+        if lease.metadata.resource_version.is_none() {
+            return answered(within, self.api.create(&with, lease)).await;
+        }
+        answered(within, self.api.replace(&self.name, &with, lease)).await
+    }
+
+    fn new_lease(&self, now: &Now) -> Lease {
+        let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
+        let spec = LeaseSpec {
+            holder_identity: Some(self.me.clone()),
+            acquire_time: Some(MicroTime(now.wall)),
+            renew_time: Some(MicroTime(now.wall)),
+            lease_duration_seconds: Some(self.timings.stored_seconds()),
+            lease_transitions: Some(0),
+            ..LeaseSpec::default()
+        };
+        Lease { metadata, spec: Some(spec) }
+    }
+
+    /// `lease` with us as its holder.
+    fn claimed(&self, mut lease: Lease, now: &Now) -> Lease {
+        let spec = lease.spec.get_or_insert_default();
+        if spec.holder_identity.as_deref() != Some(self.me.as_str()) {
+            spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0).saturating_add(1));
+            spec.acquire_time = Some(MicroTime(now.wall));
+        }
+        spec.holder_identity = Some(self.me.clone());
+        self.renewed(lease, now)
+    }
+
+    /// `lease`, renewed.
+    fn renewed(&self, mut lease: Lease, now: &Now) -> Lease {
+        let spec = lease.spec.get_or_insert_default();
+        spec.renew_time = Some(MicroTime(now.wall));
+        spec.lease_duration_seconds = Some(self.timings.stored_seconds());
+        lease
+    }
+}
+
+/// What follows a look.
+enum Next {
+    Lead(Box<Leadership>),
+    Look(Duration),
+}
+
+impl Leadership {
+    /// Over `lease`, written by us with a call sent at `sent`.
+    fn over(candidate: Candidate, lease: Lease, sent: BootTime) -> Self {
+        let seen = Seen::first(Some(record(&lease)), sent);
+        Self { candidate, lease: Some(lease), seen, renewed: sent }
+    }
+
+    /// Renews until `done`, and then gives the lease back. Cancel `done` when all that was led has ended.
+    ///
+    /// # Errors
+    /// When the lease is lost: what is led must end at once, without the time to finish anything.
+    pub async fn keep(mut self, done: CancellationToken) -> Result<(), Lost> {
+        let timings = self.candidate.timings;
+        while !done.is_cancelled() {
+            let now = clock::now().boot;
+            let wait = match decide::duty(&self.seen, &self.candidate.me, &timings, self.renewed, now) {
+                Duty::Stop(why) => return Err(Lost { lease: self.candidate.lease(), why }),
+                Duty::Renew(within) => self.renew(within).await,
+            };
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = done.cancelled() => {}
+            }
+        }
+        self.release().await;
+        Ok(())
+    }
+
+    /// Renews, and says how long to wait until the next decision: not at all, when there is news.
+    async fn renew(&mut self, within: Duration) -> Duration {
+        let Some(lease) = self.lease.clone() else { return Duration::ZERO };
+        let sent = clock::now();
+        match self.candidate.write(&self.candidate.renewed(lease, &sent), within).await {
+            Ok(lease) => {
+                self.renewed = sent.boot;
+                self.saw(Some(lease));
+            }
+            Err(Failed::Conflict) => {
+                if self.look_again(within.min(self.left())).await {
+                    return Duration::ZERO;
+                }
+            }
+            Err(error) => {
+                warn!(
+                    lease = self.candidate.lease(),
+                    error = chain(&error),
+                    "the lease cannot be renewed; trying again"
+                );
+            }
+        }
+        self.candidate.timings.retry_period().min(self.left())
+    }
+
+    /// The time until the deadline.
+    fn left(&self) -> Duration {
+        self.renewed.plus(self.candidate.timings.renew_deadline()).since(clock::now().boot)
+    }
+
+    /// Looks who holds the Lease, and says whether that could be seen.
+    async fn look_again(&mut self, within: Duration) -> bool {
+        match self.candidate.look(within).await {
+            Ok(lease) => {
+                self.saw(lease);
+                true
+            }
+            Err(error) => {
+                warn!(lease = self.candidate.lease(), error = chain(&error), "the lease cannot be read; trying again");
+                false
+            }
+        }
+    }
+
+    fn saw(&mut self, lease: Option<Lease>) {
+        self.seen = Seen::first(lease.as_ref().map(record), clock::now().boot);
+        self.lease = lease;
+    }
+
+    /// Empties the Lease if it is ours, so that a standby need not wait for it to expire.
+    async fn release(mut self) {
+        let limit = self.candidate.timings.call_limit();
+        for _ in 0..RELEASES {
+            let Some(lease) = self.lease.take() else { return };
+            if record(&lease).holder.as_deref() != Some(self.candidate.me.as_str()) {
+                return;
+            }
+            let mut free = self.candidate.renewed(lease, &clock::now());
+            free.spec.get_or_insert_default().holder_identity = None;
+            match self.candidate.write(&free, limit).await {
+                Ok(_) => {
+                    info!(lease = self.candidate.lease(), "released");
+                    return;
+                }
+                Err(error) => {
+                    debug!(lease = self.candidate.lease(), error = chain(&error), "not released yet");
+                    self.look_again(limit).await;
+                }
+            }
+        }
+        warn!(lease = self.candidate.lease(), "the lease could not be released: another replica leads when it expires");
+    }
+}
+
+/// What leading goes by in `lease`.
+fn record(lease: &Lease) -> Record {
+    let spec = lease.spec.as_ref();
+    let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
+    Record {
+        version: lease.resource_version().unwrap_or_default(),
+        holder: spec.and_then(|spec| spec.holder_identity.clone()).filter(|holder| !holder.is_empty()),
+        renewed: spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0),
+        duration: seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs),
+    }
+}
+
+async fn answered<T>(within: Duration, call: impl Future<Output = kube::Result<T>>) -> Result<T, Failed> {
+    match timeout(within, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => Err(Failed::Conflict),
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403) => Err(Failed::Forbidden(status.message)),
+        Ok(Err(error)) => Err(Failed::Call(error)),
+        Err(_) => Err(Failed::Unanswered(within)),
+    }
+}
+
+/// The error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
