@@ -86,11 +86,15 @@ fn grant(namespace: &str, name: &str, verb: &str, resources: &str) {
 
 /// A world whose operator reaches the API server through a proxy.
 async fn behind_a_proxy() -> (World, Proxy) {
+    behind_a_proxy_with(&fast_flags()).await
+}
+
+async fn behind_a_proxy_with(flags: &[String]) -> (World, Proxy) {
     let behaviour = Behaviour { job_duration: Duration::from_millis(500), ..Behaviour::default() };
     let mut world = World::without_operator(behaviour).await;
     world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
     let proxy = Proxy::start(world.client.clone()).await;
-    world.start_operator_with(&fast_flags(), proxy.config());
+    world.start_operator_with(flags, proxy.config());
     (world, proxy)
 }
 
@@ -130,4 +134,19 @@ async fn an_outcome_is_written_until_it_lands_and_only_once() {
         assert_eq!(status.task_id.unwrap().to_string(), ledger[0].task_id.to_string(), "{fates:?}");
         assert_eq!(status.attempt.unwrap().number, 1, "{fates:?}");
     }
+}
+
+#[tokio::test]
+async fn an_intent_that_is_stored_after_its_time_was_never_sent_and_is_settled_as_that() {
+    let flags: Vec<String> = fast_flags()
+        .into_iter()
+        .map(|flag| if flag.starts_with("--send-window") { "--send-window=1s".to_owned() } else { flag })
+        .collect();
+    let (world, proxy) = behind_a_proxy_with(&flags).await;
+    proxy.next(&[Fate::AppliedLate(Duration::from_millis(1300))]);
+    world.create(NAME, &json!({})).await;
+    world.until_reason(NAME, "SendWindowMissed").await;
+    assert_eq!(world.executed(), 0);
+    let done = world.until_phase(NAME, Phase::Succeeded).await;
+    assert_eq!((world.executed(), done.status.unwrap().attempt.unwrap().number), (1, 2));
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{Router, body::Body, extract::Request, response::Response};
@@ -17,6 +18,8 @@ pub enum Fate {
     Works,
     /// It is applied, and 504 is answered.
     AppliedButLost,
+    /// 504 is answered, and it is applied after this time.
+    AppliedLate(Duration),
     /// It is not applied, and 503 is answered.
     Refused,
 }
@@ -66,7 +69,15 @@ async fn pass(client: Client, fates: Arc<Mutex<VecDeque<Fate>>>, request: Reques
     parts.headers.remove(header::HOST);
     parts.uri = parts.uri.path_and_query().unwrap().as_str().parse().unwrap();
     let body = axum::body::to_bytes(body, 10 << 20).await.unwrap();
-    let answer = client.send(http::Request::from_parts(parts, KubeBody::from(body.to_vec()))).await.unwrap();
+    let request = http::Request::from_parts(parts, KubeBody::from(body.to_vec()));
+    if let Fate::AppliedLate(after) = fate {
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            client.send(request).await
+        });
+        return failure(StatusCode::GATEWAY_TIMEOUT);
+    }
+    let answer = client.send(request).await.unwrap();
     if fate == Fate::AppliedButLost {
         return failure(StatusCode::GATEWAY_TIMEOUT);
     }
