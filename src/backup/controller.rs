@@ -29,7 +29,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::api::SalesforceBackup;
+use crate::{api::SalesforceBackup, process::telemetry::chain};
 
 use super::{Context, Error, backoff, reconcile};
 
@@ -189,15 +189,4 @@ fn report_watch_error(error: &watcher::Error) {
         Some(410) => {}
         _ => warn!(error = %chain(error), "watching SalesforceBackups failed; trying again"),
     }
-}
-
-/// The error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

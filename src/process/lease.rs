@@ -29,7 +29,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use self::decide::{Bid, Duty, Loss, Record, Seen, Timings};
-use super::clock::{self, BootTime, Now};
+use super::{
+    clock::{self, BootTime, Now},
+    telemetry::chain,
+};
 
 /// Tries to give the lease back: the first may find that our own last renewal was applied unseen.
 const RELEASES: usize = 2;
@@ -342,15 +345,4 @@ async fn answered<T>(within: Duration, call: impl Future<Output = kube::Result<T
         Ok(Err(error)) => Err(Failed::Call(error)),
         Err(_) => Err(Failed::Unanswered(within)),
     }
-}
-
-/// The error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

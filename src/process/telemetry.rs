@@ -44,3 +44,15 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     }
     Ok(())
 }
+
+/// The error with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
