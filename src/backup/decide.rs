@@ -237,7 +237,8 @@ fn follow(
         Seen::Nothing | Seen::Connection(Ok(_)) => return Step::Rest(Some(next_poll)),
         Seen::Connection(Err(problem)) => {
             let why = messages::secret_problem(problem, observed.secret_name());
-            return unfollowable(observed, facts, &status, why, next_poll.min(next_look));
+            let standing = Standing::Running(Some(Trouble { why, needs_person: true }));
+            return record(observed, facts.standing(status, &standing), Some(next_poll.min(next_look)));
         }
         Seen::Jobs(Err(OtherEndpoint)) => {
             let why = messages::connection_changed(endpoint, observed.secret_name());
@@ -260,7 +261,8 @@ fn follow(
     after_jobs(observed, facts, status, &jobs, trouble, next_poll)
 }
 
-/// The jobs cannot be followed until a person mends it, or gives them up by asking for a new run.
+/// The jobs cannot be followed until a person mends it, or gives them up by asking for a new run. A Secret or a token that
+/// is missing is no such case: it may be in the middle of being replaced, while the jobs still run.
 fn unfollowable(
     observed: &Observed<'_>,
     facts: &Facts<'_>,
@@ -294,8 +296,11 @@ fn after_jobs(
         .filter(|jobs| jobs.iter().all(|job| job.state != JobState::Active))
         .and_then(|jobs| jobs.iter().map(|job| job.state).max());
     match worst {
-        None | Some(JobState::Active) if let Some(Trouble { why, needs_person: true }) = trouble => {
-            unfollowable(observed, facts, &status, why, next_poll)
+        None | Some(JobState::Active)
+            if let Some(Trouble { why, needs_person: true }) = &trouble
+                && matches!(why.reason, Reason::JobsNotReadable | Reason::Forbidden) =>
+        {
+            unfollowable(observed, facts, &status, why.clone(), next_poll)
         }
         None | Some(JobState::Active) => {
             record(observed, facts.standing(status, &Standing::Running(trouble)), Some(next_poll))
@@ -321,10 +326,13 @@ fn record(observed: &Observed<'_>, status: SalesforceBackupStatus, again: Option
     }
 }
 
-/// The status as it is, told of a new generation.
+/// The status as it is, told of a new generation; that of a resumed object says what it waits for.
 fn refreshed(facts: &Facts<'_>, status: SalesforceBackupStatus) -> SalesforceBackupStatus {
     let Some(ready) = find(&status.conditions, ConditionType::Ready) else { return status };
-    let why = Why::new(Reason::parse(&ready.reason).unwrap_or(Reason::Refused), ready.message.as_str());
+    let why = match Reason::parse(&ready.reason) {
+        None | Some(Reason::Suspended) => messages::resumed(),
+        Some(reason) => Why::new(reason, ready.message.as_str()),
+    };
     let stalled = find(&status.conditions, ConditionType::Stalled).is_some();
     facts.standing(status, &if stalled { Standing::Stalled(why) } else { Standing::Waiting(why) })
 }

@@ -131,6 +131,15 @@ pub fn never_sent(cause: NeverSent, endpoint: &str) -> Why {
     )
 }
 
+/// Why a backup that was resumed is not submitted yet.
+#[must_use]
+pub fn resumed() -> Why {
+    Why::new(
+        Reason::Refused,
+        "The last attempt was refused before spec.suspend was set; it is tried again at status.nextTryAt.",
+    )
+}
+
 /// Why it is not known whether a CreateTask call started a backup.
 #[must_use]
 pub fn unknown(cause: Unknown) -> Why {
@@ -181,7 +190,7 @@ pub fn unreadable(cause: Unreadable, endpoint: &str) -> Why {
             let mut why = refused(&Refused { kind, error_code: None, text: None, retry_after: None });
             why.message = match kind {
                 RefusedKind::TokenRejected => "The Command Center rejects the token (401), so the jobs cannot be followed; they go on. To do: put a valid token into the Secret.".to_owned(),
-                _ => "The Command Center does not allow to read the jobs with this token, so they cannot be followed; they go on. To do: give the token's user the right to view jobs.".to_owned(),
+                _ => "The Command Center does not allow to read the jobs with this token, so they cannot be followed; they go on. To do: give the token's user the right to view jobs, or change spec.runId, which gives them up and starts a new backup.".to_owned(),
             };
             why
         }

@@ -81,6 +81,12 @@ fn jobs_that_cannot_be_read_keep_what_was_known_of_them() {
         (reading(401, &json!({})), "TokenRejected", true),
         (reading(403, &json!({})), "Forbidden", true),
     ];
+    let mut changed = known.clone();
+    changed.spec.run_id = Some("2".to_owned());
+    for (status, phase) in [(500, Phase::Running), (401, Phase::Running), (403, Phase::Held)] {
+        let (status, _) = recorded(with_jobs(&changed, vec![reading(status, &json!({}))]));
+        assert_eq!(status.phase, Some(phase), "a new run gives up only what a new token would not mend");
+    }
     for (reading, expected, stalled) in cases {
         let (status, again) = recorded(with_jobs(&known, vec![reading]));
         assert_eq!(reason(&status), (Phase::Running, expected));
@@ -127,6 +133,11 @@ fn a_secret_that_goes_away_while_jobs_run_is_told_and_the_jobs_are_followed_when
     let (status, again) = recorded(decide(&observed_without, &settings(), &at(30)));
     assert_eq!(reason(&status), (Phase::Running, "SecretNotFound"));
     assert!(again.unwrap() < Duration::from_mins(1));
+    let mut changed = running.clone();
+    changed.spec.run_id = Some("2".to_owned());
+    let without_too = Observed { object: &changed, ..observed_without };
+    let (status_too, _) = recorded(decide(&without_too, &settings(), &at(30)));
+    assert_eq!(status_too.phase, Some(Phase::Running), "a Secret that is being replaced does not give the jobs up");
     let back = SalesforceBackup { status: Some(status), ..running };
     let (status, _) = recorded(with_jobs(&back, vec![job("Running", 50)]));
     assert_eq!(reason(&status), (Phase::Running, "JobsRunning"));
