@@ -21,6 +21,7 @@ use super::{
     decide::{Attempt, Step, UNTIL_THE_WATCH_FOLLOWS},
     events::{self, News},
     intent::{self, Intent},
+    memory::Remembered,
     messages,
     observe::Observed,
     record::{self, Record, Recorded},
@@ -35,25 +36,28 @@ use super::{
 pub async fn act(step: Step, observed: &Observed<'_>, context: &Context) -> Result<Option<Duration>, Error> {
     match step {
         Step::Rest(again) => Ok(again),
-        Step::Record(status, again) => match write(observed.object, *status, context).await {
-            Ok(()) => Ok(again),
-            Err(ClusterError::Conflict { .. }) => Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
-            Err(ClusterError::Gone { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        },
+        Step::Record(status, again) => write(observed.object, *status, again, context).await,
         Step::Attempt(attempt) => make(*attempt, observed, context).await,
     }
 }
 
+/// Writes a status that was decided, and tells of what is new in it.
 async fn write(
     object: &SalesforceBackup,
     status: SalesforceBackupStatus,
+    again: Option<Duration>,
     context: &Context,
-) -> Result<(), ClusterError> {
+) -> Result<Option<Duration>, Error> {
     let next = SalesforceBackup { status: Some(status), ..object.clone() };
-    let stored = context.cluster.write_status(&next).await?;
-    tell(object.status.as_ref(), &stored, context).await;
-    Ok(())
+    match context.cluster.write_status(&next).await {
+        Ok(stored) => {
+            tell(object.status.as_ref(), &stored, context).await;
+            Ok(again)
+        }
+        Err(ClusterError::Conflict { .. }) => Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        Err(ClusterError::Gone { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Intent, call, outcome: the only path on which anything is sent that starts a backup.
@@ -93,7 +97,10 @@ async fn make(attempt: Attempt, observed: &Observed<'_>, context: &Context) -> R
     info!(namespace, name, attempt = %attempt.id, outcome = outcome.label(), "CreateTask called");
     let before = stored.status.clone();
     let recorded = record::record(*stored, Record { id: &attempt.id, outcome: &outcome, answered_by }, context).await;
-    context.memory.note(observed.uid(), |remembered| remembered.settled = Some((attempt.id, clock::now().boot)));
+    context.memory.note(observed.uid(), |remembered| {
+        // What is remembered of jobs is of those of the run before.
+        *remembered = Remembered { settled: Some((attempt.id, clock::now().boot)), ..Remembered::default() };
+    });
     match recorded {
         Recorded::Written(recorded) => tell(before.as_ref(), &recorded, context).await,
         Recorded::ObjectGone => tell_of_lost(object, "the object was deleted", &outcome, context).await,
@@ -114,10 +121,7 @@ async fn stall(
     if observed.object.status.as_ref() == Some(&status) {
         return Ok(again);
     }
-    write(observed.object, status, context).await.map(|()| again).or_else(|error| match error {
-        ClusterError::Conflict { .. } => Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
-        error => Err(error.into()),
-    })
+    write(observed.object, status, again, context).await
 }
 
 /// The status cannot tell of this outcome any more: an event and the log are all that can.

@@ -9,7 +9,7 @@ use tracing::{error, warn};
 use crate::{
     api::{AttemptId, SalesforceBackup, SalesforceBackupStatus},
     command_center::outcome::Outcome,
-    process::clock,
+    process::{clock, telemetry::chain},
 };
 
 use super::{
@@ -42,15 +42,16 @@ pub struct Record<'a> {
 
 /// Writes the outcome into the status of `object`, and does not return before that is done.
 pub async fn record(mut object: SalesforceBackup, record: Record<'_>, context: &Context) -> Recorded {
-    let waits = || {
-        ExponentialBuilder::new()
-            .with_min_delay(Duration::from_millis(100))
-            .with_max_delay(Duration::from_secs(5))
-            .without_max_times()
-            .with_jitter()
-            .build()
+    let waits = ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(5))
+        .without_max_times()
+        .with_jitter();
+    let mut wait = waits.build();
+    let mut pause = async |cause: ClusterError| {
+        warn!(attempt = %record.id, error = %chain(&cause), "the outcome of a CreateTask call is not recorded yet; trying again");
+        tokio::time::sleep(wait.next().unwrap_or_default()).await;
     };
-    let mut wait = waits();
     loop {
         let next = match with_outcome(&object, record) {
             Next::Write(status) => SalesforceBackup { status: Some(*status), ..object.clone() },
@@ -61,18 +62,12 @@ pub async fn record(mut object: SalesforceBackup, record: Record<'_>, context: &
             Ok(stored) => return Recorded::Written(Box::new(stored)),
             Err(ClusterError::Gone { .. }) => return Recorded::ObjectGone,
             Err(ClusterError::Conflict { .. }) => {}
-            Err(cause) => {
-                warn!(attempt = %record.id, error = %cause, "the outcome of a CreateTask call is not recorded yet; trying again");
-                tokio::time::sleep(wait.next().unwrap_or_default()).await;
-            }
+            Err(cause) => pause(cause).await,
         }
         match reread(&object, context).await {
             Ok(Some(stored)) => object = stored,
             Ok(None) => return Recorded::ObjectGone,
-            Err(cause) => {
-                warn!(attempt = %record.id, error = %cause, "the outcome of a CreateTask call is not recorded yet; trying again");
-                tokio::time::sleep(wait.next().unwrap_or_default()).await;
-            }
+            Err(cause) => pause(cause).await,
         }
     }
 }
