@@ -101,17 +101,47 @@ reasons! {
     RateLimited,
     /// 200 with an error in the body.
     Refused,
-    /// It is not known whether the call started a backup.
-    OutcomeUnknown,
+    /// A call for another object with the same target is under way, or its answer was lost.
+    TargetBusy,
+    /// The job list, which is looked at before a call and after a lost answer, does not come at present.
+    JobListUnavailable,
     /// The answer to the call is missing, and it may still come.
     AwaitingAnswer,
+    /// It is not known whether the call started a backup; the job list will tell.
+    OutcomeUnknown,
+    /// The job list does not tell enough to know whether the call started a backup.
+    JobListIncomplete,
+    /// The job list shows that the call started nothing.
+    NothingStarted,
+    /// A person says that the call started nothing.
+    RetryRequested,
+    /// Jobs that may be this run's cannot be told apart.
+    AmbiguousJob,
+    /// A call after one that seemed to have started nothing was refused, because a backup of the target runs.
+    ConflictAfterNothing,
+    /// It is not known whether the call started a backup, and `spec.onUnknownOutcome` is Hold.
+    HoldRequested,
+    /// The object is a copy that was restored from a backup of the cluster.
+    Restored,
     /// Two attempts of one object started backups.
     DuplicateDetected,
+    /// A person gave the run up.
+    Abandoned,
     /// `spec.startDeadlineSeconds` passed before the backup was submitted.
     DeadlineExceeded,
     /// The Command Center accepted the backup.
     Accepted,
-    /// The Command Center accepted the task and named no job.
+    /// The answer was lost, and a job carries the description that was sent with the call.
+    FoundByDescription,
+    /// The answer was lost, and exactly one new job is of the target.
+    AdoptedByTarget,
+    /// The job was started for an earlier object with the same name and run.
+    AdoptedFromEarlier,
+    /// A person named the job.
+    AdoptedByPerson,
+    /// The Command Center accepted the task and named no job; it is looked for.
+    FindingJobs,
+    /// The Command Center accepted the task, named no job, and none was found.
     NoJob,
     /// The jobs have not ended.
     JobsRunning,

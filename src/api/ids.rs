@@ -39,6 +39,12 @@ impl TaskId {
 }
 
 impl JobId {
+    /// The id as a number.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self.0.get().cast_signed()
+    }
+
     /// The id, unless `value` is 0 or does not fit into 63 bits.
     #[must_use]
     pub fn new(value: u64) -> Option<Self> {
@@ -119,6 +125,9 @@ impl JsonSchema for JobId {
 }
 
 impl AttemptId {
+    /// Characters of an id that was made by [`AttemptId::random`].
+    pub const LENGTH: usize = 32;
+
     /// A new id from the operating system's random numbers.
     #[must_use]
     pub fn random() -> Self {

@@ -5,6 +5,7 @@ pub mod conditions;
 mod crd;
 mod ids;
 mod status;
+pub mod target;
 pub mod validate;
 
 pub use backup::{
@@ -15,6 +16,7 @@ pub use conditions::{ConditionType, Conditions, Reason};
 pub use crd::{all_crds, salesforce_backup_crd};
 pub use ids::{AttemptId, JobId, TaskId};
 pub use status::{Attempt, JobStatus, Phase, SalesforceBackupStatus};
+pub use target::Target;
 
 /// The API group of every kind of this operator.
 pub const GROUP: &str = "commandcenter.dev";

@@ -4,7 +4,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{AttemptId, JobId, TaskId};
+use super::{
+    backup::BackupLevel,
+    ids::{AttemptId, JobId, TaskId},
+    target::Target,
+};
 
 /// What became of the request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,7 +56,8 @@ pub struct SalesforceBackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_try_at: Option<Time>,
 
-    /// True when the jobs were started for an earlier object of the same name and run, which this one took over.
+    /// True when the jobs are not named by an answer to this object's own call, nor by their description: taken over from
+    /// an earlier object of the same name and run, found by what they back up, or named by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,
 
@@ -103,10 +108,25 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_before: Option<Time>,
 
-    /// The highest job id that the Command Center listed for this target before the call.
+    /// The highest job id that the Command Center listed before the call, 0 when it listed none. Absent when it does not
+    /// list jobs: then a lost answer cannot be resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0), extend("format" = "int64"))]
     pub last_job_id_before: Option<i64>,
+
+    /// What the call asked to back up, by its ids: a lost answer is resolved against these, whatever the spec says then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub targets: Vec<Target>,
+
+    /// The backup level that the call asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_level: Option<BackupLevel>,
+
+    /// Id of the attempt before this one, when its answer was lost and the Command Center's job list showed that it
+    /// started nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<AttemptId>,
 }
 
 /// One job, as the Command Center last told of it.

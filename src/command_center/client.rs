@@ -28,6 +28,7 @@ use crate::api::JobId;
 use super::{
     connection::{Connection, Roots},
     endpoint::{LocalAddresses, is_local},
+    job_list::{self, JobsRequest},
     outcome::{Answer, NeverSent, NoAnswer, Reply},
     request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
 };
@@ -103,10 +104,21 @@ impl CommandCenter {
     pub async fn job(&self, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let request = self.request(&client, Method::GET, connection, &format!("Job/{id}"));
-        Ok(match send(request).await {
-            Ok(answer) => Reply::Answer(answer),
-            Err(failure) => failure.into_reply(),
-        })
+        Ok(reply(request).await)
+    }
+
+    /// Asks for one page of the job list.
+    ///
+    /// # Errors
+    /// When no client can be set up for the connection's certificates.
+    pub async fn jobs(&self, connection: &Connection, page: &JobsRequest) -> Result<Reply, ClientError> {
+        let client = self.client(connection)?;
+        let Ok(body) = serde_json::to_vec(page) else { return Ok(Reply::NoAnswer(NoAnswer::ConnectionLost)) };
+        let request = self
+            .request(&client, Method::POST, connection, job_list::OPERATION)
+            .header(header::CONTENT_TYPE, JSON)
+            .body(body);
+        Ok(reply(request).await)
     }
 
     fn request(&self, client: &Client, method: Method, connection: &Connection, path: &str) -> RequestBuilder {
@@ -161,6 +173,14 @@ fn build_client(roots: Option<&Roots>, local: LocalAddresses) -> reqwest::Result
 enum Failure {
     Http(reqwest::Error),
     TooLarge,
+}
+
+/// The reply to a call that starts nothing.
+async fn reply(request: RequestBuilder) -> Reply {
+    match send(request).await {
+        Ok(answer) => Reply::Answer(answer),
+        Err(failure) => failure.into_reply(),
+    }
 }
 
 async fn send(request: RequestBuilder) -> Result<Answer, Failure> {

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::AttemptId,
-    command_center::{endpoint::EndpointPolicy, request::Mark},
+    command_center::{endpoint::EndpointPolicy, mark::Mark},
 };
 
 const TOKEN: &str = "QSDK s3cret-token+/=";

@@ -3,10 +3,11 @@
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::Value;
 
-use crate::api::{JobId, JobStatus};
+use crate::api::{BackupLevel, JobId, JobStatus, Target};
 
 use super::{
     Token,
+    mark::Described,
     outcome::{Answer, NeverSent, RefusedKind, Reply},
     response::positive,
     text,
@@ -41,6 +42,12 @@ pub struct Job {
     pub shown: JobStatus,
     /// Whether it goes on, or how it ended.
     pub state: JobState,
+    /// What it backs up, as far as the Command Center shows it.
+    pub target: Target,
+    /// How much it backs up, when the Command Center says so.
+    pub level: Option<BackupLevel>,
+    /// Whose it is, by its description.
+    pub described: Described,
 }
 
 /// Whether a job goes on, or how it ended.
@@ -88,7 +95,7 @@ impl Job {
     #[must_use]
     pub fn from_shown(shown: JobStatus) -> Self {
         let (_, state) = recognize(shown.status.as_deref().unwrap_or_default());
-        Self { shown, state }
+        Self { shown, state, target: Target::default(), level: None, described: Described::Nothing }
     }
 }
 
@@ -133,15 +140,16 @@ fn read_rows(answer: &Answer, id: JobId, token: &Token) -> JobReading {
     }
 }
 
-fn counts_none(json: &Value) -> bool {
+pub(super) fn counts_none(json: &Value) -> bool {
     json.get("totalRecordsWithoutPaging").and_then(Value::as_u64) == Some(0)
 }
 
-fn job_id(row: &Value) -> Option<JobId> {
+pub(super) fn job_id(row: &Value) -> Option<JobId> {
     row.get("jobId").and_then(positive).and_then(JobId::new)
 }
 
-fn job(row: &Value, id: JobId, token: &Token) -> Job {
+/// The job of a `jobSummary` whose `jobId` is `id`.
+pub(super) fn job(row: &Value, id: JobId, token: &Token) -> Job {
     let (status, state) = recognize(row.get("status").and_then(Value::as_str).unwrap_or_default().trim());
     let time = |name: &str| seconds(row.get(name)).map(Time);
     let failed = ["totalFailedFiles", "totalFailedFolders"]
@@ -162,7 +170,34 @@ fn job(row: &Value, id: JobId, token: &Token) -> Job {
             reason: row.get("pendingReason").and_then(Value::as_str).and_then(|raw| text::shown(raw, token)),
         },
         state,
+        target: target(row),
+        level: row.get("backupLevelName").and_then(Value::as_str).and_then(level),
+        described: row.get("jobDescription").and_then(Value::as_str).map_or(Described::Nothing, Described::read),
     }
+}
+
+fn target(row: &Value) -> Target {
+    let id = |name: &str| row.get("subclient")?.get(name).and_then(positive).and_then(|id| i64::try_from(id).ok());
+    Target {
+        client_id: id("clientId"),
+        instance_id: id("instanceId"),
+        backupset_id: id("backupsetId"),
+        subclient_id: id("subclientId"),
+        application_id: id("applicationId"),
+    }
+}
+
+/// The level by its name, whatever its case and spaces.
+fn level(name: &str) -> Option<BackupLevel> {
+    let plain: String = name.chars().filter(|letter| letter.is_ascii_alphabetic()).collect();
+    [
+        ("Full", BackupLevel::Full),
+        ("Incremental", BackupLevel::Incremental),
+        ("Differential", BackupLevel::Differential),
+        ("SyntheticFull", BackupLevel::SyntheticFull),
+    ]
+    .into_iter()
+    .find_map(|(known, level)| known.eq_ignore_ascii_case(&plain).then_some(level))
 }
 
 /// Epoch seconds above 0; 0 means "not yet".
@@ -228,6 +263,22 @@ mod tests {
             (young.shown.ended_at, young.shown.started_at, young.shown.percent_complete),
             (None, None, Some(100))
         );
+    }
+
+    #[test]
+    fn what_a_job_backs_up_and_whose_it_is_are_read_as_far_as_they_are_shown() {
+        let attempt = crate::api::AttemptId::random();
+        let description = format!("salesforce-backup-operator/n/b/12345678/-/{attempt}");
+        let job = found(&json!({
+            "jobId": 149_806, "backupLevelName": "Synthetic Full", "jobDescription": description,
+            "subclient": {"clientId": 12, "instanceId": "3", "backupsetId": 0, "applicationId": 134, "clientName": "c"},
+        }));
+        let target =
+            Target { client_id: Some(12), instance_id: Some(3), application_id: Some(134), ..Target::default() };
+        assert_eq!((job.target, job.level), (target, Some(BackupLevel::SyntheticFull)));
+        assert!(job.described.is_of(&attempt));
+        let bare = found(&json!({"jobId": 149_806, "backupLevelName": "Transaction log"}));
+        assert_eq!((bare.target, bare.level, bare.described), (Target::default(), None, Described::Nothing));
     }
 
     #[test]

@@ -4,6 +4,8 @@ pub mod client;
 pub mod connection;
 pub mod endpoint;
 pub mod job;
+pub mod job_list;
+pub mod mark;
 pub mod outcome;
 pub mod request;
 pub mod response;

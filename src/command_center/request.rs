@@ -3,7 +3,9 @@
 
 use serde::Serialize;
 
-use crate::api::{Association, AttemptId, BackupLevel, SalesforceBackupSpec};
+use crate::api::{Association, BackupLevel, SalesforceBackupSpec};
+
+use super::mark::Mark;
 
 /// The operation, relative to the base address.
 pub const OPERATION: &str = "CreateTask";
@@ -11,11 +13,6 @@ pub const OPERATION: &str = "CreateTask";
 pub const TOKEN_HEADER: &str = "Authtoken";
 /// What is sent and what is asked for; without `Accept` a server may answer XML.
 pub const JSON: &str = "application/json";
-
-/// First part of every job description of ours.
-const MARK: &str = crate::api::OPERATOR;
-/// Hex digits of the Namespace's uid that stand in a description: two clusters may hold the same names.
-const UID_DIGITS: usize = 8;
 
 /// What is sent to `POST {base}/CreateTask`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -81,31 +78,6 @@ struct CommonOpts {
     job_description: String,
 }
 
-/// Who asks: the parts of the description by which a job is recognized as ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark<'a> {
-    /// Namespace of the object.
-    pub namespace: &'a str,
-    /// Name of the object.
-    pub name: &'a str,
-    /// Uid of the Namespace.
-    pub namespace_uid: &'a str,
-    /// The run.
-    pub run_id: Option<&'a str>,
-    /// The attempt.
-    pub attempt: &'a AttemptId,
-}
-
-impl Mark<'_> {
-    /// `salesforce-backup-operator/<namespace>/<name>/<8 hex of the Namespace's uid>/<runId, - if none>/<attempt.id>`.
-    #[must_use]
-    pub fn description(&self) -> String {
-        let uid: String = self.namespace_uid.chars().filter(|digit| *digit != '-').take(UID_DIGITS).collect();
-        let Self { namespace, name, attempt, .. } = self;
-        format!("{MARK}/{namespace}/{name}/{uid}/{}/{attempt}", self.run_id.unwrap_or("-"))
-    }
-}
-
 impl CreateTask {
     /// The call for `spec`; fields that are not set are not sent.
     #[must_use]
@@ -148,6 +120,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api::AttemptId;
 
     /// The body of the vendor's page (its "Example from schema"), with the generator's `"\"IMMEDIATE\""` notation.
     const PAGE: &str = r#"{"taskInfo":{"associations":[{"backupsetId":0,"instanceId":0,"clientId":0,"entityInfo":{"companyId":0,

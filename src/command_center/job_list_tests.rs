@@ -1,0 +1,133 @@
+//! The job list as real servers give it, and as broken ones do.
+
+use serde_json::json;
+
+use super::*;
+use crate::command_center::outcome::{NeverSent, NoAnswer};
+
+fn token() -> Token {
+    Token::new(b"QSDK 0123456789abcdef").unwrap()
+}
+
+fn answer(status: u16, body: &Value) -> Reply {
+    Reply::Answer(Answer { status, retry_after: None, simulated: false, body: body.to_string().into() })
+}
+
+fn rows(ids: impl IntoIterator<Item = u64>) -> Vec<Value> {
+    ids.into_iter().map(|id| json!({"jobSummary": {"jobId": id, "status": "Running"}})).collect()
+}
+
+fn listing(reply: &Reply) -> Listing {
+    match Pages::default().push(reply, &token()).1 {
+        Next::Done(listing) => listing,
+        Next::Page(at) => panic!("no further page was expected, and not one at {at}"),
+    }
+}
+
+/// The ids of the list, and whether it is whole.
+fn read(reply: &Reply) -> (Vec<i64>, bool) {
+    match listing(reply) {
+        Listing::Read(list) => (list.jobs.iter().map(|job| job.shown.id.number()).collect(), list.whole),
+        other => panic!("a list was expected: {other:?}"),
+    }
+}
+
+#[test]
+fn the_request_is_the_one_that_the_vendors_clients_send() {
+    let targets = [12, 11, 12].map(|id| Target { client_id: Some(id), ..Target::default() });
+    let sent = serde_json::to_value(JobQuery::of(&targets, Duration::from_mins(10)).page(400)).unwrap();
+    let expected = json!({
+        "scope": 1, "category": 0,
+        "pagingConfig": {"sortField": "jobId", "sortDirection": 1, "offset": 400, "limit": 200},
+        "jobFilter": {
+            "completedJobLookupTime": 600, "showAgedJobs": false, "hideAdminJobs": false,
+            "clientList": [{"clientId": 11}, {"clientId": 12}], "jobTypeList": [], "statusList": [],
+        },
+    });
+    assert_eq!(sent, expected);
+    let named = [Target { client_id: Some(1), ..Target::default() }, Target::default()];
+    assert!(JobQuery::of(&named, Duration::ZERO).clients.is_empty(), "a target without a client needs all of them");
+}
+
+#[test]
+fn a_list_is_whole_when_as_many_rows_were_read_as_there_are() {
+    let cases = [
+        (json!({"totalRecordsWithoutPaging": 2, "jobs": rows([9, 7])}), (vec![7, 9], true)),
+        (json!({"jobs": rows([9, 7])}), (vec![7, 9], true)),
+        (json!({"totalRecordsWithoutPaging": 0, "jobs": []}), (vec![], true)),
+        (json!({"totalRecordsWithoutPaging": 0}), (vec![], true)),
+        (json!({"jobs": []}), (vec![], false)),
+        (json!({"totalRecordsWithoutPaging": 3, "jobs": []}), (vec![], false)),
+        (json!({"totalRecordsWithoutPaging": 1, "jobs": rows([9, 7])}), (vec![7, 9], false)),
+        (json!({"totalRecordsWithoutPaging": 2, "jobs": rows([9, 9])}), (vec![9], false)),
+        (json!({"totalRecordsWithoutPaging": 1, "jobs": [{"jobSummary": {"status": "Running"}}]}), (vec![], false)),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(read(&answer(200, &body)), expected, "{body}");
+    }
+    assert_eq!(read(&answer(404, &json!({"totalRecordsWithoutPaging": 0}))), (vec![], true));
+}
+
+#[test]
+fn pages_are_read_until_all_rows_are_there_and_a_list_that_changes_meanwhile_is_not_whole() {
+    let page = |ids: std::ops::Range<u64>, total: u64| {
+        answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": rows(ids)}))
+    };
+    let after = |second: &Reply| {
+        let (pages, next) = Pages::default().push(&page(1..201, 230), &token());
+        assert!(matches!(next, Next::Page(200)), "{next:?}");
+        pages.push(second, &token()).1
+    };
+    let whole = |next| match next {
+        Next::Done(Listing::Read(list)) => (list.jobs.len(), list.whole, list.last_id()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(whole(after(&page(201..231, 230))), (230, true, Some(230)));
+    assert_eq!(whole(after(&page(200..230, 230))), (229, false, None), "a row moved to the page before");
+    assert_eq!(whole(after(&page(201..232, 231))), (231, false, None), "a row came meanwhile");
+    assert_eq!(whole(after(&page(0..0, 230))), (200, false, None), "the second page is empty");
+    assert!(matches!(after(&answer(500, &json!({}))), Next::Done(Listing::Failed(Unreadable::Unavailable))));
+    assert!(matches!(after(&answer(403, &json!({}))), Next::Done(Listing::NotAllowed(RefusedKind::Forbidden))));
+}
+
+#[test]
+fn a_list_without_end_is_given_up_and_not_taken_for_whole() {
+    let mut pages = Pages::default();
+    for number in 0..MAX_PAGES {
+        let first = 1 + number * PAGE;
+        let (read, next) = pages.push(&answer(200, &json!({"jobs": rows(first..first + PAGE)})), &token());
+        pages = read;
+        if let Next::Done(Listing::Read(list)) = next {
+            assert_eq!((number + 1, list.whole), (MAX_PAGES, false));
+            return;
+        }
+    }
+    panic!("it never ended");
+}
+
+#[test]
+fn a_refusal_a_failure_and_an_empty_list_are_told_apart() {
+    let unavailable = || Listing::Failed(Unreadable::Unavailable);
+    let cases = [
+        (401, json!({"errorCode": 5}), Listing::NotAllowed(RefusedKind::TokenRejected)),
+        (403, json!({}), Listing::NotAllowed(RefusedKind::Forbidden)),
+        (404, json!({"errorMessage": "no such path"}), Listing::NotAllowed(RefusedKind::NotFound)),
+        (404, json!({"jobs": []}), Listing::NotAllowed(RefusedKind::NotFound)),
+        (400, json!("bad"), Listing::NotAllowed(RefusedKind::BadRequest)),
+        (200, json!({"errorCode": 3, "errorMessage": "no"}), Listing::NotAllowed(RefusedKind::Error)),
+        (200, json!({"errorCode": 0}), unavailable()),
+        (200, json!({}), unavailable()),
+        (200, json!({"jobs": null}), unavailable()),
+        (429, json!({}), unavailable()),
+        (500, json!({"totalRecordsWithoutPaging": 0}), unavailable()),
+        (302, json!({}), unavailable()),
+    ];
+    for (status, body, expected) in cases {
+        assert_eq!(listing(&answer(status, &body)), expected, "{status} {body}");
+    }
+    assert_eq!(listing(&Reply::NoAnswer(NoAnswer::Timeout)), unavailable());
+    let unsent = Listing::Failed(Unreadable::NeverSent(NeverSent::Dns));
+    assert_eq!(listing(&Reply::NeverSent(NeverSent::Dns)), unsent);
+    let page = Answer { status: 200, retry_after: None, simulated: false, body: "<html>".into() };
+    assert_eq!(listing(&Reply::Answer(page)), unavailable());
+}

@@ -1,0 +1,111 @@
+//! The mark by which a job is recognized as ours: what is sent as its description, and what a description that comes back
+//! says. Pure.
+
+use crate::api::AttemptId;
+
+/// First part of every job description of ours.
+const MARK: &str = crate::api::OPERATOR;
+/// Hex digits of the Namespace's uid that stand in a description: two clusters may hold the same names.
+const UID_DIGITS: usize = 8;
+
+/// Who asks: the parts of the description by which a job is recognized as ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark<'a> {
+    /// Namespace of the object.
+    pub namespace: &'a str,
+    /// Name of the object.
+    pub name: &'a str,
+    /// Uid of the Namespace.
+    pub namespace_uid: &'a str,
+    /// The run.
+    pub run_id: Option<&'a str>,
+    /// The attempt.
+    pub attempt: &'a AttemptId,
+}
+
+impl Mark<'_> {
+    /// What all attempts of one request share:
+    /// `salesforce-backup-operator/<namespace>/<name>/<8 hex of the Namespace's uid>/<runId, - if none>`.
+    #[must_use]
+    pub fn request(&self) -> String {
+        let uid: String = self.namespace_uid.chars().filter(|digit| *digit != '-').take(UID_DIGITS).collect();
+        let Self { namespace, name, .. } = self;
+        format!("{MARK}/{namespace}/{name}/{uid}/{}", self.run_id.unwrap_or("-"))
+    }
+
+    /// The request and the id of the attempt.
+    #[must_use]
+    pub fn description(&self) -> String {
+        format!("{}/{}", self.request(), self.attempt)
+    }
+}
+
+/// What the description of a job says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Described {
+    /// Nothing, or one of ours that did not come back whole.
+    #[default]
+    Nothing,
+    /// The job was started by this attempt of this request.
+    Ours {
+        /// As in [`Mark::request`].
+        request: String,
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Something that we did not write.
+    Other,
+}
+
+impl Described {
+    /// Reads a description.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let text = text.trim();
+        if !text.starts_with(MARK) {
+            return if MARK.starts_with(text) { Self::Nothing } else { Self::Other };
+        }
+        let parts = text.split('/').count();
+        match text.rsplit_once('/') {
+            Some((request, attempt)) if parts == 6 && attempt.len() == AttemptId::LENGTH => {
+                Self::Ours { request: request.to_owned(), attempt: AttemptId::from(attempt) }
+            }
+            _ if parts > 6 => Self::Other,
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Whether the job was started by `attempt`.
+    #[must_use]
+    pub fn is_of(&self, attempt: &AttemptId) -> bool {
+        matches!(self, Self::Ours { attempt: found, .. } if found == attempt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_that_comes_back_whole_names_the_request_and_the_attempt() {
+        let attempt = AttemptId::random();
+        let mark = Mark {
+            namespace: "crm",
+            name: "crm-prod",
+            namespace_uid: "1c9b5f2e-77aa-4f0b",
+            run_id: Some("2026-11-23"),
+            attempt: &attempt,
+        };
+        let whole = mark.description();
+        assert_eq!(whole, format!("salesforce-backup-operator/crm/crm-prod/1c9b5f2e/2026-11-23/{attempt}"));
+        let ours = Described::read(&whole);
+        assert_eq!(ours, Described::Ours { request: mark.request(), attempt: attempt.clone() });
+        assert!(ours.is_of(&attempt) && !ours.is_of(&AttemptId::random()));
+        for cut in 0..whole.len() {
+            assert_eq!(Described::read(&whole[..cut]), Described::Nothing, "cut at {cut}");
+        }
+        for other in ["nightly", "salesforce backup", &format!("{whole}/more"), &format!("x{whole}")] {
+            assert_eq!(Described::read(other), Described::Other, "{other}");
+        }
+    }
+}
