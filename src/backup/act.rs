@@ -2,47 +2,36 @@
 
 use std::time::Duration;
 
-use kube::runtime::events::Event;
 use tracing::{info, warn};
 
 use crate::{
     api::{Reason, SalesforceBackup, SalesforceBackupStatus},
     command_center::{
+        mark::Mark,
         outcome::{NeverSent, Outcome, Reply},
-        request::{CreateTask, Mark},
+        request::CreateTask,
         response::interpret,
     },
     process::clock,
 };
 
 use super::{
-    Context, Error, backoff,
+    Context, Error,
     cluster::ClusterError,
-    decide::{Attempt, Step, UNTIL_THE_WATCH_FOLLOWS},
+    decide::{Attempt, UNTIL_THE_WATCH_FOLLOWS},
     events::{self, News},
     intent::{self, Intent},
-    memory::Remembered,
-    messages,
     observe::Observed,
-    record::{self, Record, Recorded},
-    standing::Standing,
-    status::{AnsweredBy, Facts},
+    record::{self, Recorded},
+    settle::Record,
+    status::AnsweredBy,
 };
 
-/// Does `step`, and says after what time to look again.
+/// Writes a status that was decided, and tells of what is new in it.
 ///
 /// # Errors
-/// When the API server cannot be used; nothing was sent to a Command Center then, or its outcome is recorded.
-pub async fn act(step: Step, observed: &Observed<'_>, context: &Context) -> Result<Option<Duration>, Error> {
-    match step {
-        Step::Rest(again) => Ok(again),
-        Step::Record(status, again) => write(observed.object, *status, again, context).await,
-        Step::Attempt(attempt) => make(*attempt, observed, context).await,
-    }
-}
-
-/// Writes a status that was decided, and tells of what is new in it.
-async fn write(
+/// When the API server cannot be used.
+pub async fn write(
     object: &SalesforceBackup,
     status: SalesforceBackupStatus,
     again: Option<Duration>,
@@ -61,24 +50,28 @@ async fn write(
 }
 
 /// Intent, call, outcome: the only path on which anything is sent that starts a backup.
-async fn make(attempt: Attempt, observed: &Observed<'_>, context: &Context) -> Result<Option<Duration>, Error> {
+///
+/// # Errors
+/// When the API server cannot be used; nothing was sent to a Command Center then, or its outcome is recorded.
+pub async fn make(attempt: Attempt, observed: &Observed<'_>, context: &Context) -> Result<Option<Duration>, Error> {
     let object = observed.object;
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    let namespace_uid = match context.cluster.namespace_uid(namespace).await {
-        Ok(uid) => uid,
-        Err(ClusterError::Forbidden { .. }) => return stall(attempt.before, observed, context).await,
-        Err(error) => return Err(error.into()),
-    };
     let run_id = attempt.intent.run_id.clone();
-    let mark = Mark { namespace, name, namespace_uid: &namespace_uid, run_id: run_id.as_deref(), attempt: &attempt.id };
+    let namespace_uid = &attempt.namespace_uid;
+    let mark = Mark { namespace, name, namespace_uid, run_id: run_id.as_deref(), attempt: &attempt.id };
     let call = CreateTask::new(&object.spec, mark);
-
+    let targets = attempt.intent.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
+    let endpoint = attempt.connection.endpoint.to_string();
+    let Some(_claim) = context.memory.claim(observed.uid(), &endpoint, targets) else {
+        return Ok(Some(UNTIL_THE_WATCH_FOLLOWS));
+    };
     let next = SalesforceBackup { status: Some(attempt.intent), ..object.clone() };
     let (stored, permit) = match intent::write(&next, &attempt.id, attempt.opened, context).await? {
         Intent::Stored(stored, permit) => (stored, permit),
         Intent::NotStored => return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
     };
+    context.memory.sees(&stored, attempt.opened.boot);
     // From here on the outcome is recorded, whatever happens.
     let reply = match context.command_center.create_task(&attempt.connection, &call, permit).await {
         Ok(reply) => reply,
@@ -97,31 +90,16 @@ async fn make(attempt: Attempt, observed: &Observed<'_>, context: &Context) -> R
     info!(namespace, name, attempt = %attempt.id, outcome = outcome.label(), "CreateTask called");
     let before = stored.status.clone();
     let recorded = record::record(*stored, Record { id: &attempt.id, outcome: &outcome, answered_by }, context).await;
-    context.memory.note(observed.uid(), |remembered| {
-        // What is remembered of jobs is of those of the run before.
-        *remembered = Remembered { settled: Some((attempt.id, clock::now().boot)), ..Remembered::default() };
-    });
+    context.memory.note(observed.uid(), |remembered| remembered.recorded(&attempt.id, &outcome, clock::now().boot));
     match recorded {
         Recorded::Written(recorded) => tell(before.as_ref(), &recorded, context).await,
-        Recorded::ObjectGone => tell_of_lost(object, "the object was deleted", &outcome, context).await,
+        Recorded::ObjectGone => {
+            context.memory.outcome_of_gone(object, &attempt.id, &outcome);
+            tell_of_lost(object, "the object was deleted", &outcome, context).await;
+        }
         Recorded::Superseded => tell_of_lost(object, "another attempt was begun", &outcome, context).await,
     }
     Ok(Some(UNTIL_THE_WATCH_FOLLOWS))
-}
-
-/// The description of a job needs the Namespace's uid.
-async fn stall(
-    status: SalesforceBackupStatus,
-    observed: &Observed<'_>,
-    context: &Context,
-) -> Result<Option<Duration>, Error> {
-    let facts = Facts { object: observed.object, now: clock::now().wall };
-    let status = facts.standing(status, &Standing::Stalled(messages::namespace_forbidden()));
-    let again = Some(backoff::until_next_look(Duration::MAX, observed.uid()));
-    if observed.object.status.as_ref() == Some(&status) {
-        return Ok(again);
-    }
-    write(observed.object, status, again, context).await
 }
 
 /// The status cannot tell of this outcome any more: an event and the log are all that can.
@@ -140,7 +118,7 @@ async fn tell_of_lost(object: &SalesforceBackup, why: &str, outcome: &Outcome, c
     let note = format!("While a CreateTask call was under way, {why}; {what}");
     warn!(namespace = object.metadata.namespace, name = object.metadata.name, reason, "{note}");
     let news = News { warning: true, reason, note, action: "Submit" };
-    publish(object, &news.into_event(), context).await;
+    publish(object, news, context).await;
 }
 
 /// Tells of what is new in the status of `stored`: in the log, and in events.
@@ -154,13 +132,14 @@ async fn tell(before: Option<&SalesforceBackupStatus>, stored: &SalesforceBackup
             "{}",
             news.note
         );
-        publish(stored, &news.into_event(), context).await;
+        publish(stored, news, context).await;
     }
 }
 
-/// Events are never worth a failure.
-async fn publish(object: &SalesforceBackup, event: &Event, context: &Context) {
-    if let Err(error) = context.cluster.publish(object, event).await {
+/// Counts the news and makes an event of it. Events are never worth a failure.
+async fn publish(object: &SalesforceBackup, news: News, context: &Context) {
+    context.metrics.transition(news.reason);
+    if let Err(error) = context.cluster.publish(object, &news.into_event()).await {
         context.metrics.event_failed();
         warn!(namespace = object.metadata.namespace, name = object.metadata.name, error = %error, "an event was not published");
     }

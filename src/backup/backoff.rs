@@ -14,6 +14,10 @@ const YOUNG: Duration = Duration::from_mins(1);
 const LOOK_WHILE_YOUNG: Duration = Duration::from_secs(3);
 /// A changed Secret is noticed within a minute.
 const LOOK: Duration = Duration::from_secs(40);
+/// A Command Center that does not give its job list is not asked more often by one object.
+const LIST: Duration = Duration::from_secs(20);
+/// A call takes moments.
+const FREE: Duration = Duration::from_secs(2);
 const LONGEST_ERROR: Duration = Duration::from_mins(1);
 
 /// Who waits: spreads the waits of many objects, and is the same after a restart.
@@ -37,6 +41,18 @@ pub fn after_never_sent(seed: Seed<'_>) -> Duration {
 #[must_use]
 pub fn until_next_look(age: Duration, uid: &str) -> Duration {
     if age < YOUNG { LOOK_WHILE_YOUNG } else { spread(LOOK, (uid, 0)) }
+}
+
+/// How long to wait before a job list is asked for again that did not come.
+#[must_use]
+pub fn until_list(uid: &str) -> Duration {
+    spread(LIST, (uid, 0))
+}
+
+/// How soon an object looks again whether its target is free.
+#[must_use]
+pub fn until_free(uid: &str) -> Duration {
+    spread(FREE, (uid, 0))
 }
 
 /// How long to wait after the `failures`-th failure in a row of the machinery, such as an API server that is away.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, Resource as _,
-    api::PostParams,
+    api::{ListParams, PostParams},
     runtime::events::{Event, Recorder, Reporter},
 };
 
@@ -13,12 +13,15 @@ use crate::api::{OPERATOR, SalesforceBackup};
 
 /// No call may take longer.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// Objects of one page of a list.
+const PAGE: u32 = 500;
 
 /// The API server.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
     recorder: Recorder,
+    namespaces: Vec<String>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -70,11 +73,12 @@ pub enum ClusterError {
 }
 
 impl Cluster {
-    /// The API server behind `client`; events are reported by `instance`.
+    /// The API server behind `client`, of which `namespaces` are worked on (none means all); events are reported by
+    /// `instance`.
     #[must_use]
-    pub fn new(client: Client, instance: String) -> Self {
+    pub fn new(client: Client, instance: String, namespaces: Vec<String>) -> Self {
         let reporter = Reporter { controller: OPERATOR.to_owned(), instance: Some(instance) };
-        Self { recorder: Recorder::new(client.clone(), reporter), client }
+        Self { recorder: Recorder::new(client.clone(), reporter), client, namespaces }
     }
 
     /// The Secret, if it exists.
@@ -103,6 +107,31 @@ impl Cluster {
     pub async fn backup(&self, namespace: &str, name: &str) -> Result<Option<SalesforceBackup>, ClusterError> {
         let api: Api<SalesforceBackup> = Api::namespaced(self.client.clone(), namespace);
         call(|| format!("reading SalesforceBackup {namespace}/{name}"), api.get_opt(name)).await
+    }
+
+    /// Every object of the namespaces that are worked on, as it is stored now.
+    ///
+    /// # Errors
+    /// When they cannot all be read.
+    pub async fn backups(&self) -> Result<Vec<SalesforceBackup>, ClusterError> {
+        let apis: Vec<Api<SalesforceBackup>> = if self.namespaces.is_empty() {
+            vec![Api::all(self.client.clone())]
+        } else {
+            self.namespaces.iter().map(|name| Api::namespaced(self.client.clone(), name)).collect()
+        };
+        let mut all = Vec::new();
+        for api in apis {
+            let mut page = ListParams::default().limit(PAGE);
+            loop {
+                let list = call(|| "listing SalesforceBackups".to_owned(), api.list(&page)).await?;
+                all.extend(list.items);
+                match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                    Some(token) => page = page.continue_token(&token),
+                    None => break,
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// Replaces the status, if `object` is what is stored; gives the object as it is stored then.

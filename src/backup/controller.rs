@@ -21,7 +21,7 @@ use kube::{
     runtime::{
         Controller, WatchStreamExt as _,
         controller::{self, Action},
-        reflector::{self, Store},
+        reflector::{self, Store, store::Writer},
         watcher,
     },
 };
@@ -29,9 +29,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::{api::SalesforceBackup, process::telemetry::chain};
+use crate::{
+    api::SalesforceBackup,
+    process::{clock, telemetry::chain},
+};
 
-use super::{Context, Error, backoff, reconcile};
+use super::{Context, Error, backoff, objects::Objects, reconcile};
 
 /// How often what is remembered of deleted objects is dropped.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
@@ -56,12 +59,14 @@ struct Shared {
 
 /// Watches and reconciles until `stop`, then lets reconciles under way end: a call under way is recorded before this
 /// returns. `ready` turns true when every watch has listed its objects.
-pub async fn run(context: Context, client: Client, watch: &Watch, ready: Arc<AtomicBool>, stop: CancellationToken) {
+pub async fn run(mut context: Context, client: Client, watch: &Watch, ready: Arc<AtomicBool>, stop: CancellationToken) {
     let apis: Vec<Api<SalesforceBackup>> = if watch.namespaces.is_empty() {
         vec![Api::all(client)]
     } else {
         watch.namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
     };
+    let (stores, writers): (Vec<_>, Vec<_>) = apis.iter().map(|_| reflector::store()).unzip();
+    context.objects = Objects::new(stores.clone());
     let shared = Arc::new(Shared {
         context,
         turns: Arc::new(Semaphore::new(usize::from(watch.concurrency))),
@@ -69,10 +74,11 @@ pub async fn run(context: Context, client: Client, watch: &Watch, ready: Arc<Ato
         unlisted: AtomicUsize::new(apis.len()),
         ready,
     });
-    let (stores, controllers): (Vec<_>, Vec<_>) = apis.into_iter().map(|api| watched(api, &shared)).unzip();
-    let housekeeping = tokio::spawn(forget_deleted(stores, Arc::clone(&shared)));
-    let driving =
-        join_all(controllers.into_iter().map(|controller| drive(controller, watch.concurrency, Arc::clone(&shared))));
+    let housekeeping = tokio::spawn(forget_deleted(Arc::clone(&shared)));
+    let watches = apis.into_iter().zip(stores.into_iter().zip(writers));
+    let driving = join_all(
+        watches.map(|(api, store)| drive(watched(api, store, &shared), watch.concurrency, Arc::clone(&shared))),
+    );
     tokio::select! {
         _ = driving => {}
         () = shared.stop.cancelled() => {}
@@ -87,9 +93,9 @@ pub async fn run(context: Context, client: Client, watch: &Watch, ready: Arc<Ato
 /// only one, and that one must be the controller.
 fn watched(
     api: Api<SalesforceBackup>,
+    (store, writer): (Store<SalesforceBackup>, Writer<SalesforceBackup>),
     shared: &Arc<Shared>,
-) -> (Store<SalesforceBackup>, Controller<SalesforceBackup>) {
-    let (store, writer) = reflector::store();
+) -> Controller<SalesforceBackup> {
     let (shared, mut listed) = (Arc::clone(shared), false);
     let stream = watcher(api, watcher::Config::default())
         .modify(|object| object.managed_fields_mut().clear())
@@ -100,7 +106,7 @@ fn watched(
         })
         .reflect(writer)
         .applied_objects();
-    (store.clone(), Controller::for_stream(stream, store))
+    Controller::for_stream(stream, store)
 }
 
 impl Shared {
@@ -113,13 +119,13 @@ impl Shared {
 }
 
 /// Drops what is remembered of objects that are gone.
-async fn forget_deleted(stores: Vec<Store<SalesforceBackup>>, shared: Arc<Shared>) {
+async fn forget_deleted(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(FORGET_EVERY).await;
         if shared.ready.load(Ordering::Acquire) {
-            let uids: HashSet<String> =
-                stores.iter().flat_map(Store::state).filter_map(|object| object.metadata.uid.clone()).collect();
-            shared.context.memory.forget_all_but(|uid| uids.contains(uid));
+            let objects = shared.context.objects.all();
+            let uids: HashSet<&str> = objects.iter().filter_map(|object| object.metadata.uid.as_deref()).collect();
+            shared.context.memory.forget_all_but(|uid| uids.contains(uid), clock::now().boot);
         }
     }
 }

@@ -5,19 +5,31 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{AttemptId, Phase, SalesforceBackup, conditions::is_true},
-    backup::observe::SecretProblem,
+    api::{AttemptId, JobId, Phase, SalesforceBackup, conditions::is_true},
+    backup::{
+        memory::Remembered,
+        observe::{SecretProblem, Seen},
+        status::AnsweredBy,
+    },
     command_center::{
         connection::ConnectionError,
         endpoint::EndpointPolicy,
-        job::{Job, read_job},
-        outcome::{Accepted, Answer, NoAnswer, Refused, RefusedKind, Reply, Unknown},
+        job::{Job, JobReading, read_job},
+        job_list::{JobList, Listing},
+        outcome::{Accepted, Answer, NeverSent, NoAnswer, Outcome, Refused, RefusedKind, Reply, Unknown},
     },
     process::clock::BootTime,
 };
 
 #[path = "decide_tests/jobs.rs"]
 mod jobs;
+#[path = "decide_tests/resolving.rs"]
+mod resolving;
+#[path = "decide_tests/starting.rs"]
+mod starting;
+
+/// The attempt ids of the tests.
+const FIRST: &str = "11111111111111111111111111111111";
 
 const START: i64 = 1_800_000_000;
 
@@ -62,9 +74,27 @@ fn observed(object: &SalesforceBackup) -> Observed<'_> {
     Observed {
         object,
         remembered: Remembered::default(),
-        seen: Seen::Connection(Ok(connection())),
-        new_attempt: AttemptId::from("a1"),
+        last_request: None,
+        seen: seen(),
+        new_attempt: AttemptId::from(FIRST),
     }
+}
+
+/// A Secret that is in order, a free target, and a Command Center that has no jobs.
+fn seen() -> Seen {
+    Seen {
+        connection: Some(Ok(connection())),
+        namespace_uid: Some(Ok("1c9b5f2e-77aa-4f0b".to_owned())),
+        neighbours: Some(Vec::new()),
+        others: Some(Vec::new()),
+        job_list: Some(listed(Vec::new())),
+        recent_jobs: None,
+        jobs: None,
+    }
+}
+
+fn listed(jobs: Vec<Job>) -> Listing {
+    Listing::Read(JobList { jobs, whole: true })
 }
 
 fn step(object: &SalesforceBackup, seconds: u64) -> Step {
@@ -106,10 +136,11 @@ fn a_new_object_is_attempted_at_once_with_everything_the_intent_needs() {
     assert_eq!((status.phase, status.run_id.as_deref()), (Some(Phase::Starting), Some("r1")));
     assert_eq!(status.requested_at, Some(Time(at(0).wall)));
     let attempt = status.attempt.unwrap();
-    assert_eq!((attempt.number, attempt.id), (1, Some(AttemptId::from("a1"))));
+    assert_eq!((attempt.number, attempt.id), (1, Some(AttemptId::from(FIRST))));
     assert_eq!(attempt.endpoint.as_deref(), Some("https://cc.example.com/commandcenter/api"));
     assert_eq!(attempt.send_before, Some(Time(at(15).wall)));
     assert_eq!(attempt.secret_resource_version.as_deref(), Some("10"));
+    assert_eq!((attempt.last_job_id_before, attempt.targets[0].client_id), (Some(0), Some(12)));
 }
 
 #[test]
@@ -149,7 +180,7 @@ fn a_secret_that_gives_no_connection_stalls_and_is_looked_at_again_within_a_minu
     ];
     for (problem, expected) in problems {
         let new = object(&json!({}));
-        let observed = Observed { seen: Seen::Connection(Err(problem)), ..observed(&new) };
+        let observed = Observed { seen: Seen { connection: Some(Err(problem)), ..seen() }, ..observed(&new) };
         let (status, again) = recorded(decide(&observed, &settings(), &at(0)));
         assert_eq!(reason(&status), (Phase::Pending, expected));
         assert!(is_true(&status.conditions, ConditionType::Stalled));
@@ -191,7 +222,10 @@ fn refusals_that_only_a_person_can_mend_wait_for_the_secret_or_the_spec_to_chang
         assert!(matches!(step(&stalled, 1_000_000), Step::Rest(Some(again)) if again < Duration::from_mins(1)));
 
         let other_secret = Observed {
-            seen: Seen::Connection(Ok(connection_at("https://cc.example.com/commandcenter/api", "11"))),
+            seen: Seen {
+                connection: Some(Ok(connection_at("https://cc.example.com/commandcenter/api", "11"))),
+                ..seen()
+            },
             ..observed(&stalled)
         };
         assert!(matches!(decide(&other_secret, &settings(), &at(1)), Step::Attempt(_)), "{expected}");
@@ -247,55 +281,13 @@ fn calls_that_never_left_are_tried_again_and_local_names_stall_meanwhile() {
 }
 
 #[test]
-fn an_unknown_outcome_is_held_until_a_new_run_is_asked_for() {
-    for cause in [Unknown::NoAnswer(NoAnswer::Timeout), Unknown::Status(500), Unknown::NotJson, Unknown::Nothing] {
-        let mut held = after(&object(&json!({})), 0, &Outcome::Unknown(cause));
-        let status = held.status.as_ref().unwrap();
-        assert_eq!(reason(status), (Phase::Held, "OutcomeUnknown"));
-        assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().status, "Unknown");
-        assert!(matches!(step(&held, 1_000_000), Step::Rest(Some(_))), "looked at now and then, and left alone");
-        held.metadata.generation = Some(2);
-        held.spec.suspend = true;
-        let (status, _) = recorded(step(&held, 10));
-        assert_eq!((reason(&status), status.observed_generation), ((Phase::Held, "OutcomeUnknown"), Some(2)));
-        held.spec.suspend = false;
-        held.spec.run_id = Some("again".to_owned());
-        assert!(matches!(step(&held, 10), Step::Attempt(next) if next.intent.attempt.as_ref().unwrap().number == 1));
-    }
-}
-
-#[test]
-fn an_open_attempt_of_somebody_else_is_waited_for_and_then_held_and_never_sent_again() {
-    let Step::Attempt(attempt) = step(&object(&json!({})), 0) else { panic!() };
-    let open = SalesforceBackup { status: Some(attempt.intent), ..object(&json!({})) };
-    let seen =
-        |seconds| Remembered { open_attempt: Some((AttemptId::from("a1"), at(seconds).boot)), ..Remembered::default() };
-    let (status, again) = recorded(decide(&Observed { remembered: seen(5), ..observed(&open) }, &settings(), &at(5)));
-    assert_eq!((reason(&status), again), ((Phase::Resolving, "AwaitingAnswer"), Some(Duration::from_secs(165))));
-    let waiting = SalesforceBackup { status: Some(status), ..open.clone() };
-    assert!(matches!(
-        decide(&Observed { remembered: seen(5), ..observed(&waiting) }, &settings(), &at(169)),
-        Step::Rest(Some(_))
-    ));
-    let (status, _) = recorded(decide(&Observed { remembered: seen(5), ..observed(&waiting) }, &settings(), &at(170)));
-    assert_eq!(reason(&status), (Phase::Held, "OutcomeUnknown"));
-
-    let mut changed = open.clone();
-    changed.spec.run_id = Some("other".to_owned());
-    changed.spec.suspend = true;
-    changed.spec.start_deadline_seconds = Some(1);
-    let (status, _) = recorded(decide(&Observed { remembered: seen(5), ..observed(&changed) }, &settings(), &at(100)));
-    assert_eq!(status.phase, Some(Phase::Resolving), "a new run, suspend and the deadline wait for the open attempt");
-}
-
-#[test]
 fn what_this_process_knows_of_an_open_attempt_counts() {
     let Step::Attempt(attempt) = step(&object(&json!({})), 0) else { panic!() };
     let open = SalesforceBackup { status: Some(attempt.intent), ..object(&json!({})) };
-    let unsent = Remembered { unsent: Some(AttemptId::from("a1")), ..Remembered::default() };
+    let unsent = Remembered { unsent: Some(AttemptId::from(FIRST)), ..Remembered::default() };
     let (status, _) = recorded(decide(&Observed { remembered: unsent, ..observed(&open) }, &settings(), &at(1)));
     assert_eq!(reason(&status), (Phase::Pending, "SendWindowMissed"));
-    let settled = Remembered { settled: Some((AttemptId::from("a1"), at(0).boot)), ..Remembered::default() };
+    let settled = Remembered { settled: Some((AttemptId::from(FIRST), at(0).boot)), ..Remembered::default() };
     assert!(matches!(
         decide(&Observed { remembered: settled, ..observed(&open) }, &settings(), &at(1)),
         Step::Rest(Some(_))

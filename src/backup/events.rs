@@ -41,52 +41,110 @@ impl News {
     }
 }
 
-/// What is new in `after`.
+/// What is new in `after`: that it was submitted, and whatever newly stands in the way or ends it. A refusal is told each
+/// time, because each was an attempt of its own.
 #[must_use]
 pub fn between(before: Option<&SalesforceBackupStatus>, after: &SalesforceBackupStatus) -> Vec<News> {
     let mut news = Vec::new();
     let was = |kind| before.is_some_and(|before| is_true(&before.conditions, kind));
     if is_true(&after.conditions, ConditionType::Simulated) && !was(ConditionType::Simulated) {
-        news.extend(of_condition(after, ConditionType::Simulated, true, "Submit"));
+        news.extend(of_condition(after, ConditionType::Simulated));
     }
     if is_true(&after.conditions, ConditionType::Submitted) && !was(ConditionType::Submitted) {
-        news.push(News { warning: false, reason: "Submitted", note: submitted(after), action: "Submit" });
+        news.push(News { warning: false, reason: how_submitted(after), note: submitted(after), action: "Submit" });
     }
-    if is_true(&after.conditions, ConditionType::Finished) && !was(ConditionType::Finished) {
-        let warning = after.phase != Some(Phase::Succeeded);
-        news.extend(of_condition(after, ConditionType::Finished, warning, "Follow"));
-    } else {
-        news.extend(obstacle(before, after));
+    let headline = |status: &SalesforceBackupStatus| {
+        find(&status.conditions, ConditionType::Finished).map(|told| (told.status.clone(), told.reason.clone()))
+    };
+    let attempt = |status: &SalesforceBackupStatus| status.attempt.as_ref().is_some_and(|attempt| attempt.id.is_some());
+    let refused = before.is_some_and(attempt) && !attempt(after);
+    let held = |status: &SalesforceBackupStatus| status.phase == Some(Phase::Held);
+    let newly_held = held(after) && !before.is_some_and(held);
+    if refused || newly_held || before.and_then(headline) != headline(after) {
+        news.extend(of_condition(after, ConditionType::Finished));
     }
     news
 }
 
-/// What newly stands in the way. A refusal is told each time, because each was an attempt of its own.
-fn obstacle(before: Option<&SalesforceBackupStatus>, after: &SalesforceBackupStatus) -> Option<News> {
-    let held = |status: &SalesforceBackupStatus| status.phase == Some(Phase::Held);
-    if held(after) && !before.is_some_and(held) {
-        // With readyWhen: Submitted a held backup is ready, so it is Finished that says why it is held.
-        return of_condition(after, ConditionType::Finished, true, "Submit");
-    }
-    let stalled = find(&after.conditions, ConditionType::Stalled);
-    let before_stalled = before.and_then(|before| find(&before.conditions, ConditionType::Stalled));
-    let attempt = |status: &SalesforceBackupStatus| status.attempt.as_ref().is_some_and(|attempt| attempt.id.is_some());
-    let refused = before.is_some_and(attempt) && !attempt(after);
-    if stalled.is_some() && (refused || before_stalled.map(|old| &old.reason) != stalled.map(|new| &new.reason)) {
-        return of_condition(after, ConditionType::Stalled, true, "Submit");
-    }
-    refused.then(|| of_condition(after, ConditionType::Reconciling, true, "Submit")).flatten()
+/// The news that the reason and the message of a condition are, unless they are a matter of course.
+fn of_condition(status: &SalesforceBackupStatus, kind: ConditionType) -> Option<News> {
+    let condition = find(&status.conditions, kind)?;
+    let reason = Reason::parse(&condition.reason)?;
+    let (warning, action) = match worth(reason) {
+        Worth::Nothing => return None,
+        Worth::Knowing(action) => (false, action),
+        Worth::Warning(action) => (true, action),
+    };
+    Some(News { warning, reason: reason.as_str(), note: condition.message.clone(), action })
 }
 
-fn of_condition(
-    status: &SalesforceBackupStatus,
-    kind: ConditionType,
-    warning: bool,
-    action: &'static str,
-) -> Option<News> {
-    let condition = find(&status.conditions, kind)?;
-    let reason = Reason::parse(&condition.reason)?.as_str();
-    Some(News { warning, reason, note: condition.message.clone(), action })
+/// What a reason is worth, with what the operator was doing.
+enum Worth {
+    Nothing,
+    Knowing(&'static str),
+    Warning(&'static str),
+}
+
+const fn worth(reason: Reason) -> Worth {
+    match reason {
+        // Told by the event of the submission, or plain to see.
+        Reason::Suspended
+        | Reason::Submitting
+        | Reason::Accepted
+        | Reason::FoundByDescription
+        | Reason::AdoptedByTarget
+        | Reason::AdoptedFromEarlier
+        | Reason::AdoptedByPerson
+        | Reason::JobsRunning => Worth::Nothing,
+        Reason::TargetBusy | Reason::RetryRequested => Worth::Knowing("Submit"),
+        Reason::NothingStarted => Worth::Knowing("Resolve"),
+        Reason::FindingJobs | Reason::Completed => Worth::Knowing("Follow"),
+        Reason::SecretNotFound
+        | Reason::SecretForbidden
+        | Reason::NamespaceForbidden
+        | Reason::UrlMissing
+        | Reason::UrlInvalid
+        | Reason::TokenMissing
+        | Reason::TokenInvalid
+        | Reason::CertificateInvalid
+        | Reason::EndpointNotAllowed
+        | Reason::ConnectionChanged
+        | Reason::DnsFailed
+        | Reason::ConnectionFailed
+        | Reason::TlsFailed
+        | Reason::SendWindowMissed
+        | Reason::BadRequest
+        | Reason::TokenRejected
+        | Reason::Forbidden
+        | Reason::NotFound
+        | Reason::BackupRunning
+        | Reason::RateLimited
+        | Reason::Refused
+        | Reason::JobListUnavailable
+        | Reason::Restored
+        | Reason::Simulator
+        | Reason::DeadlineExceeded => Worth::Warning("Submit"),
+        Reason::AwaitingAnswer
+        | Reason::OutcomeUnknown
+        | Reason::JobListIncomplete
+        | Reason::AmbiguousJob
+        | Reason::ConflictAfterNothing
+        | Reason::HoldRequested
+        | Reason::DuplicateDetected
+        | Reason::Abandoned => Worth::Warning("Resolve"),
+        Reason::NoJob | Reason::JobsNotReadable | Reason::CompletedWithErrors | Reason::JobFailed => {
+            Worth::Warning("Follow")
+        }
+    }
+}
+
+/// `Submitted` when the Command Center said so, else how it was found out.
+fn how_submitted(status: &SalesforceBackupStatus) -> &'static str {
+    let reason = find(&status.conditions, ConditionType::Submitted).and_then(|told| Reason::parse(&told.reason));
+    match reason {
+        None | Some(Reason::Accepted) => "Submitted",
+        Some(found) => found.as_str(),
+    }
 }
 
 fn submitted(status: &SalesforceBackupStatus) -> String {
@@ -103,7 +161,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{Attempt, AttemptId, ReadyWhen},
-        backup::standing::{Ending, Held, Standing, Why},
+        backup::standing::{Ending, Held, Standing, Submission, Why},
     };
 
     fn status(standing: &Standing, ready_when: ReadyWhen, attempt: Option<&str>) -> SalesforceBackupStatus {
@@ -121,7 +179,7 @@ mod tests {
 
     #[test]
     fn submissions_refusals_holds_and_ends_are_told_once_each() {
-        let held = |submitted| Standing::Held(Held { why: Why::new(Reason::NoJob, "look"), submitted });
+        let held = |submission| Standing::Held(Held { why: Why::new(Reason::NoJob, "look"), submission });
         for ready_when in [ReadyWhen::Completed, ReadyWhen::Submitted] {
             let starting = status(&Standing::Starting, ready_when, Some("a"));
             let running = status(&Standing::Running(None), ready_when, Some("a"));
@@ -129,8 +187,11 @@ mod tests {
             assert_eq!(reasons(&starting, &running), ["Submitted"]);
             assert_eq!(reasons(&running, &running), [""; 0]);
             assert_eq!(reasons(&running, &ended), ["Completed"]);
-            assert_eq!(reasons(&starting, &status(&held(false), ready_when, Some("a"))), ["NoJob"]);
-            assert_eq!(reasons(&starting, &status(&held(true), ready_when, Some("a"))), ["Submitted", "NoJob"]);
+            assert_eq!(reasons(&starting, &status(&held(Submission::Unknown), ready_when, Some("a"))), ["NoJob"]);
+            assert_eq!(
+                reasons(&starting, &status(&held(Submission::Yes), ready_when, Some("a"))),
+                ["Submitted", "NoJob"]
+            );
             let refused = status(&Standing::Waiting(Why::new(Reason::RateLimited, "wait")), ready_when, None);
             assert_eq!(reasons(&starting, &refused), ["RateLimited"]);
             assert_eq!(reasons(&refused, &refused), [""; 0]);

@@ -6,18 +6,47 @@ use std::{
     time::Duration,
 };
 
-use crate::{api::AttemptId, process::clock::BootTime};
+use crate::{
+    api::{
+        Attempt, AttemptId, ConditionType, JobId, Reason, SalesforceBackup, TaskId,
+        conditions::find,
+        target::{Target, overlap},
+    },
+    command_center::{
+        job::{JobReading, Unreadable},
+        outcome::{Accepted, Outcome, RefusedKind},
+    },
+    process::clock::BootTime,
+};
 
-/// What is remembered, by the uid of the object.
+use super::{
+    others::{Claim, Other},
+    state::RunState,
+};
+
+/// How long the request of an object that is gone is remembered: its job may run for hours.
+const EARLIER: Duration = Duration::from_hours(24);
+
+/// What is remembered.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<HashMap<String, Remembered>>);
+pub struct Memory(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// By the uid of the object.
+    objects: HashMap<String, Remembered>,
+    /// The last request of each namespace and name.
+    requests: HashMap<(String, String), Earlier>,
+    /// The targets on which this process is making an attempt, by the uid of the object.
+    claims: HashMap<String, (String, Vec<Target>)>,
+}
 
 /// What is remembered of one object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Remembered {
-    /// When its jobs were last asked for.
+    /// When the Command Center was last asked about its jobs.
     pub last_poll: Option<BootTime>,
-    /// The open attempt seen last, and when it was first seen.
+    /// The attempt without known jobs seen last, and when it was first seen.
     pub open_attempt: Option<(AttemptId, BootTime)>,
     /// An attempt that this process wrote, or may have written, and certainly did not send.
     pub unsent: Option<AttemptId>,
@@ -26,42 +55,206 @@ pub struct Remembered {
     pub settled: Option<(AttemptId, BootTime)>,
     /// Since when the Command Center does not list some of its jobs.
     pub missing_since: Option<BootTime>,
+    /// Since when the job list does not tell enough about the open attempt.
+    pub incomplete_since: Option<BootTime>,
+    /// The version of the Secret with which the job list was refused last.
+    pub list_refused: Option<String>,
+    /// How often in a row the jobs might not be read.
+    pub refused_looks: u32,
     /// Failures of the machinery in a row.
     pub failures: u32,
+}
+
+/// The last request under a name: an object of the same name and run that comes later may be the same one again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Earlier {
+    /// Uid of the object.
+    pub uid: String,
+    /// Its run.
+    pub run_id: Option<String>,
+    /// Its attempt, as the status told of it last.
+    pub attempt: Attempt,
+    /// The task, once it is known.
+    pub task_id: Option<TaskId>,
+    /// The jobs, once they are known.
+    pub job_ids: Vec<JobId>,
+    /// Whether the run had ended.
+    pub ended: bool,
+    /// When the object was last seen.
+    pub seen: BootTime,
+}
+
+impl Earlier {
+    /// The attempt's id while its outcome is not known.
+    #[must_use]
+    pub fn open_attempt(&self) -> Option<&AttemptId> {
+        self.attempt.id.as_ref().filter(|_| self.task_id.is_none() && self.job_ids.is_empty() && !self.ended)
+    }
+
+    fn as_other(&self, (namespace, name): &(String, String)) -> Other {
+        Other {
+            uid: self.uid.clone(),
+            name: format!("{namespace}/{name} (deleted)"),
+            endpoint: self.attempt.endpoint.clone(),
+            targets: self.attempt.targets.clone(),
+            claim: if self.open_attempt().is_some() { Claim::Open } else { Claim::Settled },
+            job_ids: self.job_ids.clone(),
+        }
+    }
 }
 
 impl Memory {
     /// What is remembered of the object.
     #[must_use]
     pub fn of(&self, uid: &str) -> Remembered {
-        self.lock().get(uid).cloned().unwrap_or_default()
+        self.lock().objects.get(uid).cloned().unwrap_or_default()
     }
 
     /// Remembers something of the object.
     pub fn note<T>(&self, uid: &str, change: impl FnOnce(&mut Remembered) -> T) -> T {
-        change(self.lock().entry(uid.to_owned()).or_default())
+        change(self.lock().objects.entry(uid.to_owned()).or_default())
     }
 
-    /// Remembers since when the attempt is known to be open; the first time counts.
-    pub fn sees_open(&self, uid: &str, attempt: &AttemptId, now: BootTime) {
-        self.note(uid, |remembered| {
-            if remembered.open_attempt.as_ref().is_none_or(|(seen, _)| seen != attempt) {
-                remembered.open_attempt = Some((attempt.clone(), now));
+    /// Remembers what `object` shows.
+    pub fn sees(&self, object: &SalesforceBackup, now: BootTime) {
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        self.note(uid, |remembered| remembered.sees(object, now));
+        self.sees_request(object, now);
+    }
+
+    fn sees_request(&self, object: &SalesforceBackup, now: BootTime) {
+        let Some(status) = &object.status else { return };
+        let Some(attempt) = status.attempt.clone().filter(|attempt| attempt.id.is_some()) else { return };
+        let mut inner = self.lock();
+        let known = inner.requests.remove(&key(object)).filter(|known| known.attempt.id == attempt.id);
+        let mut earlier = Earlier {
+            uid: object.metadata.uid.clone().unwrap_or_default(),
+            run_id: status.run_id.clone(),
+            attempt,
+            task_id: status.task_id,
+            job_ids: status.job_ids.clone(),
+            ended: status.finished_at.is_some(),
+            seen: now,
+        };
+        // An outcome that found its object gone is of use to the object that went on with its attempt.
+        if let Some(known) = known.filter(|_| earlier.open_attempt().is_some()) {
+            (earlier.task_id, earlier.job_ids) = (known.task_id, known.job_ids);
+        }
+        inner.requests.insert(key(object), earlier);
+    }
+
+    /// What came of the attempt of an object that is gone.
+    pub fn outcome_of_gone(&self, object: &SalesforceBackup, attempt: &AttemptId, outcome: &Outcome) {
+        let mut inner = self.lock();
+        let Some(earlier) = inner.requests.get_mut(&key(object)) else { return };
+        if earlier.attempt.id.as_ref() != Some(attempt) {
+            return;
+        }
+        match outcome {
+            Outcome::Accepted(Accepted { task_id, job_ids }) => {
+                earlier.task_id = *task_id;
+                earlier.job_ids.clone_from(job_ids);
             }
+            Outcome::Refused(_) | Outcome::NeverSent(_) => earlier.attempt.id = None,
+            Outcome::Unknown(_) => {}
+        }
+    }
+
+    /// The last request under the name of `object`, its own or that of an object before it.
+    #[must_use]
+    pub fn last_request(&self, object: &SalesforceBackup) -> Option<Earlier> {
+        self.lock().requests.get(&key(object)).cloned()
+    }
+
+    /// The requests of objects that `exists` does not know, seen within `recent`.
+    #[must_use]
+    pub fn of_gone(&self, exists: impl Fn(&str) -> bool, recent: Duration, now: BootTime) -> Vec<Other> {
+        let inner = self.lock();
+        let gone = inner.requests.iter().filter(|(_, earlier)| {
+            earlier.attempt.id.is_some() && now.since(earlier.seen) < recent && !exists(&earlier.uid)
         });
+        gone.map(|(name, earlier)| earlier.as_other(name)).collect()
     }
 
-    /// Forgets every object but those that `exists` knows.
-    pub fn forget_all_but(&self, exists: impl Fn(&str) -> bool) {
-        self.lock().retain(|uid, _| exists(uid));
+    /// Takes the targets for an attempt of the object, unless another object's attempt has one of them.
+    #[must_use]
+    pub fn claim(&self, uid: &str, endpoint: &str, targets: &[Target]) -> Option<TargetClaim<'_>> {
+        let mut inner = self.lock();
+        let taken = |(holder, (at, theirs)): (&String, &(String, Vec<Target>))| {
+            holder != uid && at == endpoint && overlap(theirs, targets)
+        };
+        if inner.claims.iter().any(taken) {
+            return None;
+        }
+        inner.claims.insert(uid.to_owned(), (endpoint.to_owned(), targets.to_vec()));
+        Some(TargetClaim { memory: self, uid: uid.to_owned() })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Remembered>> {
+    /// Forgets every object but those that `exists` knows, and old requests.
+    pub fn forget_all_but(&self, exists: impl Fn(&str) -> bool, now: BootTime) {
+        let mut inner = self.lock();
+        inner.objects.retain(|uid, _| exists(uid));
+        inner.requests.retain(|_, earlier| exists(&earlier.uid) || now.since(earlier.seen) < EARLIER);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Targets that are taken until this is dropped.
+#[derive(Debug)]
+pub struct TargetClaim<'a> {
+    memory: &'a Memory,
+    uid: String,
+}
+
+impl Drop for TargetClaim<'_> {
+    fn drop(&mut self) {
+        self.memory.lock().claims.remove(&self.uid);
+    }
+}
+
+fn key(object: &SalesforceBackup) -> (String, String) {
+    let metadata = &object.metadata;
+    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}
+
 impl Remembered {
+    /// Remembers what `object` shows: since when its attempt is open, and since when the job list does not tell.
+    pub fn sees(&mut self, object: &SalesforceBackup, now: BootTime) {
+        if let Some(attempt) = RunState::of(object).unresolved()
+            && self.open_attempt.as_ref().is_none_or(|(seen, _)| seen != attempt)
+        {
+            self.open_attempt = Some((attempt.clone(), now));
+            self.incomplete_since = None;
+        }
+        let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        let incomplete = find(conditions, ConditionType::Finished)
+            .is_some_and(|finished| finished.reason == Reason::JobListIncomplete.as_str());
+        self.incomplete_since = incomplete.then(|| self.incomplete_since.unwrap_or(now));
+    }
+
+    /// Forgets what was remembered of jobs before this attempt, whose outcome is recorded. One that is not known keeps the
+    /// time since when it is open.
+    pub fn recorded(&mut self, attempt: &AttemptId, outcome: &Outcome, now: BootTime) {
+        let open_attempt = self.open_attempt.take();
+        *self = match outcome {
+            Outcome::Unknown(_) => Self { open_attempt, ..Self::default() },
+            Outcome::Accepted(_) | Outcome::Refused(_) | Outcome::NeverSent(_) => {
+                Self { open_attempt, settled: Some((attempt.clone(), now)), ..Self::default() }
+            }
+        };
+    }
+
+    /// Remembers how a look at the jobs went.
+    pub fn reads(&mut self, readings: &[(JobId, JobReading)], now: BootTime) {
+        let forbidden = JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden));
+        let any = |wanted: &JobReading| readings.iter().any(|(_, reading)| reading == wanted);
+        self.missing_since = any(&JobReading::Missing).then(|| self.missing_since.unwrap_or(now));
+        self.refused_looks = if any(&forbidden) { self.refused_looks.saturating_add(1) } else { 0 };
+    }
+
     /// How long the attempt has been known to be open.
     #[must_use]
     pub fn open_for(&self, attempt: &AttemptId, now: BootTime) -> Duration {

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-use super::{observe::SecretProblem, standing::Why};
+use super::{observe::SecretProblem, standing::Why, status::Found};
 
 /// Why the Secret `name` gives no connection.
 #[must_use]
@@ -156,19 +156,197 @@ pub fn unknown(cause: Unknown) -> Why {
     outcome_unknown(&what)
 }
 
-/// Why it is not known what became of an attempt whose sender did not record an outcome.
-#[must_use]
-pub fn sender_gone() -> Why {
-    outcome_unknown("the operator was stopped before it recorded an answer")
-}
-
 fn outcome_unknown(what: &str) -> Why {
     Why::new(
         Reason::OutcomeUnknown,
         format!(
-            "It is not known whether the Command Center started a backup: {what}. To do: look for a job of this target there, its description holds status.attempt.id. If none was started, change spec.runId to request the backup again."
+            "It is not known whether the Command Center started a backup: {what}. Nothing is sent again before its job list tells; nothing to do."
         ),
     )
+}
+
+/// What a person can do about a run that is held.
+const DECIDE: &str = "To do: look for a job of this target in the Command Center, its description holds status.attempt.id. Then set the annotation commandcenter.dev/resolve to adopt=<jobId>@<attempt.id>, to retry=<attempt.id> if none was started, or to abandon=<attempt.id>; or change spec.runId to request a new backup.";
+
+/// Why an attempt whose sender did not record an outcome is waited for.
+#[must_use]
+pub fn awaiting_answer() -> Why {
+    Why::new(
+        Reason::AwaitingAnswer,
+        "A CreateTask call was permitted and its outcome is not recorded; whoever sent it may still record it, and after that the job list will tell.",
+    )
+}
+
+/// Why another object's call comes first.
+#[must_use]
+pub fn target_busy(other: &str) -> Why {
+    Why::new(
+        Reason::TargetBusy,
+        format!(
+            "A call for {other}, which has the same target, is under way or its answer was lost; this one follows when that is settled. Nothing to do."
+        ),
+    )
+}
+
+/// Why the job list does not come.
+#[must_use]
+pub fn job_list_unavailable(cause: Unreadable, endpoint: &str) -> Why {
+    let what = match cause {
+        Unreadable::NeverSent(cause) => never_sent(cause, endpoint).message,
+        Unreadable::Refused(_) | Unreadable::Unavailable => {
+            format!(
+                "{endpoint} does not give its job list at present; it is asked again. To do: nothing unless it lasts; then see whether POST Jobs works there."
+            )
+        }
+    };
+    Why::new(Reason::JobListUnavailable, format!("The job list has to be seen before anything is sent. {what}"))
+}
+
+/// Why the job list does not settle an attempt yet, or `held`, not at all.
+#[must_use]
+pub fn job_list_incomplete(held: bool) -> Why {
+    let what = "The Command Center's job list does not tell whether the call started a backup: rows are missing, or it does not reach back to before the call.";
+    let then = if held { DECIDE } else { "It is asked again." };
+    Why::new(Reason::JobListIncomplete, format!("{what} {then}"))
+}
+
+/// Why an attempt cannot be resolved with this token.
+#[must_use]
+pub fn job_list_forbidden() -> Why {
+    Why::new(
+        Reason::JobsNotReadable,
+        format!(
+            "It is not known whether the call started a backup, and the Command Center does not give its job list to this token: give the token's user the right to view jobs. {DECIDE}"
+        ),
+    )
+}
+
+/// Why another attempt is made.
+#[must_use]
+pub fn nothing_started() -> Why {
+    Why::new(
+        Reason::NothingStarted,
+        "The Command Center's job list shows that the last call started nothing; the next one follows.",
+    )
+}
+
+/// Why another attempt is made that a person asked for.
+#[must_use]
+pub fn retry_requested() -> Why {
+    Why::new(Reason::RetryRequested, "A person said that the last call started nothing; the next one follows.")
+}
+
+/// Why jobs cannot be told apart.
+#[must_use]
+pub fn ambiguous_job() -> Why {
+    Why::new(
+        Reason::AmbiguousJob,
+        format!(
+            "The answer to the call was lost, and the Command Center lists jobs that may be its own or somebody else's. {DECIDE}"
+        ),
+    )
+}
+
+/// Why a refusal is taken for evidence.
+#[must_use]
+pub fn conflict_after_nothing() -> Why {
+    Why::new(
+        Reason::ConflictAfterNothing,
+        format!(
+            "The answer to a call was lost, the job list showed nothing of it, and the next call was refused because a backup of this target runs (409): perhaps the first one started it. {DECIDE}"
+        ),
+    )
+}
+
+/// Why no other attempt is made although the job list shows none.
+#[must_use]
+pub fn hold_requested() -> Why {
+    Why::new(
+        Reason::HoldRequested,
+        format!(
+            "The answer to the call was lost, the job list shows no job of it, and spec.onUnknownOutcome is Hold. {DECIDE}"
+        ),
+    )
+}
+
+/// Why a restored copy starts nothing.
+#[must_use]
+pub fn restored() -> Why {
+    Why::new(
+        Reason::Restored,
+        "This object was restored from a backup of the cluster (label velero.io/restore-name), so nothing is started by itself: change spec.runId to request a backup.",
+    )
+}
+
+/// How jobs came to be this run's.
+#[must_use]
+pub fn found(how: Found) -> Why {
+    let (reason, message) = match how {
+        Found::ByDescription => (
+            Reason::FoundByDescription,
+            "The answer to the call was lost; the Command Center lists the backup with the description that was sent.",
+        ),
+        Found::ByTarget => (
+            Reason::AdoptedByTarget,
+            "The answer to the call was lost; the only new job of this target in the Command Center is taken for its backup.",
+        ),
+        Found::FromEarlier => (
+            Reason::AdoptedFromEarlier,
+            "The backup was started for an earlier object with the same name and spec.runId, and goes on as this one's.",
+        ),
+        Found::ByPerson => {
+            (Reason::AdoptedByPerson, "A person named the job with the annotation commandcenter.dev/resolve.")
+        }
+    };
+    Why::new(reason, message)
+}
+
+/// Why an accepted backup has no jobs yet.
+#[must_use]
+pub fn finding_jobs() -> Why {
+    Why::new(
+        Reason::FindingJobs,
+        "The Command Center accepted the task and named no job; it is looked for in the job list.",
+    )
+}
+
+/// `why` with what is wrong with the annotation by which a person tried to decide.
+#[must_use]
+pub fn not_followed(why: &Why, because: NotFollowed) -> Why {
+    let because = match because {
+        NotFollowed::Unreadable => "it must be retry=<attempt.id>, abandon=<attempt.id> or adopt=<jobId>@<attempt.id>",
+        NotFollowed::AlreadySubmitted => "the Command Center accepted this backup, so only abandon can be followed",
+        NotFollowed::NoSuchJob => "the Command Center does not list that job",
+        NotFollowed::NotOfTarget => "that job is not of this target, or is older than the call",
+        NotFollowed::OfAnotherObject => "that job belongs to another SalesforceBackup",
+        NotFollowed::NotReachable => "that job cannot be looked up at present; it is tried again",
+    };
+    Why { reason: why.reason, message: format!("{}{NOT_FOLLOWED}{because}.", without_note(&why.message)) }
+}
+
+const NOT_FOLLOWED: &str = " The annotation commandcenter.dev/resolve was not followed: ";
+
+/// A message without what was said of an annotation.
+#[must_use]
+pub fn without_note(message: &str) -> &str {
+    message.split_once(NOT_FOLLOWED).map_or(message, |(message, _)| message)
+}
+
+/// Why a person's decision cannot be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFollowed {
+    /// It cannot be read.
+    Unreadable,
+    /// It does not fit a backup that was accepted.
+    AlreadySubmitted,
+    /// There is no such job.
+    NoSuchJob,
+    /// The job is none of this run.
+    NotOfTarget,
+    /// The job is another object's.
+    OfAnotherObject,
+    /// The Command Center cannot be asked.
+    NotReachable,
 }
 
 /// Why a Secret that points elsewhere cannot be used for the run at `endpoint`.
@@ -177,7 +355,7 @@ pub fn connection_changed(endpoint: &str, secret: &str) -> Why {
     Why::new(
         Reason::ConnectionChanged,
         format!(
-            "The jobs run at {endpoint}, and Secret {secret} now points elsewhere: point it back until they ended, or change spec.runId, which gives them up and starts a new backup at the new place."
+            "This run was sent to {endpoint}, and Secret {secret} now points elsewhere: point it back until the run ended, or change spec.runId, which gives it up and starts a new backup at the new place."
         ),
     )
 }
@@ -210,6 +388,15 @@ pub fn unreadable(cause: Unreadable, endpoint: &str) -> Why {
     }
 }
 
+/// Why the jobs of a held run cannot be followed.
+#[must_use]
+pub fn jobs_forbidden() -> Why {
+    Why::new(
+        Reason::JobsNotReadable,
+        "The Command Center does not allow to read the jobs with this token, so their end cannot be seen; they go on. To do: give the token's user the right to view jobs, which is noticed by itself, or change spec.runId, which gives them up and starts a new backup.",
+    )
+}
+
 /// Why a job that the Command Center named is not followed.
 #[must_use]
 pub fn job_missing() -> Why {
@@ -224,7 +411,7 @@ pub fn job_missing() -> Why {
 pub fn no_job() -> Why {
     Why::new(
         Reason::NoJob,
-        "The Command Center accepted the task and named no job, so its end cannot be seen from here: look for status.taskId there. Change spec.runId to run the backup again.",
+        "The Command Center accepted the task, named no job, and none was found, so its end cannot be seen from here: look for status.taskId there. To do: set the annotation commandcenter.dev/resolve to adopt=<jobId>@<attempt.id> or abandon=<attempt.id>, or change spec.runId to run the backup again.",
     )
 }
 

@@ -1,20 +1,25 @@
 //! One `SalesforceBackup`, from the request to the end of its jobs.
 //!
 //! [`reconcile`] is the whole flow: [`observe`] looks, [`decide`] says what to do, [`act`] does it, [`record`] writes
-//! what came of it. Everything that has to be decided is decided in pure files: [`decide`], [`state`], [`standing`],
-//! [`status`], [`backoff`], [`messages`], [`events`].
+//! what came of it. Everything that has to be decided is decided in pure files: [`decide`], [`state`], [`judge`],
+//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`backoff`], [`messages`], [`events`].
 
 pub mod act;
 pub mod backoff;
 pub mod cluster;
 pub mod controller;
 pub mod decide;
+pub mod directive;
 pub mod events;
 pub mod intent;
+pub mod judge;
 pub mod memory;
 pub mod messages;
+pub mod objects;
 pub mod observe;
+pub mod others;
 pub mod record;
+pub mod settle;
 pub mod standing;
 pub mod state;
 pub mod status;
@@ -32,7 +37,7 @@ use crate::{
     process::{clock, metrics::Metrics},
 };
 
-use self::{cluster::Cluster, memory::Memory};
+use self::{cluster::Cluster, decide::Step, memory::Memory, objects::Objects, observe::Observed};
 
 /// What the flags say about how backups are run.
 #[derive(Clone, Debug)]
@@ -49,6 +54,14 @@ pub struct Settings {
     pub settle: Duration,
 }
 
+impl Settings {
+    /// How long after it was first seen an attempt may still be executed, or be executed and not listed.
+    #[must_use]
+    pub const fn until_settled(&self) -> Duration {
+        self.send_window.saturating_add(self.request_timeout).saturating_add(self.settle)
+    }
+}
+
 /// What a reconcile works with.
 #[derive(Debug)]
 pub struct Context {
@@ -58,6 +71,8 @@ pub struct Context {
     pub command_center: CommandCenter,
     /// What this process remembers of objects.
     pub memory: Memory,
+    /// The objects as the watches told of them.
+    pub objects: Objects,
     /// The flags.
     pub settings: Settings,
     /// The counters.
@@ -83,8 +98,14 @@ pub enum Error {
 /// # Errors
 /// When the API server cannot be used; the controller tries again with backoff.
 pub async fn reconcile(object: &Arc<SalesforceBackup>, context: &Context) -> Result<Action, Error> {
-    let observed = observe::observe(object, context).await?;
-    let step = decide::decide(&observed, &context.settings, &clock::now());
-    let again = act::act(step, &observed, context).await?;
+    let mut observed = Observed::of(object, context);
+    let again = loop {
+        match decide::decide(&observed, &context.settings, &clock::now()) {
+            Step::Look(look) => observed.look(look, context).await?,
+            Step::Rest(again) => break again,
+            Step::Record(status, again) => break act::write(object, *status, again, context).await?,
+            Step::Attempt(attempt) => break act::make(*attempt, &observed, context).await?,
+        }
+    };
     Ok(again.map_or_else(Action::await_change, Action::requeue))
 }

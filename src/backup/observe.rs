@@ -1,4 +1,6 @@
-//! Looks at everything that has to be known before it can be decided: the Secret, and the jobs. Effects, no decisions.
+//! Looks at what a decision asks to see: the Secret, the Namespace, other objects, jobs. Effects, no decisions.
+
+use std::collections::HashSet;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -6,7 +8,8 @@ use crate::{
     api::{AttemptId, JobId, SalesforceBackup},
     command_center::{
         connection::{Connection, ConnectionError},
-        job::{JobReading, read_job},
+        job::{JobReading, Unreadable, read_job},
+        job_list::{JobQuery, Listing, Next, Pages},
     },
     process::clock,
 };
@@ -14,9 +17,8 @@ use crate::{
 use super::{
     Context, Error,
     cluster::ClusterError,
-    decide::{Look, look},
-    memory::Remembered,
-    state::RunState,
+    memory::{Earlier, Remembered},
+    others::Other,
 };
 
 /// Jobs of one object that are asked for at once.
@@ -29,26 +31,55 @@ pub struct Observed<'a> {
     pub object: &'a SalesforceBackup,
     /// What this process remembers of it.
     pub remembered: Remembered,
-    /// What was looked at, and what was seen there.
+    /// What this process remembers of the last request under its name.
+    pub last_request: Option<Earlier>,
+    /// What was looked at so far.
     pub seen: Seen,
     /// The id that a new attempt would get.
     pub new_attempt: AttemptId,
 }
 
-/// What was looked at, and what was seen there.
-#[derive(Clone, Debug)]
-pub enum Seen {
-    /// The object said it all.
-    Nothing,
-    /// The connection, or why there is none.
-    Connection(Result<Connection, SecretProblem>),
-    /// The jobs; nobody asks a Command Center about the jobs of another one.
-    Jobs(Result<Vec<(JobId, JobReading)>, OtherEndpoint>),
+/// Something to look at before it can be decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The Secret.
+    Secret,
+    /// The uid of the Namespace.
+    Namespace,
+    /// The other objects, as the watch told of them.
+    Neighbours,
+    /// The other objects, as they are stored now.
+    Others,
+    /// The job list.
+    JobList(JobQuery),
+    /// The job list again, only of jobs that go on or ended a moment ago.
+    RecentJobs(JobQuery),
+    /// These jobs.
+    Jobs(Vec<JobId>),
 }
 
-/// The Secret points to another Command Center than the one that has the jobs.
+/// What was looked at. What nobody asked for is not there.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The connection, or why there is none.
+    pub connection: Option<Result<Connection, SecretProblem>>,
+    /// The uid of the Namespace.
+    pub namespace_uid: Option<Result<String, NamespaceForbidden>>,
+    /// The other objects, as the watch told of them.
+    pub neighbours: Option<Vec<Other>>,
+    /// The other objects, as they are stored now.
+    pub others: Option<Vec<Other>>,
+    /// The job list.
+    pub job_list: Option<Listing>,
+    /// The job list, only of jobs that go on or ended a moment ago.
+    pub recent_jobs: Option<Listing>,
+    /// Jobs one by one.
+    pub jobs: Option<Vec<(JobId, JobReading)>>,
+}
+
+/// The operator may not read the Namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OtherEndpoint;
+pub struct NamespaceForbidden;
 
 /// Why a Secret gives no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +92,22 @@ pub enum SecretProblem {
     Unusable(ConnectionError),
 }
 
-impl Observed<'_> {
+impl<'a> Observed<'a> {
+    /// What is known of `object` before anything is looked at.
+    #[must_use]
+    pub fn of(object: &'a SalesforceBackup, context: &Context) -> Self {
+        let now = clock::now().boot;
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        context.memory.sees(object, now);
+        Self {
+            object,
+            remembered: context.memory.of(uid),
+            last_request: context.memory.last_request(object),
+            seen: Seen::default(),
+            new_attempt: AttemptId::random(),
+        }
+    }
+
     /// The object's uid.
     #[must_use]
     pub fn uid(&self) -> &str {
@@ -73,57 +119,104 @@ impl Observed<'_> {
     pub fn secret_name(&self) -> &str {
         &self.object.spec.command_center.secret_ref.name
     }
-}
 
-/// Looks at what `object` needs.
-///
-/// # Errors
-/// When the API server cannot be used.
-pub async fn observe<'a>(object: &'a SalesforceBackup, context: &Context) -> Result<Observed<'a>, Error> {
-    let now = clock::now();
-    let uid = object.metadata.uid.as_deref().unwrap_or_default();
-    let state = RunState::of(object);
-    if let RunState::Open(open) = &state {
-        context.memory.sees_open(uid, open.id, now.boot);
+    fn namespace(&self) -> &str {
+        self.object.metadata.namespace.as_deref().unwrap_or_default()
     }
-    let mut remembered = context.memory.of(uid);
-    let seen = match look(object, &state, &remembered, &context.settings, &now) {
-        Look::AtNothing => Seen::Nothing,
-        Look::AtSecret => Seen::Connection(connection(object, context).await?),
-        Look::AtJobs { ids, endpoint } => match connection(object, context).await? {
-            Err(problem) => Seen::Connection(Err(problem)),
-            Ok(connection) if connection.endpoint.to_string() != endpoint => Seen::Jobs(Err(OtherEndpoint)),
-            Ok(connection) => {
-                context.memory.note(uid, |remembered| remembered.last_poll = Some(now.boot));
-                let readings = jobs(&connection, ids, context).await?;
-                let missing = readings.iter().any(|(_, reading)| *reading == JobReading::Missing);
-                remembered.missing_since = missing.then(|| remembered.missing_since.unwrap_or(now.boot));
-                context.memory.note(uid, |kept| kept.missing_since = remembered.missing_since);
-                Seen::Jobs(Ok(readings))
+
+    /// The connection, once it was looked at and is one.
+    #[must_use]
+    pub fn connection(&self) -> Option<&Connection> {
+        self.seen.connection.as_ref()?.as_ref().ok()
+    }
+
+    /// Looks at what is asked for.
+    ///
+    /// # Errors
+    /// When the API server cannot be used.
+    pub async fn look(&mut self, look: Look, context: &Context) -> Result<(), Error> {
+        match look {
+            Look::Secret => self.seen.connection = Some(self.read_connection(context).await?),
+            Look::Namespace => {
+                self.seen.namespace_uid = Some(match context.cluster.namespace_uid(self.namespace()).await {
+                    Ok(uid) => Ok(uid),
+                    Err(ClusterError::Forbidden { .. }) => Err(NamespaceForbidden),
+                    Err(error) => return Err(error.into()),
+                });
             }
-        },
-    };
-    Ok(Observed { object, remembered, seen, new_attempt: AttemptId::random() })
-}
+            Look::Neighbours => self.seen.neighbours = Some(self.neighbours(context)),
+            Look::Others => self.seen.others = Some(self.others(context).await?),
+            Look::JobList(query) => {
+                context.memory.note(self.uid(), |kept| kept.last_poll = Some(clock::now().boot));
+                let listing = self.job_list(&query, context).await?;
+                let version = self.connection().map(|connection| connection.version.clone());
+                let refused = version.filter(|_| matches!(listing, Listing::NotAllowed(_)));
+                context.memory.note(self.uid(), |kept| kept.list_refused = refused);
+                self.seen.job_list = Some(listing);
+            }
+            Look::RecentJobs(query) => self.seen.recent_jobs = Some(self.job_list(&query, context).await?),
+            Look::Jobs(ids) => {
+                context.memory.note(self.uid(), |kept| kept.last_poll = Some(clock::now().boot));
+                let readings = self.jobs(ids, context).await?;
+                self.remembered = context.memory.note(self.uid(), |kept| {
+                    kept.reads(&readings, clock::now().boot);
+                    kept.clone()
+                });
+                self.seen.jobs = Some(readings);
+            }
+        }
+        Ok(())
+    }
 
-async fn connection(object: &SalesforceBackup, context: &Context) -> Result<Result<Connection, SecretProblem>, Error> {
-    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-    let name = &object.spec.command_center.secret_ref.name;
-    let secret = match context.cluster.secret(namespace, name).await {
-        Ok(Some(secret)) => secret,
-        Ok(None) => return Ok(Err(SecretProblem::NotFound)),
-        Err(ClusterError::Forbidden { .. }) => return Ok(Err(SecretProblem::Forbidden)),
-        Err(error) => return Err(error.into()),
-    };
-    let version = secret.metadata.resource_version.unwrap_or_default();
-    let data = secret.data.unwrap_or_default();
-    Ok(Connection::from_secret(&data, &version, &context.settings.policy).map_err(SecretProblem::Unusable))
-}
+    async fn read_connection(&self, context: &Context) -> Result<Result<Connection, SecretProblem>, Error> {
+        let secret = match context.cluster.secret(self.namespace(), self.secret_name()).await {
+            Ok(Some(secret)) => secret,
+            Ok(None) => return Ok(Err(SecretProblem::NotFound)),
+            Err(ClusterError::Forbidden { .. }) => return Ok(Err(SecretProblem::Forbidden)),
+            Err(error) => return Err(error.into()),
+        };
+        let version = secret.metadata.resource_version.unwrap_or_default();
+        let data = secret.data.unwrap_or_default();
+        Ok(Connection::from_secret(&data, &version, &context.settings.policy).map_err(SecretProblem::Unusable))
+    }
 
-async fn jobs(connection: &Connection, ids: Vec<JobId>, context: &Context) -> Result<Vec<(JobId, JobReading)>, Error> {
-    let readings = stream::iter(ids).map(|id| async move {
-        let reply = context.command_center.job(connection, id).await?;
-        Ok::<_, Error>((id, read_job(&reply, id, &connection.token)))
-    });
-    readings.buffered(AT_ONCE).try_collect().await
+    /// The objects of the watch, and the attempts of objects that are gone while they may still come to something.
+    fn neighbours(&self, context: &Context) -> Vec<Other> {
+        let objects = context.objects.all();
+        let others = objects.iter().filter_map(|object| Other::of(object)).filter(|other| other.uid != self.uid());
+        others.chain(self.of_gone(&objects.iter().map(AsRef::as_ref).collect::<Vec<_>>(), context)).collect()
+    }
+
+    async fn others(&self, context: &Context) -> Result<Vec<Other>, Error> {
+        let objects = context.cluster.backups().await?;
+        let others = objects.iter().filter_map(Other::of).filter(|other| other.uid != self.uid());
+        Ok(others.chain(self.of_gone(&objects.iter().collect::<Vec<_>>(), context)).collect())
+    }
+
+    fn of_gone(&self, objects: &[&SalesforceBackup], context: &Context) -> Vec<Other> {
+        let uids: HashSet<&str> = objects.iter().filter_map(|object| object.metadata.uid.as_deref()).collect();
+        let exists = |uid: &str| uid == self.uid() || uids.contains(uid);
+        context.memory.of_gone(exists, context.settings.until_settled(), clock::now().boot)
+    }
+
+    async fn job_list(&self, query: &JobQuery, context: &Context) -> Result<Listing, Error> {
+        let Some(connection) = self.connection() else { return Ok(Listing::Failed(Unreadable::Unavailable)) };
+        let (mut pages, mut at) = (Pages::default(), 0);
+        loop {
+            let reply = context.command_center.jobs(connection, &query.page(at)).await?;
+            match pages.push(&reply, &connection.token) {
+                (_, Next::Done(listing)) => return Ok(listing),
+                (read, Next::Page(next)) => (pages, at) = (read, next),
+            }
+        }
+    }
+
+    async fn jobs(&self, ids: Vec<JobId>, context: &Context) -> Result<Vec<(JobId, JobReading)>, Error> {
+        let Some(connection) = self.connection() else { return Ok(Vec::new()) };
+        let readings = stream::iter(ids).map(|id| async move {
+            let reply = context.command_center.job(connection, id).await?;
+            Ok::<_, Error>((id, read_job(&reply, id, &connection.token)))
+        });
+        readings.buffered(AT_ONCE).try_collect().await
+    }
 }

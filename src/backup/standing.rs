@@ -31,8 +31,8 @@ pub enum Standing {
     Stalled(Why),
     /// The call is permitted and under way.
     Starting,
-    /// The call may have been made, and its answer may still be recorded.
-    AwaitingAnswer,
+    /// The call may have been made, and it is being found out what came of it.
+    Resolving(Trouble),
     /// A person has to decide.
     Held(Held),
     /// The jobs go on.
@@ -46,11 +46,22 @@ pub enum Standing {
 pub struct Held {
     /// Why.
     pub why: Why,
-    /// Whether the Command Center is known to have accepted the backup.
-    pub submitted: bool,
+    /// Whether the Command Center accepted the backup.
+    pub submission: Submission,
 }
 
-/// Why the jobs cannot be followed at present.
+/// Whether the Command Center accepted the backup of a run that is held or given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submission {
+    /// No call was made.
+    No,
+    /// It is not known.
+    Unknown,
+    /// It did.
+    Yes,
+}
+
+/// Why it does not go on at present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// Why.
@@ -70,6 +81,10 @@ pub enum Ending {
     JobFailed,
     /// It was not submitted in time.
     DeadlineExceeded,
+    /// A person gave it up.
+    Abandoned(Submission),
+    /// It was submitted, which is all that was asked for; its jobs may not be read.
+    NotFollowed,
 }
 
 const ACCEPTED: &str = "The Command Center accepted the backup.";
@@ -81,8 +96,8 @@ const FAILED: &str =
 const DEADLINE: &str = "It was not submitted within spec.startDeadlineSeconds: change spec.runId to request it again.";
 const SUSPENDED: &str = "Nothing is submitted while spec.suspend is true.";
 const STARTING: &str = "The CreateTask call is under way.";
-const AWAITING: &str =
-    "A CreateTask call was permitted and its outcome is not recorded; waiting for whoever sent it to record it.";
+const ABANDONED: &str = "A person gave this run up with the annotation commandcenter.dev/resolve: change spec.runId to request the backup again.";
+const NOT_FOLLOWED: &str = "The backup was submitted, as spec.readyWhen asks for. Its jobs may not be read with this token, so it is not known how they end: give the token's user the right to view jobs.";
 const RUNNING: &str = "The jobs are running.";
 
 impl Standing {
@@ -92,12 +107,12 @@ impl Standing {
         match self {
             Self::Waiting(_) | Self::Suspended | Self::Stalled(_) => Phase::Pending,
             Self::Starting => Phase::Starting,
-            Self::AwaitingAnswer => Phase::Resolving,
+            Self::Resolving(_) => Phase::Resolving,
             Self::Held(_) => Phase::Held,
             Self::Running(_) => Phase::Running,
-            Self::Ended(Ending::Completed) => Phase::Succeeded,
+            Self::Ended(Ending::Completed | Ending::NotFollowed) => Phase::Succeeded,
             Self::Ended(Ending::CompletedWithErrors) => Phase::PartiallySucceeded,
-            Self::Ended(Ending::JobFailed | Ending::DeadlineExceeded) => Phase::Failed,
+            Self::Ended(Ending::JobFailed | Ending::DeadlineExceeded | Ending::Abandoned(_)) => Phase::Failed,
         }
     }
 
@@ -117,13 +132,20 @@ impl Standing {
                 stuck(new.no(Submitted, *reason, message).no(Finished, *reason, message), *reason, message)
             }
             Self::Starting => under_way(Reason::Submitting, STARTING),
-            Self::AwaitingAnswer => under_way(Reason::AwaitingAnswer, AWAITING),
-            Self::Held(Held { why: Why { reason, message }, submitted: true }) => {
-                let finished = accepted().no(Finished, *reason, message);
-                ready_early(ready_when, finished, |conditions| stuck(conditions, *reason, message))
+            Self::Resolving(Trouble { why: Why { reason, message }, needs_person: false }) => {
+                under_way(*reason, message)
             }
-            Self::Held(Held { why: Why { reason, message }, submitted: false }) => {
+            Self::Resolving(Trouble { why: Why { reason, message }, needs_person: true }) => {
                 stuck(new.unknown(Submitted, *reason, message).no(Finished, *reason, message), *reason, message)
+            }
+            Self::Held(Held { why: Why { reason, message }, submission }) => {
+                let conditions = submitted(*submission, *reason, message).no(Finished, *reason, message);
+                match submission {
+                    Submission::Yes => {
+                        ready_early(ready_when, conditions, |conditions| stuck(conditions, *reason, message))
+                    }
+                    Submission::No | Submission::Unknown => stuck(conditions, *reason, message),
+                }
             }
             Self::Running(trouble) => running(trouble.as_ref(), ready_when),
             Self::Ended(ending) => ended(*ending, ready_when),
@@ -166,6 +188,16 @@ fn ended(ending: Ending, ready_when: ReadyWhen) -> Conditions {
             let conditions = accepted().yes(Finished, Reason::JobFailed, FAILED);
             ready_early(ready_when, conditions, |conditions| stuck(conditions, Reason::JobFailed, FAILED))
         }
+        Ending::Abandoned(submission) => {
+            let conditions = submitted(submission, Reason::Abandoned, ABANDONED);
+            stuck(conditions.yes(Finished, Reason::Abandoned, ABANDONED), Reason::Abandoned, ABANDONED)
+        }
+        Ending::NotFollowed => {
+            let conditions = accepted().yes(Finished, Reason::JobsNotReadable, NOT_FOLLOWED);
+            ready_early(ready_when, conditions, |conditions| {
+                conditions.yes(Ready, Reason::JobsNotReadable, NOT_FOLLOWED)
+            })
+        }
         Ending::DeadlineExceeded => stuck(
             Conditions::default().no(Submitted, Reason::DeadlineExceeded, DEADLINE).yes(
                 Finished,
@@ -175,6 +207,14 @@ fn ended(ending: Ending, ready_when: ReadyWhen) -> Conditions {
             Reason::DeadlineExceeded,
             DEADLINE,
         ),
+    }
+}
+
+fn submitted(submission: Submission, reason: Reason, message: &str) -> Conditions {
+    match submission {
+        Submission::No => Conditions::default().no(Submitted, reason, message),
+        Submission::Unknown => Conditions::default().unknown(Submitted, reason, message),
+        Submission::Yes => accepted(),
     }
 }
 
@@ -212,24 +252,33 @@ mod tests {
     fn every_standing() -> Vec<Standing> {
         let why = || Why::new(Reason::RateLimited, "do this");
         let trouble = |needs_person| Some(Trouble { why: why(), needs_person });
-        let held = |submitted| Standing::Held(Held { why: why(), submitted });
+        let held = |submission| Standing::Held(Held { why: why(), submission });
         let mut standings = vec![
             Standing::Waiting(why()),
             Standing::Suspended,
             Standing::Stalled(why()),
             Standing::Starting,
-            Standing::AwaitingAnswer,
+            Standing::Resolving(Trouble { why: why(), needs_person: false }),
+            Standing::Resolving(Trouble { why: why(), needs_person: true }),
         ];
         standings.extend([
-            held(true),
-            held(false),
+            held(Submission::Yes),
+            held(Submission::Unknown),
+            held(Submission::No),
             Standing::Running(None),
             Standing::Running(trouble(true)),
             Standing::Running(trouble(false)),
         ]);
         standings.extend(
-            [Ending::Completed, Ending::CompletedWithErrors, Ending::JobFailed, Ending::DeadlineExceeded]
-                .map(Standing::Ended),
+            [
+                Ending::Completed,
+                Ending::CompletedWithErrors,
+                Ending::JobFailed,
+                Ending::DeadlineExceeded,
+                Ending::Abandoned(Submission::Unknown),
+                Ending::NotFollowed,
+            ]
+            .map(Standing::Ended),
         );
         standings
     }
@@ -270,6 +319,8 @@ mod tests {
             "InProgress",
             "Failed",
             "Failed",
+            "Failed",
+            "Failed",
             "InProgress",
             "Failed",
             "InProgress",
@@ -277,7 +328,10 @@ mod tests {
             "Current",
             "Failed",
             "Failed",
+            "Failed",
+            "Current",
         ];
+        assert_eq!(every_standing().len(), expected.len());
         for (standing, expected) in every_standing().iter().zip(expected) {
             let conditions = standing.conditions(ReadyWhen::Completed).following(&[], Some(1), Timestamp::UNIX_EPOCH);
             assert_eq!(kstatus(&conditions), expected, "{standing:?}");
@@ -288,7 +342,7 @@ mod tests {
     fn with_ready_when_submitted_an_accepted_backup_stays_ready_whatever_its_jobs_do() {
         let accepted = [
             Standing::Running(None),
-            Standing::Held(Held { why: Why::new(Reason::NoJob, "look"), submitted: true }),
+            Standing::Held(Held { why: Why::new(Reason::NoJob, "look"), submission: Submission::Yes }),
             Standing::Ended(Ending::JobFailed),
         ];
         for standing in accepted {

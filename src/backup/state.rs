@@ -1,6 +1,8 @@
 //! Reads from an object where its run is. Pure: spec and status in, a [`RunState`] out.
 
-use crate::api::{Attempt, AttemptId, JobId, Phase, SalesforceBackup, SalesforceBackupStatus};
+use crate::api::{
+    Attempt, AttemptId, ConditionType, JobId, Phase, Reason, SalesforceBackup, SalesforceBackupStatus, conditions::find,
+};
 
 /// Where the run of an object is. Every status that the operator writes is exactly one of these.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,14 +47,11 @@ impl<'a> RunState<'a> {
     /// Where the run of `object` is.
     #[must_use]
     pub fn of(object: &'a SalesforceBackup) -> Self {
-        let begun = |status: &&SalesforceBackupStatus| {
-            status.requested_at.is_some() || status.attempt.is_some() || status.submitted_at.is_some()
-        };
-        let Some(status) = object.status.as_ref().filter(begun) else { return Self::New };
+        let Some(status) = object.status.as_ref().filter(|status| begun(status)) else { return Self::New };
         let same_run = status.run_id == object.spec.run_id;
         let attempt = status.attempt.as_ref();
         let ended = status.finished_at.is_some();
-        let held = status.phase == Some(Phase::Held);
+        let held = status.phase == Some(Phase::Held) && !(same_run && may_pass(status));
         if status.submitted_at.is_some() && !ended && !held {
             let endpoint = attempt.and_then(|attempt| attempt.endpoint.as_deref());
             return Self::Submitted(Submitted { status, endpoint, job_ids: &status.job_ids });
@@ -72,4 +71,30 @@ impl<'a> RunState<'a> {
             (true, false, false) => Self::Pending(status),
         }
     }
+
+    /// The attempt whose outcome is not known, or whose jobs are not.
+    #[must_use]
+    pub const fn unresolved(&self) -> Option<&'a AttemptId> {
+        match self {
+            Self::Open(open) => Some(open.id),
+            Self::Submitted(Submitted { status, job_ids: [], .. }) => match &status.attempt {
+                Some(attempt) => attempt.id.as_ref(),
+                None => None,
+            },
+            Self::New | Self::Pending(_) | Self::Submitted(_) | Self::Held(_) | Self::Ended(_) => None,
+        }
+    }
+}
+
+/// Whether a run has begun that `status` speaks of.
+#[must_use]
+pub const fn begun(status: &SalesforceBackupStatus) -> bool {
+    status.requested_at.is_some() || status.attempt.is_some() || status.submitted_at.is_some()
+}
+
+/// Whether a held run is looked at again by itself, because a mended Secret or right lets it go on.
+fn may_pass(status: &SalesforceBackupStatus) -> bool {
+    let finished =
+        find(&status.conditions, ConditionType::Finished).and_then(|finished| Reason::parse(&finished.reason));
+    matches!(finished, Some(Reason::JobsNotReadable | Reason::ConnectionChanged))
 }

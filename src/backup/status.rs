@@ -7,7 +7,8 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::{
     api::{
-        Attempt, AttemptId, ConditionType, Conditions, Phase, Reason, SalesforceBackup, SalesforceBackupStatus,
+        Attempt, AttemptId, ConditionType, Conditions, JobId, Phase, Reason, SalesforceBackup, SalesforceBackupStatus,
+        Target,
         conditions::{find, is_true},
     },
     command_center::{
@@ -18,7 +19,7 @@ use crate::{
 
 use super::{
     backoff, messages,
-    standing::{Ending, Held, Standing, Why},
+    standing::{Ending, Held, Standing, Submission, Trouble, Why},
 };
 
 const SIMULATED: &str = "The answers come from the simulator: no backup was made.";
@@ -32,6 +33,19 @@ pub enum AnsweredBy {
     CommandCenter,
     /// The simulator.
     Simulator,
+}
+
+/// How jobs were found that no answer named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// They carry the description that was sent.
+    ByDescription,
+    /// They are the only new ones of the target.
+    ByTarget,
+    /// They were started for an earlier object of the same name and run.
+    FromEarlier,
+    /// A person named them.
+    ByPerson,
 }
 
 /// What is known of the object besides its status, as far as a status depends on it.
@@ -61,7 +75,14 @@ impl Facts<'_> {
         }
         status.phase = Some(standing.phase());
         status.observed_generation = self.generation();
-        status.conditions = conditions.following(&status.conditions, self.generation(), self.now);
+        let before = std::mem::take(&mut status.conditions);
+        status.conditions = conditions.following(&before, self.generation(), self.now);
+        // How a backup came to be submitted is told for good.
+        if let Some(first) = find(&before, ConditionType::Submitted).filter(|first| first.status == "True")
+            && is_true(&status.conditions, ConditionType::Submitted)
+        {
+            say_submitted(&mut status, &first.reason, &first.message);
+        }
         status
     }
 
@@ -72,6 +93,9 @@ impl Facts<'_> {
         SalesforceBackupStatus {
             run_id: self.object.spec.run_id.clone(),
             requested_at: Some(Time(self.now)),
+            attempt: old
+                .and_then(last_known_job)
+                .map(|last| Attempt { last_job_id_before: Some(last), ..Attempt::default() }),
             conditions: old
                 .map(|status| {
                     status
@@ -86,7 +110,8 @@ impl Facts<'_> {
         }
     }
 
-    /// The intent: the status that asks for permission to send attempt `id` within `window`.
+    /// The intent: the status that asks for permission to send attempt `id` within `window`. `last_job_id` is the highest
+    /// id of the job list, when there is one.
     #[must_use]
     pub fn intent(
         &self,
@@ -94,19 +119,92 @@ impl Facts<'_> {
         id: &AttemptId,
         connection: &Connection,
         window: Duration,
+        last_job_id: Option<i64>,
     ) -> SalesforceBackupStatus {
-        let number = status.attempt.as_ref().map_or(0, |attempt| attempt.number).saturating_add(1);
+        let last = status.attempt.take().unwrap_or_default();
         status.next_try_at = None;
         status.attempt = Some(Attempt {
-            number,
+            number: last.number.saturating_add(1),
             id: Some(id.clone()),
             endpoint: Some(connection.endpoint.to_string()),
             secret_resource_version: Some(connection.version.clone()),
             started_at: Some(Time(self.now)),
-            send_before: Some(Time(later(self.now, window))),
-            last_job_id_before: None,
+            send_before: self.after(window),
+            // Should a job of the attempt before come to light after all, it has to be above the mark.
+            last_job_id_before: if last.follows.is_some() { last.last_job_id_before } else { last_job_id },
+            targets: self.targets(),
+            backup_level: Some(self.object.spec.backup_level),
+            follows: last.follows,
         });
         self.standing(status, &Standing::Starting)
+    }
+
+    /// The time `wait` from now.
+    #[must_use]
+    pub fn after(&self, wait: Duration) -> Option<Time> {
+        Some(Time(later(self.now, wait)))
+    }
+
+    /// What the spec asks to back up.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        self.object.spec.associations.iter().map(Target::of).collect()
+    }
+
+    /// The status of a new object that goes on with the open attempt of an earlier one, which had the same name and run.
+    #[must_use]
+    pub fn inherits(&self, status: SalesforceBackupStatus, attempt: &Attempt) -> SalesforceBackupStatus {
+        let status = SalesforceBackupStatus { attempt: Some(attempt.clone()), ..status };
+        self.resolving(status, messages::awaiting_answer(), false)
+    }
+
+    /// The status while it is being found out what came of the open attempt.
+    #[must_use]
+    pub fn resolving(&self, status: SalesforceBackupStatus, why: Why, needs_person: bool) -> SalesforceBackupStatus {
+        self.standing(status, &Standing::Resolving(Trouble { why, needs_person }))
+    }
+
+    /// The status that a person has to decide about.
+    #[must_use]
+    pub fn held(&self, status: SalesforceBackupStatus, why: Why, submission: Submission) -> SalesforceBackupStatus {
+        self.standing(status, &Standing::Held(Held { why, submission }))
+    }
+
+    /// The status once jobs of the run are known that no answer named.
+    #[must_use]
+    pub fn found(&self, mut status: SalesforceBackupStatus, jobs: Vec<JobId>, how: Found) -> SalesforceBackupStatus {
+        let why = messages::found(how);
+        let was_submitted = status.submitted_at.is_some();
+        status.job_ids = jobs;
+        status.next_try_at = None;
+        status.adopted = (how != Found::ByDescription).then_some(true);
+        status.submitted_at.get_or_insert(Time(self.now));
+        status.progress = Some("0%".to_owned());
+        let mut status = self.standing(status, &Standing::Running(None));
+        if !was_submitted {
+            say_submitted(&mut status, why.reason.as_str(), &why.message);
+        }
+        status
+    }
+
+    /// The status after the open attempt is known to have started nothing.
+    #[must_use]
+    pub fn nothing_started(&self, mut status: SalesforceBackupStatus) -> SalesforceBackupStatus {
+        if let Some(attempt) = status.attempt.as_mut() {
+            attempt.follows = attempt.id.take();
+            attempt.send_before = None;
+        }
+        self.standing(status, &Standing::Waiting(messages::nothing_started()))
+    }
+
+    /// The status after a person said that the attempt started nothing.
+    #[must_use]
+    pub fn retried(&self, mut status: SalesforceBackupStatus) -> SalesforceBackupStatus {
+        settle_attempt(&mut status);
+        if let Some(attempt) = status.attempt.as_mut() {
+            attempt.follows = None;
+        }
+        self.standing(status, &Standing::Waiting(messages::retry_requested()))
     }
 
     /// The status after the outcome of the open attempt is known.
@@ -132,10 +230,7 @@ impl Facts<'_> {
             Outcome::Accepted(accepted) => self.accepted(status, accepted),
             Outcome::Refused(refused) => self.refused(status, refused),
             Outcome::NeverSent(cause) => self.never_sent(status, *cause),
-            Outcome::Unknown(cause) => {
-                let held = Held { why: messages::unknown(*cause), submitted: false };
-                self.standing(status, &Standing::Held(held))
-            }
+            Outcome::Unknown(cause) => self.resolving(status, messages::unknown(*cause), false),
         }
     }
 
@@ -143,14 +238,17 @@ impl Facts<'_> {
         status.task_id = accepted.task_id;
         status.job_ids.clone_from(&accepted.job_ids);
         status.submitted_at = Some(Time(self.now));
-        if accepted.job_ids.is_empty() {
-            return self.standing(status, &Standing::Held(Held { why: messages::no_job(), submitted: true }));
-        }
         status.progress = Some("0%".to_owned());
-        self.standing(status, &Standing::Running(None))
+        let finding =
+            accepted.job_ids.is_empty().then(|| Trouble { why: messages::finding_jobs(), needs_person: false });
+        self.standing(status, &Standing::Running(finding))
     }
 
     fn refused(&self, mut status: SalesforceBackupStatus, refused: &Refused) -> SalesforceBackupStatus {
+        let follows = status.attempt.as_ref().is_some_and(|attempt| attempt.follows.is_some());
+        if follows && refused.kind == RefusedKind::Conflict {
+            return self.held(status, messages::conflict_after_nothing(), Submission::Unknown);
+        }
         let number = settle_attempt(&mut status);
         let why = messages::refused(refused);
         match refused.kind {
@@ -159,7 +257,7 @@ impl Facts<'_> {
             }
             RefusedKind::NotFound | RefusedKind::Conflict | RefusedKind::RateLimited | RefusedKind::Error => {
                 let wait = backoff::after_refusal((self.uid(), number), refused.retry_after);
-                status.next_try_at = Some(Time(later(self.now, wait)));
+                status.next_try_at = self.after(wait);
                 self.standing(status, &Standing::Waiting(why))
             }
         }
@@ -168,7 +266,7 @@ impl Facts<'_> {
     fn never_sent(&self, mut status: SalesforceBackupStatus, cause: NeverSent) -> SalesforceBackupStatus {
         let endpoint = status.attempt.as_ref().and_then(|attempt| attempt.endpoint.clone()).unwrap_or_default();
         let number = settle_attempt(&mut status);
-        status.next_try_at = Some(Time(later(self.now, backoff::after_never_sent((self.uid(), number)))));
+        status.next_try_at = self.after(backoff::after_never_sent((self.uid(), number)));
         let why = messages::never_sent(cause, &endpoint);
         let standing = match cause {
             NeverSent::LocalAddress => Standing::Stalled(why),
@@ -186,7 +284,7 @@ impl Facts<'_> {
                 status.job_ids.push(*id);
             }
         }
-        self.standing(status, &Standing::Held(Held { why: messages::duplicate(), submitted: true }))
+        self.held(status, messages::duplicate(), Submission::Yes)
     }
 
     /// The status of a run that ended.
@@ -203,21 +301,48 @@ impl Facts<'_> {
         let finished = find(&status.conditions, ConditionType::Finished);
         let reason = finished.and_then(|condition| Reason::parse(&condition.reason));
         let standing = match status.phase {
+            Some(Phase::Succeeded) if reason == Some(Reason::JobsNotReadable) => Standing::Ended(Ending::NotFollowed),
             Some(Phase::Succeeded) => Standing::Ended(Ending::Completed),
             Some(Phase::PartiallySucceeded) => Standing::Ended(Ending::CompletedWithErrors),
-            Some(Phase::Failed) if reason == Some(Reason::DeadlineExceeded) => {
-                Standing::Ended(Ending::DeadlineExceeded)
-            }
-            Some(Phase::Failed) => Standing::Ended(Ending::JobFailed),
+            Some(Phase::Failed) => Standing::Ended(match reason {
+                Some(Reason::DeadlineExceeded) => Ending::DeadlineExceeded,
+                Some(Reason::Abandoned) => Ending::Abandoned(submission(status)),
+                _ => Ending::JobFailed,
+            }),
             Some(Phase::Pending | Phase::Starting | Phase::Resolving | Phase::Running | Phase::Held) | None => {
                 let why = Why::new(
                     reason.unwrap_or(Reason::OutcomeUnknown),
                     finished.map(|condition| condition.message.as_str()).unwrap_or_default(),
                 );
-                Standing::Held(Held { why, submitted: is_true(&status.conditions, ConditionType::Submitted) })
+                Standing::Held(Held { why, submission: submission(status) })
             }
         };
         self.standing(status.clone(), &standing)
+    }
+}
+
+/// Whether the Command Center accepted the backup, as the status tells it.
+#[must_use]
+pub fn submission(status: &SalesforceBackupStatus) -> Submission {
+    match find(&status.conditions, ConditionType::Submitted).map(|submitted| submitted.status.as_str()) {
+        Some("True") => Submission::Yes,
+        Some("False") => Submission::No,
+        _ => Submission::Unknown,
+    }
+}
+
+/// The highest job id that a status knows of: no job up to it can be one of a later run.
+fn last_known_job(status: &SalesforceBackupStatus) -> Option<i64> {
+    let before = status.attempt.as_ref().and_then(|attempt| attempt.last_job_id_before);
+    before.into_iter().chain(status.job_ids.iter().map(|id| id.number())).max()
+}
+
+fn say_submitted(status: &mut SalesforceBackupStatus, reason: &str, message: &str) {
+    for condition in &mut status.conditions {
+        if condition.type_ == ConditionType::Submitted.as_str() {
+            reason.clone_into(&mut condition.reason);
+            message.clone_into(&mut condition.message);
+        }
     }
 }
 

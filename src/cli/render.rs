@@ -13,7 +13,8 @@ use crate::{
     command_center::{
         connection::Connection,
         endpoint::EndpointPolicy,
-        request::{CreateTask, JSON, Mark, OPERATION, TOKEN_HEADER},
+        mark::Mark,
+        request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
     },
 };
 

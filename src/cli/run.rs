@@ -25,6 +25,7 @@ use crate::{
         cluster::Cluster,
         controller::{self, Watch},
         memory::Memory,
+        objects::Objects,
     },
     command_center::{
         client::CommandCenter,
@@ -170,9 +171,10 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
     let health = health::serve(listener, Arc::clone(&ready), metrics.clone(), stop.clone());
     let health = AbortOnDropHandle::new(tokio::spawn(health));
     let context = Context {
-        cluster: Cluster::new(clients.requests, identity),
+        cluster: Cluster::new(clients.requests, identity, args.watch_namespace.clone()),
         command_center: CommandCenter::new(args.request_timeout),
         memory: Memory::default(),
+        objects: Objects::default(),
         settings: Settings {
             policy,
             poll_interval: args.poll_interval,

@@ -16,6 +16,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     create_task: Family<OutcomeLabel, Counter>,
     reconcile: Family<ResultLabel, Counter>,
+    transition: Family<ReasonLabel, Counter>,
     events_failed: Counter,
     leader: Gauge,
 }
@@ -23,6 +24,11 @@ pub struct Metrics {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,12 +40,17 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("salesforce_backup");
         let (create_task, reconcile, events_failed) = (Family::default(), Family::default(), Counter::default());
-        let leader = Gauge::default();
+        let (transition, leader) = (Family::default(), Gauge::default());
         registry.register("create_task", "CreateTask calls by what came of them", create_task.clone());
         registry.register("reconcile", "Reconciles by how they went", reconcile.clone());
+        registry.register(
+            "transition",
+            "What became of backups, by the reason that their events give",
+            transition.clone(),
+        );
         registry.register("events_failed", "Events that could not be published", events_failed.clone());
         registry.register("leader", "1 while this process runs backups, 0 while it stands by", leader.clone());
-        Self { registry: Arc::new(registry), create_task, reconcile, events_failed, leader }
+        Self { registry: Arc::new(registry), create_task, reconcile, transition, events_failed, leader }
     }
 }
 
@@ -58,6 +69,11 @@ impl Metrics {
             Err(Error::Panicked) => "panic",
         };
         self.reconcile.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Counts a transition of a backup, by the reason of its event.
+    pub fn transition(&self, reason: &'static str) {
+        self.transition.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// Counts an event that was lost.

@@ -17,7 +17,7 @@ fn job(status: &str, percent: u8) -> (JobId, JobReading) {
 }
 
 fn with_jobs(object: &SalesforceBackup, readings: Vec<(JobId, JobReading)>) -> Step {
-    decide(&Observed { seen: Seen::Jobs(Ok(readings)), ..observed(object) }, &settings(), &at(30))
+    decide(&Observed { seen: Seen { jobs: Some(readings), ..seen() }, ..observed(object) }, &settings(), &at(30))
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn the_worst_of_several_jobs_decides_once_all_have_ended() {
     let (status, _) = recorded(with_jobs(&object, vec![job(1, "Failed"), job(2, "Running")]));
     assert_eq!(status.phase, Some(Phase::Running));
     let object = SalesforceBackup { status: Some(status), ..object };
-    let look = look(&object, &RunState::of(&object), &Remembered::default(), &settings(), &at(60));
+    let nothing_seen = Observed { seen: Seen { job_list: None, ..seen() }, ..observed(&object) };
     assert!(
-        matches!(look, Look::AtJobs { ids, .. } if ids == [JobId::new(2).unwrap()]),
+        matches!(decide(&nothing_seen, &settings(), &at(60)), Step::Look(Look::Jobs(ids)) if ids == [JobId::new(2).unwrap()]),
         "a job that ended is not asked for again"
     );
     let (status, _) = recorded(with_jobs(&object, vec![job(2, "Committed")]));
@@ -103,7 +103,7 @@ fn a_job_that_is_not_listed_for_minutes_needs_a_person_and_a_new_run_gives_it_up
     let mut running = running();
     let remembered = Remembered { missing_since: Some(at(0).boot), ..Remembered::default() };
     let missing = |object: &SalesforceBackup, seconds| {
-        let seen = Seen::Jobs(Ok(vec![reading(404, &json!({}))]));
+        let seen = Seen { jobs: Some(vec![reading(404, &json!({}))]), ..seen() };
         decide(&Observed { remembered: remembered.clone(), seen, ..observed(object) }, &settings(), &at(seconds))
     };
     let (status, _) = recorded(missing(&running, 299));
@@ -129,7 +129,8 @@ fn an_object_on_its_way_out_is_followed_while_it_is_there() {
 #[test]
 fn a_secret_that_goes_away_while_jobs_run_is_told_and_the_jobs_are_followed_when_it_is_back() {
     let running = running();
-    let observed_without = Observed { seen: Seen::Connection(Err(SecretProblem::NotFound)), ..observed(&running) };
+    let observed_without =
+        Observed { seen: Seen { connection: Some(Err(SecretProblem::NotFound)), ..seen() }, ..observed(&running) };
     let (status, again) = recorded(decide(&observed_without, &settings(), &at(30)));
     assert_eq!(reason(&status), (Phase::Running, "SecretNotFound"));
     assert!(again.unwrap() < Duration::from_mins(1));
@@ -146,7 +147,8 @@ fn a_secret_that_goes_away_while_jobs_run_is_told_and_the_jobs_are_followed_when
 #[test]
 fn jobs_are_not_asked_for_where_the_secret_points_to_another_command_center() {
     let running = running();
-    let elsewhere = Observed { seen: Seen::Jobs(Err(OtherEndpoint)), ..observed(&running) };
+    let moved = || Some(Ok(connection_at("https://other.example.com/api", "11")));
+    let elsewhere = Observed { seen: Seen { connection: moved(), ..seen() }, ..observed(&running) };
     let (status, again) = recorded(decide(&elsewhere, &settings(), &at(30)));
     assert_eq!(reason(&status), (Phase::Running, "ConnectionChanged"));
     assert!(is_true(&status.conditions, ConditionType::Stalled) && again.is_some());
@@ -162,12 +164,12 @@ fn jobs_are_not_asked_for_where_the_secret_points_to_another_command_center() {
 #[test]
 fn jobs_are_asked_for_once_an_interval() {
     let running = running();
-    let state = RunState::of(&running);
-    let polled = |seconds| Remembered { last_poll: Some(at(seconds).boot), ..Remembered::default() };
-    assert_eq!(look(&running, &state, &polled(0), &settings(), &at(29)), Look::AtNothing);
-    assert_ne!(look(&running, &state, &polled(0), &settings(), &at(30)), Look::AtNothing);
-    let early = Observed { remembered: polled(0), seen: Seen::Nothing, ..observed(&running) };
-    assert!(matches!(decide(&early, &settings(), &at(20)), Step::Rest(Some(left)) if left == Duration::from_secs(10)));
+    let remembered = Remembered { last_poll: Some(at(0).boot), ..Remembered::default() };
+    let unseen = Observed { remembered, seen: Seen::default(), ..observed(&running) };
+    assert!(matches!(decide(&unseen, &settings(), &at(20)), Step::Rest(Some(left)) if left == Duration::from_secs(10)));
+    assert!(matches!(decide(&unseen, &settings(), &at(30)), Step::Look(Look::Secret)));
+    let with_secret = Observed { seen: Seen { connection: Some(Ok(connection())), ..Seen::default() }, ..unseen };
+    assert!(matches!(decide(&with_secret, &settings(), &at(30)), Step::Look(Look::Jobs(_))));
 }
 
 #[test]
@@ -216,12 +218,54 @@ fn the_simulator_is_told_of_only_while_it_is_the_one_that_answers() {
     assert!(!simulated(&third));
 }
 
-#[test]
-fn a_task_without_a_job_is_held() {
+fn task_alone() -> SalesforceBackup {
     let only_task = Outcome::Accepted(Accepted { task_id: crate::api::TaskId::new(5), job_ids: Vec::new() });
-    let held = after(&object(&json!({})), 0, &only_task);
-    let status = held.status.as_ref().unwrap();
-    assert_eq!((reason(status), status.task_id), ((Phase::Held, "NoJob"), crate::api::TaskId::new(5)));
+    after(&object(&json!({})), 0, &only_task)
+}
+
+#[test]
+fn the_jobs_of_a_task_that_named_none_are_looked_for_and_then_held() {
+    let finding = task_alone();
+    let status = finding.status.as_ref().unwrap();
+    assert_eq!((reason(status), status.task_id), ((Phase::Running, "FindingJobs"), crate::api::TaskId::new(5)));
     assert!(is_true(&status.conditions, ConditionType::Submitted));
-    assert!(matches!(step(&held, 100), Step::Rest(Some(_))));
+
+    let remembered = Remembered { open_attempt: Some((AttemptId::from(FIRST), at(0).boot)), ..Remembered::default() };
+    let look = |jobs: Vec<Job>, seconds| {
+        let seen = Seen { job_list: Some(listed(jobs)), ..seen() };
+        decide(&Observed { remembered: remembered.clone(), seen, ..observed(&finding) }, &settings(), &at(seconds))
+    };
+    assert!(matches!(look(vec![], 30), Step::Rest(Some(_))), "it may not be listed yet");
+    let (status, _) = recorded(look(vec![resolving::marked(7, FIRST)], 30));
+    assert_eq!((status.phase, status.job_ids.len(), status.adopted), (Some(Phase::Running), 1, None));
+    assert!(matches!(look(vec![resolving::new_job(7)], 30), Step::Rest(Some(_))), "another one may come yet");
+    let (status, _) = recorded(look(vec![resolving::new_job(7)], 165));
+    assert_eq!((status.job_ids.len(), status.adopted, status.task_id), (1, Some(true), crate::api::TaskId::new(5)));
+    assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().reason, "Accepted");
+    let (status, _) = recorded(look(vec![], 165));
+    assert_eq!((reason(&status), status.task_id), ((Phase::Held, "NoJob"), crate::api::TaskId::new(5)));
+    let held = SalesforceBackup { status: Some(status), ..finding.clone() };
+    assert!(matches!(step(&held, 1000), Step::Rest(Some(_))));
+}
+
+#[test]
+fn jobs_that_may_not_be_read_are_held_after_three_looks_unless_submitting_was_all_that_was_asked_for() {
+    let mut running = running();
+    let forbidden = |object: &SalesforceBackup, refused_looks| {
+        let remembered = Remembered { refused_looks, ..Remembered::default() };
+        let seen = Seen { jobs: Some(vec![reading(403, &json!({}))]), ..seen() };
+        recorded(decide(&Observed { remembered, seen, ..observed(object) }, &settings(), &at(30))).0
+    };
+    assert_eq!(reason(&forbidden(&running, 2)), (Phase::Running, "Forbidden"));
+    let held = forbidden(&running, 3);
+    assert_eq!(reason(&held), (Phase::Held, "JobsNotReadable"));
+    let object = SalesforceBackup { status: Some(held), ..running.clone() };
+    let (status, _) = recorded(with_jobs(&object, vec![job("Running", 50)]));
+    assert_eq!(reason(&status), (Phase::Running, "JobsRunning"), "a right that is given is noticed");
+    running.spec.ready_when = crate::api::ReadyWhen::Submitted;
+    let ended = forbidden(&running, 3);
+    assert_eq!((ended.phase, ended.finished_at.is_some()), (Some(Phase::Succeeded), true));
+    assert_eq!(find(&ended.conditions, ConditionType::Finished).unwrap().reason, "JobsNotReadable");
+    let object = SalesforceBackup { status: Some(ended), ..running };
+    assert!(matches!(step(&object, 1000), Step::Rest(None)));
 }

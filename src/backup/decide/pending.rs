@@ -1,0 +1,284 @@
+//! Nothing is started, as far as this object knows: start, unless something forbids it or was started already. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        Attempt as AttemptStatus, AttemptId, ConditionType, JobId, Reason, SalesforceBackupStatus, conditions::find,
+    },
+    backup::{
+        backoff,
+        judge::{Case, Verdict, earlier_jobs},
+        memory::Earlier,
+        messages,
+        observe::{Look, NamespaceForbidden},
+        others,
+        standing::{Ending, Standing, Submission, Why},
+        state,
+        status::{Facts, Found},
+    },
+    command_center::{
+        connection::Connection,
+        job::JobState,
+        job_list::{JobList, JobQuery, Listing},
+        mark::Mark,
+    },
+};
+
+use super::{Attempt, IN_ANY_CASE, LOOK_BACK, Step, UNTIL_THE_WATCH_FOLLOWS, View, since};
+
+/// Velero's label of what it restored.
+const RESTORED: &str = "velero.io/restore-name";
+
+/// An earlier job of the same request counts when it goes on, or ended no longer ago than this, by the Command Center's
+/// own clock.
+const RECENT: Duration = Duration::from_mins(10);
+
+/// A run that no status speaks of yet.
+pub(super) fn new(view: &View<'_>) -> Step {
+    let object = view.observed.object;
+    let status = view.facts.new_run();
+    if object.status.as_ref().is_some_and(state::begun) {
+        return pending(view, status);
+    }
+    let restored = object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(RESTORED));
+    match earlier_object(view) {
+        _ if restored => view.record(view.facts.held(status, messages::restored(), Submission::No), None),
+        Some(earlier) if earlier.open_attempt().is_some() => view.go_on(view.facts.inherits(status, &earlier.attempt)),
+        Some(_) | None => pending(view, status),
+    }
+}
+
+/// The request of an object that is gone, which had the same name and run.
+fn earlier_object<'a>(view: &View<'a>) -> Option<&'a Earlier> {
+    let object = view.observed.object;
+    view.observed.last_request.as_ref().filter(|last| {
+        last.uid != view.observed.uid() && last.run_id == object.spec.run_id && last.attempt.id.is_some()
+    })
+}
+
+/// Nothing is started and nothing is open.
+pub(super) fn pending(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
+    let spec = &view.observed.object.spec;
+    let deadline = deadline(&status, spec.start_deadline_seconds);
+    if deadline.is_some_and(|deadline| deadline <= view.facts.now) {
+        return view.record(view.facts.ended(without_next_try(status), Ending::DeadlineExceeded), None);
+    }
+    if spec.suspend {
+        let status = view.facts.standing(status, &Standing::Suspended);
+        let again = until(deadline, view.facts.now).unwrap_or(IN_ANY_CASE);
+        return view.record(status, Some(again.min(IN_ANY_CASE)));
+    }
+    let age = status.requested_at.as_ref().map_or(Duration::ZERO, |at| since(at.0, view.facts.now));
+    let next_look = backoff::until_next_look(age, view.observed.uid());
+    let soonest = |other: Option<Timestamp>| {
+        let times = [until(deadline, view.facts.now), until(other, view.facts.now)];
+        Some(times.into_iter().flatten().fold(next_look, Duration::min))
+    };
+    let connection = match &view.observed.seen.connection {
+        None => return Step::Look(Look::Secret),
+        Some(Ok(connection)) => connection,
+        Some(Err(problem)) => {
+            let why = messages::secret_problem(problem, view.observed.secret_name());
+            return view.record(view.facts.standing(without_next_try(status), &Standing::Stalled(why)), soonest(None));
+        }
+    };
+    match obstacle(view, &status, connection) {
+        Some(Obstacle::Until(next_try)) => view.record(refreshed(&view.facts, status), soonest(Some(next_try))),
+        Some(Obstacle::UntilChanged) => view.record(refreshed(&view.facts, status), soonest(None)),
+        None => unobstructed(view, status, connection, soonest(None)),
+    }
+}
+
+/// Nothing is known that forbids the call: look whether it was made already, and whether another one comes first.
+fn unobstructed(
+    view: &View<'_>,
+    status: SalesforceBackupStatus,
+    connection: &Connection,
+    next_look: Option<Duration>,
+) -> Step {
+    let facts = &view.facts;
+    let seen = &view.observed.seen;
+    let endpoint = connection.endpoint.to_string();
+    let namespace_uid = match &seen.namespace_uid {
+        None => return Step::Look(Look::Namespace),
+        Some(Ok(uid)) => uid,
+        Some(Err(NamespaceForbidden)) => {
+            return view.record(facts.standing(status, &Standing::Stalled(messages::namespace_forbidden())), next_look);
+        }
+    };
+    let Some(neighbours) = &seen.neighbours else { return Step::Look(Look::Neighbours) };
+    if let Some(other) = others::busy(neighbours, &endpoint, &facts.targets()) {
+        let waiting = facts.standing(status, &Standing::Waiting(messages::target_busy(&other.name)));
+        return view.record(waiting, Some(backoff::until_free(view.observed.uid())));
+    }
+    let list = match &seen.job_list {
+        None => return Step::Look(Look::JobList(JobQuery::of(&facts.targets(), LOOK_BACK))),
+        Some(Listing::Failed(cause)) => {
+            let wait = backoff::until_list(view.observed.uid());
+            let waiting = SalesforceBackupStatus { next_try_at: facts.after(wait), ..status };
+            let why = messages::job_list_unavailable(*cause, &endpoint);
+            return view.record(facts.standing(waiting, &Standing::Waiting(why)), Some(wait));
+        }
+        Some(Listing::NotAllowed(_)) => None,
+        Some(Listing::Read(list)) => Some(list),
+    };
+    match started_already(view, &status, connection, namespace_uid, list) {
+        Already::Ask(look) => return Step::Look(look),
+        Already::Wait => return Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        Already::Perhaps => {
+            return view.record(facts.held(status, messages::ambiguous_job(), Submission::Unknown), Some(IN_ANY_CASE));
+        }
+        Already::Found { attempt, jobs } => {
+            let of_this_object = status.attempt.as_ref().is_some_and(|attempt| attempt.number > 0);
+            let how = if of_this_object { Found::ByDescription } else { Found::FromEarlier };
+            let taken = facts.intent(status, &attempt, connection, Duration::ZERO, list.and_then(JobList::last_id));
+            return view.go_on(facts.found(taken, jobs, how));
+        }
+        Already::No => {}
+    }
+    let id = &view.observed.new_attempt;
+    let last_job_id = list.and_then(JobList::last_id);
+    Step::Attempt(Box::new(Attempt {
+        intent: facts.intent(status, id, connection, view.settings.send_window, last_job_id),
+        opened: view.now,
+        id: id.clone(),
+        connection: connection.clone(),
+        namespace_uid: namespace_uid.clone(),
+    }))
+}
+
+/// Whether the Command Center has a job of this request.
+enum Already {
+    /// It has none that counts.
+    No,
+    /// It has.
+    Found { attempt: AttemptId, jobs: Vec<JobId> },
+    /// It has one that may be of an attempt which seemed to have started nothing.
+    Perhaps,
+    /// That has to be seen first.
+    Ask(Look),
+    /// It cannot be seen at present.
+    Wait,
+}
+
+fn started_already(
+    view: &View<'_>,
+    status: &SalesforceBackupStatus,
+    connection: &Connection,
+    namespace_uid: &str,
+    list: Option<&JobList>,
+) -> Already {
+    let targets = view.facts.targets();
+    let attempt = status.attempt.as_ref();
+    let floor = attempt.and_then(|attempt| attempt.last_job_id_before).unwrap_or(0);
+    let object = &view.observed.object;
+    let request = Mark {
+        namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
+        name: object.metadata.name.as_deref().unwrap_or_default(),
+        namespace_uid,
+        run_id: object.spec.run_id.as_deref(),
+        attempt: &view.observed.new_attempt,
+    }
+    .request();
+    let remembered = earlier_object(view).filter(|earlier| {
+        !earlier.job_ids.is_empty() && earlier.attempt.endpoint.as_deref() == Some(&connection.endpoint.to_string())
+    });
+    let Some(list) = list else {
+        // Only memory can tell, and of the end of a job it tells nothing.
+        return match remembered {
+            Some(earlier) if !earlier.ended && view.now.boot.since(earlier.seen) < RECENT => found(earlier),
+            Some(_) | None => Already::No,
+        };
+    };
+    let of_request = |list: &JobList, counts: fn(JobState) -> bool| {
+        let described = earlier_jobs(list, &request, floor, |job| counts(job.state));
+        let known = remembered
+            .filter(|earlier| list.jobs.iter().any(|job| counts(job.state) && earlier.job_ids.contains(&job.shown.id)));
+        described.map(|(attempt, jobs)| Already::Found { attempt, jobs }).or_else(|| known.map(found))
+    };
+    if let Some(active) = of_request(list, |state| state == JobState::Active) {
+        return active;
+    }
+    if of_request(list, |_| true).is_some() {
+        match &view.observed.seen.recent_jobs {
+            None => return Already::Ask(Look::RecentJobs(JobQuery::of(&targets, RECENT))),
+            Some(Listing::Failed(_)) => return Already::Wait,
+            Some(Listing::NotAllowed(_)) => {}
+            Some(Listing::Read(recent)) => {
+                if let Some(recent) = of_request(recent, |_| true) {
+                    return recent;
+                }
+            }
+        }
+    }
+    // An attempt that seemed to have started nothing gets a second look before the next one.
+    if let Some(attempt) = attempt
+        && let Some(before) = &attempt.follows
+    {
+        return match Case::of(attempt, before, true).judge(list) {
+            Verdict::Ours(_) | Verdict::OfTarget(_) | Verdict::Ambiguous => Already::Perhaps,
+            Verdict::Nothing | Verdict::Incomplete(_) => Already::No,
+        };
+    }
+    Already::No
+}
+
+fn found(earlier: &Earlier) -> Already {
+    match &earlier.attempt.id {
+        Some(attempt) => Already::Found { attempt: attempt.clone(), jobs: earlier.job_ids.clone() },
+        None => Already::No,
+    }
+}
+
+/// What the last attempt met and what still stands in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// It passes by itself.
+    Until(Timestamp),
+    /// It stays until the spec or the Secret changes.
+    UntilChanged,
+}
+
+fn obstacle(view: &View<'_>, status: &SalesforceBackupStatus, connection: &Connection) -> Option<Obstacle> {
+    let ready = find(&status.conditions, ConditionType::Ready)?;
+    let reason = Reason::parse(&ready.reason)?;
+    let used = status.attempt.as_ref().and_then(|attempt: &AttemptStatus| attempt.secret_resource_version.as_deref());
+    let changed = status.observed_generation != view.observed.object.metadata.generation
+        || used != Some(connection.version.as_str());
+    let next_try = status.next_try_at.as_ref().map(|at| at.0).filter(|at| *at > view.facts.now);
+    match reason {
+        // The Command Center may have asked for time; neither a changed spec nor a suspension in between shortens it.
+        Reason::RateLimited | Reason::BackupRunning | Reason::Suspended | Reason::JobListUnavailable => {
+            next_try.map(Obstacle::Until)
+        }
+        Reason::BadRequest | Reason::TokenRejected | Reason::Forbidden if !changed => Some(Obstacle::UntilChanged),
+        _ => next_try.filter(|_| !changed).map(Obstacle::Until),
+    }
+}
+
+/// The status as it is, told of a new generation; that of a resumed object says what it waits for.
+fn refreshed(facts: &Facts<'_>, status: SalesforceBackupStatus) -> SalesforceBackupStatus {
+    let Some(ready) = find(&status.conditions, ConditionType::Ready) else { return status };
+    let why = match Reason::parse(&ready.reason) {
+        None | Some(Reason::Suspended) => messages::resumed(),
+        Some(reason) => Why::new(reason, ready.message.as_str()),
+    };
+    let stalled = find(&status.conditions, ConditionType::Stalled).is_some();
+    facts.standing(status, &if stalled { Standing::Stalled(why) } else { Standing::Waiting(why) })
+}
+
+fn without_next_try(status: SalesforceBackupStatus) -> SalesforceBackupStatus {
+    SalesforceBackupStatus { next_try_at: None, ..status }
+}
+
+fn deadline(status: &SalesforceBackupStatus, seconds: Option<i64>) -> Option<Timestamp> {
+    let seconds = u64::try_from(seconds?).ok()?;
+    status.requested_at.as_ref()?.0.checked_add(Duration::from_secs(seconds)).ok()
+}
+
+fn until(time: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+    time.map(|time| since(now, time))
+}

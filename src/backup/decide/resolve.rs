@@ -1,0 +1,160 @@
+//! A call was permitted and its outcome is not known: nobody sends it again. After the time in which the Command Center
+//! may execute and list it, its job list tells, or a person. Pure.
+
+use std::time::Duration;
+
+use crate::{
+    api::{Attempt, OnUnknownOutcome, Phase, Reason, SalesforceBackupStatus},
+    backup::{
+        backoff,
+        judge::{Case, Verdict},
+        messages,
+        observe::Look,
+        others,
+        standing::{Submission, Why},
+        state::OpenAttempt,
+        status::{AnsweredBy, Found},
+    },
+    command_center::{
+        connection::Connection,
+        job_list::{JobList, JobQuery, Listing},
+        outcome::{Accepted, NeverSent, Outcome},
+    },
+};
+
+use super::{IN_ANY_CASE, LOOK_BACK, Step, UNTIL_THE_WATCH_FOLLOWS, View, headline, held, since};
+
+/// How long an object may be older than what this process has written.
+const OLD_COPY: Duration = Duration::from_secs(30);
+
+/// How much the clocks of two machines may differ where a time that another one wrote is used.
+const CLOCKS: Duration = Duration::from_hours(24);
+
+/// How many times the settle time a job list may be incomplete before a person should look.
+const INCOMPLETE: u32 = 5;
+
+pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
+    let remembered = &view.observed.remembered;
+    if remembered.settled.as_ref().is_some_and(|(id, at)| id == open.id && view.now.boot.since(*at) < OLD_COPY) {
+        return Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS));
+    }
+    if remembered.unsent.as_ref() == Some(open.id) {
+        let outcome = Outcome::NeverSent(NeverSent::TooLate);
+        return view.go_on(view.facts.outcome(open.status.clone(), &outcome, AnsweredBy::Nobody));
+    }
+    if let Some(accepted) = remembered_outcome(view, open) {
+        return view.go_on(view.facts.outcome(open.status.clone(), &Outcome::Accepted(accepted), AnsweredBy::Nobody));
+    }
+    let is_held = open.status.phase == Some(Phase::Held);
+    if is_held && let Some(step) = held::decided(view, open.status) {
+        return step;
+    }
+    let wait = view.settings.until_settled();
+    let waited = remembered.open_for(open.id, view.now.boot);
+    if waited < wait {
+        let why = headline(open.status).filter(|why| why.reason == Reason::OutcomeUnknown);
+        let why = why.unwrap_or_else(messages::awaiting_answer);
+        return view.record(view.facts.resolving(open.status.clone(), why, false), Some(wait.saturating_sub(waited)));
+    }
+    let connection = match &view.observed.seen.connection {
+        None => return Step::Look(Look::Secret),
+        Some(Ok(connection)) => connection,
+        Some(Err(problem)) => {
+            let why = messages::secret_problem(problem, view.observed.secret_name());
+            let again = backoff::until_next_look(Duration::MAX, view.observed.uid());
+            return view.record(view.facts.resolving(open.status.clone(), why, true), Some(again));
+        }
+    };
+    if Some(connection.endpoint.to_string()) != open.attempt.endpoint {
+        let endpoint = open.attempt.endpoint.as_deref().unwrap_or_default();
+        return held_for_now(view, open.status, messages::connection_changed(endpoint, view.observed.secret_name()));
+    }
+    let refused_before = remembered.list_refused.as_ref() == Some(&connection.version);
+    let interval = if is_held && refused_before { IN_ANY_CASE } else { view.settings.poll_interval };
+    match &view.observed.seen.job_list {
+        None => match view.until_poll(interval) {
+            Some(left) => Step::Rest(Some(left.min(backoff::until_next_look(Duration::MAX, view.observed.uid())))),
+            None => Step::Look(Look::JobList(query(open.attempt, waited))),
+        },
+        Some(Listing::NotAllowed(_)) => held_for_now(view, open.status, messages::job_list_forbidden()),
+        Some(Listing::Failed(cause)) => {
+            let why = messages::job_list_unavailable(*cause, &connection.endpoint.to_string());
+            view.record(view.facts.resolving(open.status.clone(), why, false), Some(interval))
+        }
+        Some(Listing::Read(list)) => settle(view, open, connection, list, waited),
+    }
+}
+
+/// The jobs that may be of `attempt`, seen `waited` ago for the first time. The list must not reach back further than the
+/// one before the attempt did: a job that had ended too long before would look like a new one.
+pub(super) fn query(attempt: &Attempt, waited: Duration) -> JobQuery {
+    JobQuery::of(&attempt.targets, LOOK_BACK.saturating_add(waited))
+}
+
+fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, list: &JobList, waited: Duration) -> Step {
+    let facts = &view.facts;
+    let status = open.status.clone();
+    let case = Case::of(open.attempt, open.id, reaches_back(view, open.attempt, waited));
+    match case.judge(list) {
+        Verdict::Ours(jobs) => view.go_on(facts.found(status, jobs, Found::ByDescription)),
+        Verdict::OfTarget(jobs) => match &view.observed.seen.others {
+            None => Step::Look(Look::Others),
+            Some(others) => {
+                let endpoint = connection.endpoint.to_string();
+                let mark = open.attempt.last_job_id_before.unwrap_or(0);
+                if others::disputed(others, &endpoint, &open.attempt.targets, mark, &jobs) {
+                    hold(view, status, messages::ambiguous_job())
+                } else {
+                    view.go_on(facts.found(status, jobs, Found::ByTarget))
+                }
+            }
+        },
+        Verdict::Ambiguous => hold(view, status, messages::ambiguous_job()),
+        Verdict::Nothing => match view.observed.object.spec.on_unknown_outcome {
+            OnUnknownOutcome::Hold => hold(view, status, messages::hold_requested()),
+            OnUnknownOutcome::Resolve => view.go_on(facts.nothing_started(status)),
+        },
+        Verdict::Incomplete(jobs) => {
+            let since = view.observed.remembered.incomplete_since;
+            let bound = view.settings.settle.saturating_mul(INCOMPLETE);
+            let too_long = since.is_some_and(|since| view.now.boot.since(since) >= bound);
+            match (too_long, jobs.is_empty()) {
+                (false, _) => {
+                    let why = messages::job_list_incomplete(false);
+                    view.record(facts.resolving(status, why, false), Some(view.settings.poll_interval))
+                }
+                (true, false) => view.go_on(facts.found(status, jobs, Found::ByDescription)),
+                (true, true) => hold(view, status, messages::job_list_incomplete(true)),
+            }
+        }
+    }
+}
+
+/// Whether the list of [`query`] begins before the attempt, by more than clocks may differ.
+fn reaches_back(view: &View<'_>, attempt: &Attempt, waited: Duration) -> bool {
+    attempt.started_at.as_ref().is_some_and(|started| {
+        let age = since(started.0, view.now.wall);
+        age.saturating_sub(waited).saturating_add(CLOCKS) < LOOK_BACK && since(view.now.wall, started.0) < CLOCKS
+    })
+}
+
+/// An outcome that this process could not record, because the object was gone that the attempt was first made for.
+fn remembered_outcome(view: &View<'_>, open: &OpenAttempt<'_>) -> Option<Accepted> {
+    let last = view.observed.last_request.as_ref().filter(|last| last.attempt.id.as_ref() == Some(open.id))?;
+    (last.task_id.is_some() || !last.job_ids.is_empty())
+        .then(|| Accepted { task_id: last.task_id, job_ids: last.job_ids.clone() })
+}
+
+fn hold(view: &View<'_>, status: SalesforceBackupStatus, why: Why) -> Step {
+    view.record(view.facts.held(status, why, Submission::Unknown), Some(IN_ANY_CASE))
+}
+
+/// Held until a mended Secret or right lets it go on; a new run gives it up.
+fn held_for_now(view: &View<'_>, status: &SalesforceBackupStatus, why: Why) -> Step {
+    let again = if view.other_run(status) {
+        UNTIL_THE_WATCH_FOLLOWS
+    } else {
+        backoff::until_next_look(Duration::MAX, view.observed.uid())
+    };
+    view.record(view.facts.held(status.clone(), why, Submission::Unknown), Some(again))
+}

@@ -1,0 +1,390 @@
+//! What becomes of a call whose outcome is not known.
+
+use super::*;
+use crate::{
+    api::{BackupLevel, JobStatus, Target},
+    backup::{
+        directive::ANNOTATION,
+        memory::Earlier,
+        others::{Claim, Other},
+    },
+    command_center::{
+        job::{JobState, Unreadable},
+        mark::Described,
+    },
+};
+
+/// A job of client 12 and of the level that the tests ask for.
+pub(super) fn new_job(id: u64) -> Job {
+    let shown = JobStatus {
+        id: JobId::new(id).unwrap(),
+        status: None,
+        percent_complete: None,
+        started_at: None,
+        ended_at: None,
+        failed_items: None,
+        reason: None,
+    };
+    let target = Target { client_id: Some(12), ..Target::default() };
+    Job { target, level: Some(BackupLevel::Incremental), ..Job::from_shown(shown) }
+}
+
+pub(super) fn described(id: u64, request: &str, attempt: &str) -> Job {
+    Job { described: Described::Ours { request: request.to_owned(), attempt: AttemptId::from(attempt) }, ..new_job(id) }
+}
+
+/// A job that carries the description of `attempt`.
+pub(super) fn marked(id: u64, attempt: &str) -> Job {
+    described(id, "salesforce-backup-operator/n/crm/1c9b5f2e/-", attempt)
+}
+
+pub(super) fn ended(job: Job, state: JobState) -> Job {
+    Job { state, ..job }
+}
+
+/// An object whose first attempt at second 0 has no known outcome, after job 5 was listed.
+fn unknown(spec: &Value) -> SalesforceBackup {
+    let seen = Seen { job_list: Some(listed(vec![new_job(5)])), ..seen() };
+    let new = object(spec);
+    let Step::Attempt(attempt) = decide(&Observed { seen, ..observed(&new) }, &settings(), &at(0)) else { panic!() };
+    let facts = Facts { object: &new, now: at(0).wall };
+    let outcome = Outcome::Unknown(Unknown::NoAnswer(NoAnswer::Timeout));
+    let status = facts.outcome(attempt.intent, &outcome, AnsweredBy::Nobody);
+    SalesforceBackup { status: Some(status), ..new }
+}
+
+/// What `object` does once the time of its attempt is over, when that is seen.
+fn after_the_wait(object: &SalesforceBackup, seen: Seen) -> Step {
+    decide(&Observed { remembered: waited(), seen, ..observed(object) }, &settings(), &at(165))
+}
+
+fn waited() -> Remembered {
+    Remembered { open_attempt: Some((AttemptId::from(FIRST), at(0).boot)), ..Remembered::default() }
+}
+
+fn with_list(object: &SalesforceBackup, jobs: Vec<Job>) -> Step {
+    after_the_wait(object, Seen { job_list: Some(listed(jobs)), ..seen() })
+}
+
+fn with(object: &SalesforceBackup, step: Step) -> SalesforceBackup {
+    SalesforceBackup { status: Some(recorded(step).0), ..object.clone() }
+}
+
+/// An object that is held, because two jobs may be its own.
+fn ambiguous() -> SalesforceBackup {
+    let unknown = unknown(&json!({}));
+    let held = with(&unknown, with_list(&unknown, vec![new_job(5), new_job(6), new_job(7)]));
+    assert_eq!(reason(held.status.as_ref().unwrap()), (Phase::Held, "AmbiguousJob"));
+    held
+}
+
+#[test]
+fn a_lost_answer_is_waited_for_until_the_command_center_must_have_listed_it() {
+    for cause in [Unknown::NoAnswer(NoAnswer::Timeout), Unknown::Status(500), Unknown::NotJson, Unknown::Nothing] {
+        let lost = after(&object(&json!({})), 0, &Outcome::Unknown(cause));
+        let status = lost.status.as_ref().unwrap();
+        assert_eq!(reason(status), (Phase::Resolving, "OutcomeUnknown"));
+        assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().status, "Unknown");
+        let unseen = |seconds| {
+            let observed = Observed { remembered: waited(), seen: Seen::default(), ..observed(&lost) };
+            decide(&observed, &settings(), &at(seconds))
+        };
+        assert!(matches!(unseen(164), Step::Rest(Some(left)) if left == Duration::from_secs(1)));
+        assert!(matches!(unseen(165), Step::Look(Look::Secret)));
+    }
+}
+
+#[test]
+fn the_wait_counts_from_the_first_sight_of_the_attempt_by_whoever_resolves() {
+    let Step::Attempt(attempt) = step(&object(&json!({})), 0) else { panic!() };
+    let open = SalesforceBackup { status: Some(attempt.intent), ..object(&json!({})) };
+    let seen_at = |seconds| Remembered {
+        open_attempt: Some((AttemptId::from(FIRST), at(seconds).boot)),
+        ..Remembered::default()
+    };
+    fn observed_at<'a>(remembered: Remembered, object: &'a SalesforceBackup) -> Observed<'a> {
+        Observed { remembered, seen: Seen::default(), ..observed(object) }
+    }
+    let (status, again) = recorded(decide(&observed_at(seen_at(5), &open), &settings(), &at(5)));
+    assert_eq!((reason(&status), again), ((Phase::Resolving, "AwaitingAnswer"), Some(Duration::from_secs(165))));
+    let open = SalesforceBackup { status: Some(status), ..open };
+    assert!(matches!(decide(&observed_at(seen_at(5), &open), &settings(), &at(169)), Step::Rest(Some(_))));
+    assert!(matches!(decide(&observed_at(seen_at(5), &open), &settings(), &at(170)), Step::Look(Look::Secret)));
+    assert!(
+        matches!(decide(&observed(&open), &settings(), &at(100_000)), Step::Rest(Some(_))),
+        "a fresh process waits"
+    );
+
+    let mut changed = open.clone();
+    changed.spec.run_id = Some("other".to_owned());
+    changed.spec.suspend = true;
+    changed.spec.start_deadline_seconds = Some(1);
+    let step = decide(&observed_at(seen_at(5), &changed), &settings(), &at(100));
+    assert!(matches!(step, Step::Rest(Some(_))), "a new run, suspend and the deadline wait for the open attempt");
+}
+
+#[test]
+fn what_this_process_knows_of_an_open_attempt_counts() {
+    let Step::Attempt(attempt) = step(&object(&json!({})), 0) else { panic!() };
+    let open = SalesforceBackup { status: Some(attempt.intent), ..object(&json!({})) };
+    let unsent = Remembered { unsent: Some(AttemptId::from(FIRST)), ..Remembered::default() };
+    let (status, _) = recorded(decide(&Observed { remembered: unsent, ..observed(&open) }, &settings(), &at(1)));
+    assert_eq!(reason(&status), (Phase::Pending, "SendWindowMissed"));
+    let settled = Remembered { settled: Some((AttemptId::from(FIRST), at(0).boot)), ..Remembered::default() };
+    let old_copy = Observed { remembered: settled, ..observed(&open) };
+    assert!(matches!(decide(&old_copy, &settings(), &at(1)), Step::Rest(Some(_))));
+    let request = Earlier {
+        uid: "u1".to_owned(),
+        run_id: None,
+        attempt: open.status.as_ref().unwrap().attempt.clone().unwrap(),
+        task_id: None,
+        job_ids: vec![JobId::new(7).unwrap()],
+        ended: false,
+        seen: at(0).boot,
+    };
+    let (status, _) =
+        recorded(decide(&Observed { last_request: Some(request), ..observed(&open) }, &settings(), &at(1)));
+    assert_eq!((reason(&status), status.job_ids.len()), ((Phase::Running, "JobsRunning"), 1));
+}
+
+#[test]
+fn a_job_with_our_description_is_the_backup_and_no_other_is_started() {
+    let unknown = unknown(&json!({}));
+    let (status, _) = recorded(with_list(&unknown, vec![new_job(5), new_job(6), marked(7, FIRST), marked(8, FIRST)]));
+    assert_eq!((reason(&status), status.adopted), ((Phase::Running, "JobsRunning"), None));
+    assert_eq!(status.job_ids.iter().map(|id| id.number()).collect::<Vec<_>>(), [7, 8]);
+    assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().reason, "FoundByDescription");
+    let found = SalesforceBackup { status: Some(status), ..unknown };
+    let RunState::Submitted(submitted) = RunState::of(&found) else { panic!() };
+    assert_eq!(submitted.endpoint, Some(connection().endpoint.to_string().as_str()));
+    let facts = Facts { object: &found, now: at(200).wall };
+    let done = facts.ended(found.status.clone().unwrap(), crate::backup::standing::Ending::Completed);
+    assert_eq!(find(&done.conditions, ConditionType::Submitted).unwrap().reason, "FoundByDescription", "for good");
+}
+
+#[test]
+fn the_only_new_job_of_the_target_is_adopted_after_a_look_at_all_objects() {
+    let unknown = unknown(&json!({}));
+    let jobs = || Some(listed(vec![new_job(5), new_job(6)]));
+    let unasked = Seen { job_list: jobs(), others: None, ..seen() };
+    assert!(matches!(after_the_wait(&unknown, unasked), Step::Look(Look::Others)));
+    let (status, _) = recorded(after_the_wait(&unknown, Seen { job_list: jobs(), ..seen() }));
+    assert_eq!((status.phase, status.adopted, status.job_ids.len()), (Some(Phase::Running), Some(true), 1));
+    assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().reason, "AdoptedByTarget");
+    let other = Other {
+        uid: "u2".to_owned(),
+        name: "n/other".to_owned(),
+        endpoint: Some(connection().endpoint.to_string()),
+        targets: vec![Target { client_id: Some(12), ..Target::default() }],
+        claim: Claim::Open,
+        job_ids: Vec::new(),
+    };
+    let (status, _) =
+        recorded(after_the_wait(&unknown, Seen { job_list: jobs(), others: Some(vec![other]), ..seen() }));
+    assert_eq!(reason(&status), (Phase::Held, "AmbiguousJob"));
+}
+
+#[test]
+fn a_complete_list_without_a_job_permits_another_attempt_and_a_conflict_then_is_evidence() {
+    let lost = unknown(&json!({}));
+    let (status, _) = recorded(with_list(&lost, vec![new_job(5)]));
+    assert_eq!(reason(&status), (Phase::Pending, "NothingStarted"));
+    let attempt = status.attempt.as_ref().unwrap();
+    assert_eq!((&attempt.id, attempt.follows.as_ref().map(AttemptId::as_str)), (&None, Some(FIRST)));
+    let free = SalesforceBackup { status: Some(status), ..lost };
+
+    let second = |jobs| {
+        let seen = Seen { job_list: Some(listed(jobs)), ..seen() };
+        decide(&Observed { seen, ..observed(&free) }, &settings(), &at(170))
+    };
+    let Step::Attempt(next) = second(vec![new_job(5)]) else { panic!() };
+    let intent = next.intent.attempt.as_ref().unwrap();
+    assert_eq!((intent.number, intent.last_job_id_before), (2, Some(5)));
+    let facts = Facts { object: &free, now: at(171).wall };
+    let held = facts.outcome(next.intent.clone(), &refused(RefusedKind::Conflict), AnsweredBy::CommandCenter);
+    assert_eq!(reason(&held), (Phase::Held, "ConflictAfterNothing"));
+    assert!(held.attempt.unwrap().id.is_some());
+    let limited = facts.outcome(next.intent, &refused(RefusedKind::RateLimited), AnsweredBy::CommandCenter);
+    assert_eq!(reason(&limited), (Phase::Pending, "RateLimited"));
+
+    let (status, _) = recorded(second(vec![new_job(5), new_job(6)]));
+    assert_eq!(reason(&status), (Phase::Held, "AmbiguousJob"), "a job that came to light at the second look");
+    let (status, _) = recorded(second(vec![new_job(5), marked(6, FIRST)]));
+    assert_eq!((status.phase, status.adopted), (Some(Phase::Running), None), "and one that carries the description");
+}
+
+#[test]
+fn with_hold_a_job_is_found_and_another_attempt_is_never_made() {
+    let hold = unknown(&json!({"onUnknownOutcome": "Hold"}));
+    assert_eq!(recorded(with_list(&hold, vec![new_job(5), marked(6, FIRST)])).0.phase, Some(Phase::Running));
+    assert_eq!(reason(&recorded(with_list(&hold, vec![new_job(5)])).0), (Phase::Held, "HoldRequested"));
+}
+
+#[test]
+fn an_incomplete_list_is_asked_for_again_and_then_held() {
+    let mut lost = unknown(&json!({}));
+    let incomplete = vec![new_job(4)];
+    let (status, again) = recorded(with_list(&lost, incomplete.clone()));
+    assert_eq!((reason(&status), again), ((Phase::Resolving, "JobListIncomplete"), Some(Duration::from_secs(30))));
+    lost.status = Some(status);
+    let mut remembered = waited();
+    remembered.sees(&lost, at(165).boot);
+    let at_second = |seconds, jobs| {
+        let seen = Seen { job_list: Some(listed(jobs)), ..seen() };
+        let observed = Observed { remembered: remembered.clone(), seen, ..observed(&lost) };
+        decide(&observed, &settings(), &at(seconds))
+    };
+    assert!(matches!(at_second(764, incomplete.clone()), Step::Rest(Some(_))));
+    assert_eq!(reason(&recorded(at_second(765, incomplete)).0), (Phase::Held, "JobListIncomplete"));
+    assert_eq!(reason(&recorded(at_second(765, vec![new_job(5)])).0), (Phase::Pending, "NothingStarted"));
+}
+
+#[test]
+fn a_list_that_may_not_reach_back_to_the_attempt_tells_nothing() {
+    let lost = unknown(&json!({}));
+    let days = |days: u64| {
+        let seconds = days * 24 * 60 * 60;
+        let first_sight = at(seconds - 165);
+        let remembered =
+            Remembered { open_attempt: Some((AttemptId::from(FIRST), first_sight.boot)), ..Remembered::default() };
+        let seen = Seen { job_list: Some(listed(vec![new_job(5)])), ..seen() };
+        let observed = Observed { remembered, seen, ..observed(&lost) };
+        reason(&recorded(decide(&observed, &settings(), &at(seconds))).0).1.to_owned()
+    };
+    assert_eq!(days(5), "NothingStarted");
+    assert_eq!(days(7), "JobListIncomplete", "the clocks of two machines may differ by a day");
+}
+
+#[test]
+fn a_command_center_that_does_not_answer_is_asked_again_and_one_that_does_not_allow_it_is_held() {
+    let lost = unknown(&json!({}));
+    let failing = Seen { job_list: Some(Listing::Failed(Unreadable::Unavailable)), ..seen() };
+    let (status, again) = recorded(after_the_wait(&lost, failing));
+    assert_eq!((reason(&status), again), ((Phase::Resolving, "JobListUnavailable"), Some(Duration::from_secs(30))));
+    let refused = Seen { job_list: Some(Listing::NotAllowed(RefusedKind::Forbidden)), ..seen() };
+    let held = with(&lost, after_the_wait(&lost, refused));
+    assert_eq!(reason(held.status.as_ref().unwrap()), (Phase::Held, "JobsNotReadable"));
+
+    let unseen = |version: &str, refused: &str| {
+        let remembered =
+            Remembered { last_poll: Some(at(100).boot), list_refused: Some(refused.to_owned()), ..waited() };
+        let connection = Some(Ok(connection_at("https://cc.example.com/commandcenter/api", version)));
+        let seen = Seen { connection, ..Seen::default() };
+        decide(&Observed { remembered, seen, ..observed(&held) }, &settings(), &at(165))
+    };
+    assert!(matches!(unseen("10", "10"), Step::Rest(Some(_))), "not asked often with a token that was refused");
+    assert!(matches!(unseen("11", "10"), Step::Look(Look::JobList(_))), "a mended Secret is noticed");
+    let (status, _) = recorded(with_list(&held, vec![new_job(5), marked(6, FIRST)]));
+    assert_eq!(status.phase, Some(Phase::Running));
+}
+
+#[test]
+fn a_secret_that_points_elsewhere_holds_the_attempt_until_it_points_back_or_a_new_run_is_asked_for() {
+    let lost = unknown(&json!({}));
+    let elsewhere = || Some(Ok(connection_at("https://other.example.com/api", "11")));
+    let mut held = with(&lost, after_the_wait(&lost, Seen { connection: elsewhere(), ..Seen::default() }));
+    assert_eq!(reason(held.status.as_ref().unwrap()), (Phase::Held, "ConnectionChanged"));
+    assert_eq!(reason(&recorded(with_list(&held, vec![new_job(5)])).0), (Phase::Pending, "NothingStarted"));
+    held.spec.run_id = Some("2".to_owned());
+    assert!(matches!(step(&held, 200), Step::Attempt(_)));
+
+    let missing = Seen { connection: Some(Err(SecretProblem::NotFound)), ..Seen::default() };
+    let (status, again) = recorded(after_the_wait(&lost, missing));
+    assert_eq!(reason(&status), (Phase::Resolving, "SecretNotFound"));
+    assert!(is_true(&status.conditions, ConditionType::Stalled) && again.unwrap() < Duration::from_mins(1));
+}
+
+#[test]
+fn the_target_of_the_attempt_counts_and_not_that_of_a_spec_that_was_changed_since() {
+    let mut lost = unknown(&json!({}));
+    lost.spec.associations[0].client_id = Some(13);
+    let unasked = Seen { job_list: None, ..seen() };
+    let Step::Look(Look::JobList(query)) = after_the_wait(&lost, unasked) else { panic!() };
+    assert_eq!(query.clients, [12]);
+    assert_eq!(recorded(with_list(&lost, vec![new_job(5), new_job(6)])).0.adopted, Some(true));
+}
+
+fn annotated(object: &SalesforceBackup, value: &str) -> SalesforceBackup {
+    let mut object = object.clone();
+    object.metadata.annotations = Some([(ANNOTATION.to_owned(), value.to_owned())].into());
+    object
+}
+
+#[test]
+fn a_person_leaves_held_by_a_new_run_or_by_the_annotation_bound_to_the_attempt() {
+    let held = ambiguous();
+    assert!(matches!(step(&held, 1_000_000), Step::Rest(Some(_))), "nothing else lets it go on");
+    let mut edited = held.clone();
+    edited.metadata.generation = Some(2);
+    edited.spec.suspend = true;
+    let (status, _) = recorded(step(&edited, 300));
+    assert_eq!((reason(&status), status.observed_generation), ((Phase::Held, "AmbiguousJob"), Some(2)));
+
+    let mut new_run = held.clone();
+    new_run.spec.run_id = Some("2".to_owned());
+    assert!(matches!(step(&new_run, 300), Step::Attempt(next) if next.intent.attempt.as_ref().unwrap().number == 1));
+
+    let decision = |value: &str| step(&annotated(&held, &value.replace("ID", FIRST)), 300);
+    let retried = SalesforceBackup { status: Some(recorded(decision("retry=ID")).0), ..held.clone() };
+    assert_eq!(reason(retried.status.as_ref().unwrap()), (Phase::Pending, "RetryRequested"));
+    assert!(matches!(step(&retried, 301), Step::Attempt(next) if next.intent.attempt.as_ref().unwrap().number == 2));
+    let (status, _) = recorded(decision("abandon=ID"));
+    assert_eq!(reason(&status), (Phase::Failed, "Abandoned"));
+    assert!(is_true(&status.conditions, ConditionType::Finished) && status.finished_at.is_some());
+    let ended = SalesforceBackup { status: Some(status), ..held.clone() };
+    assert!(matches!(step(&ended, 400), Step::Rest(None)));
+    assert!(matches!(decision("retry=22222222222222222222222222222222"), Step::Rest(_)), "a leftover does nothing");
+}
+
+#[test]
+fn a_job_that_a_person_names_must_be_new_of_the_target_and_nobody_elses() {
+    let held = annotated(&ambiguous(), &format!("adopt=6@{FIRST}"));
+    let named = |reading: JobReading, others: Vec<Other>| {
+        let jobs = Some(vec![(JobId::new(6).unwrap(), reading)]);
+        let seen = Seen { jobs, others: Some(others), ..seen() };
+        recorded(decide(&Observed { remembered: waited(), seen, ..observed(&held) }, &settings(), &at(300))).0
+    };
+    let status = named(JobReading::Found(new_job(6)), Vec::new());
+    assert_eq!((status.phase, status.adopted, status.job_ids.len()), (Some(Phase::Running), Some(true), 1));
+    assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().reason, "AdoptedByPerson");
+
+    let other = Other {
+        uid: "u2".to_owned(),
+        name: "n/other".to_owned(),
+        endpoint: None,
+        targets: Vec::new(),
+        claim: Claim::Settled,
+        job_ids: vec![JobId::new(6).unwrap()],
+    };
+    let of_13 = Job { target: Target { client_id: Some(13), ..Target::default() }, ..new_job(6) };
+    let cases = [
+        (JobReading::Found(new_job(6)), vec![other], "another SalesforceBackup"),
+        (JobReading::Found(of_13), Vec::new(), "not of this target"),
+        (JobReading::Missing, Vec::new(), "does not list"),
+        (JobReading::Unreadable(Unreadable::Unavailable), Vec::new(), "at present"),
+    ];
+    for (reading, others, expected) in cases {
+        let status = named(reading, others);
+        let told = find(&status.conditions, ConditionType::Ready).unwrap();
+        assert_eq!(reason(&status), (Phase::Held, "AmbiguousJob"));
+        assert!(told.message.contains("was not followed: ") && told.message.contains(expected), "{}", told.message);
+    }
+    let older = annotated(&ambiguous(), &format!("adopt=5@{FIRST}"));
+    let seen = Seen { jobs: Some(vec![(JobId::new(5).unwrap(), JobReading::Found(new_job(5)))]), ..seen() };
+    let (status, _) = recorded(decide(&Observed { seen, ..observed(&older) }, &settings(), &at(300)));
+    assert!(find(&status.conditions, ConditionType::Ready).unwrap().message.contains("older than the call"));
+}
+
+#[test]
+fn a_decision_that_cannot_be_read_is_told_once_and_forgotten_when_it_is_gone() {
+    let held = ambiguous();
+    let wrong = annotated(&held, "try again");
+    let (status, _) = recorded(step(&wrong, 300));
+    let message =
+        |status: &SalesforceBackupStatus| find(&status.conditions, ConditionType::Ready).unwrap().message.clone();
+    assert!(message(&status).contains("it must be retry=<attempt.id>"), "{}", message(&status));
+    let told = SalesforceBackup { status: Some(status), ..wrong };
+    assert!(matches!(step(&told, 301), Step::Rest(_)));
+    let removed = SalesforceBackup { metadata: held.metadata.clone(), ..told };
+    assert_eq!(message(&recorded(step(&removed, 302)).0), message(held.status.as_ref().unwrap()));
+}

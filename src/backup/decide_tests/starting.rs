@@ -1,0 +1,215 @@
+//! What is looked at before a backup is started, and what may have started it already.
+
+use super::*;
+use crate::{
+    api::{Attempt as AttemptStatus, Target},
+    backup::{
+        memory::Earlier,
+        others::{Claim, Other},
+    },
+    command_center::job::{JobState, Unreadable},
+};
+
+use super::resolving::{described, ended, new_job};
+
+const REQUEST: &str = "salesforce-backup-operator/n/crm/1c9b5f2e/-";
+const EARLIER: &str = "22222222222222222222222222222222";
+
+fn look_at(object: &SalesforceBackup, seen: Seen) -> Step {
+    decide(&Observed { seen, ..observed(object) }, &settings(), &at(0))
+}
+
+/// What is found of a new object when the Command Center lists `jobs`.
+fn with_list(jobs: Vec<Job>) -> Step {
+    look_at(&object(&json!({})), Seen { job_list: Some(listed(jobs)), ..seen() })
+}
+
+#[test]
+fn everything_is_looked_at_in_turn_before_a_backup_is_started() {
+    let new = object(&json!({}));
+    let full = seen();
+    let mut seen = Seen::default();
+    assert!(matches!(look_at(&new, seen.clone()), Step::Look(Look::Secret)));
+    seen.connection = full.connection;
+    assert!(matches!(look_at(&new, seen.clone()), Step::Look(Look::Namespace)));
+    seen.namespace_uid = full.namespace_uid;
+    assert!(matches!(look_at(&new, seen.clone()), Step::Look(Look::Neighbours)));
+    seen.neighbours = full.neighbours;
+    let Step::Look(Look::JobList(query)) = look_at(&new, seen.clone()) else { panic!() };
+    assert_eq!((query.clients, query.ended_within), (vec![12], LOOK_BACK));
+    seen.job_list = full.job_list;
+    assert!(matches!(look_at(&new, seen), Step::Attempt(_)));
+}
+
+#[test]
+fn a_command_center_that_does_not_allow_the_list_is_called_without_and_one_that_fails_is_not() {
+    let new = object(&json!({}));
+    for refused in [RefusedKind::Forbidden, RefusedKind::NotFound, RefusedKind::TokenRejected, RefusedKind::Error] {
+        let seen = Seen { job_list: Some(Listing::NotAllowed(refused)), ..seen() };
+        let Step::Attempt(attempt) = look_at(&new, seen) else { panic!("{refused:?}") };
+        assert_eq!(attempt.intent.attempt.unwrap().last_job_id_before, None);
+    }
+    let failing = || Seen { job_list: Some(Listing::Failed(Unreadable::Unavailable)), ..seen() };
+    let (status, again) = recorded(look_at(&new, failing()));
+    assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"));
+    assert!(is_true(&status.conditions, ConditionType::Reconciling) && again.is_some());
+    let waiting = SalesforceBackup { status: Some(status), ..new };
+    assert!(matches!(step(&waiting, 1), Step::Rest(Some(_))), "it is not asked again at once");
+    assert!(matches!(step(&waiting, 20), Step::Attempt(_)));
+}
+
+#[test]
+fn the_mark_is_the_highest_job_of_the_list_and_none_when_rows_are_missing() {
+    let mark = |listing| match look_at(&object(&json!({})), Seen { job_list: Some(listing), ..seen() }) {
+        Step::Attempt(attempt) => attempt.intent.attempt.unwrap().last_job_id_before,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(mark(listed(vec![new_job(5), new_job(9)])), Some(9));
+    assert_eq!(mark(Listing::Read(JobList { jobs: vec![new_job(5)], whole: false })), None);
+}
+
+#[test]
+fn an_open_attempt_of_another_object_on_the_target_comes_first() {
+    let other = |claim, client| Other {
+        uid: "u2".to_owned(),
+        name: "n/other".to_owned(),
+        endpoint: Some(connection().endpoint.to_string()),
+        targets: vec![Target { client_id: Some(client), ..Target::default() }],
+        claim,
+        job_ids: Vec::new(),
+    };
+    let new = object(&json!({}));
+    let with = |other| look_at(&new, Seen { neighbours: Some(vec![other]), ..seen() });
+    let (status, again) = recorded(with(other(Claim::Open, 12)));
+    assert_eq!(reason(&status), (Phase::Pending, "TargetBusy"));
+    assert!(find(&status.conditions, ConditionType::Ready).unwrap().message.contains("n/other"));
+    assert!(again.unwrap() <= Duration::from_secs(2));
+    for free in [other(Claim::Open, 13), other(Claim::Held, 12), other(Claim::Settled, 12)] {
+        assert!(matches!(with(free.clone()), Step::Attempt(_)), "{free:?}");
+    }
+}
+
+#[test]
+fn a_recreated_object_takes_over_the_job_of_the_earlier_one() {
+    let (status, _) = recorded(with_list(vec![described(7, REQUEST, EARLIER)]));
+    assert_eq!((status.phase, status.adopted), (Some(Phase::Running), Some(true)));
+    assert_eq!(status.job_ids, [JobId::new(7).unwrap()]);
+    assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().reason, "AdoptedFromEarlier");
+    let attempt = status.attempt.unwrap();
+    assert_eq!(
+        (attempt.id, attempt.endpoint),
+        (Some(AttemptId::from(EARLIER)), Some(connection().endpoint.to_string()))
+    );
+    for other in [described(7, "salesforce-backup-operator/n/crm/1c9b5f2e/2", EARLIER), new_job(7)] {
+        assert!(matches!(with_list(vec![other.clone()]), Step::Attempt(_)), "{other:?}");
+    }
+}
+
+#[test]
+fn a_job_of_the_earlier_object_that_ended_long_ago_is_none_and_the_command_centers_clock_decides() {
+    let old = ended(described(7, REQUEST, EARLIER), JobState::EndedWell);
+    let Step::Look(Look::RecentJobs(query)) = with_list(vec![old.clone()]) else { panic!("it has to be asked") };
+    assert_eq!(query.ended_within, Duration::from_mins(10));
+    let recently = |recent| {
+        let seen = Seen { job_list: Some(listed(vec![old.clone()])), recent_jobs: Some(recent), ..seen() };
+        look_at(&object(&json!({})), seen)
+    };
+    let (status, _) = recorded(recently(listed(vec![old.clone()])));
+    assert_eq!((status.adopted, status.job_ids.len()), (Some(true), 1));
+    assert!(matches!(recently(listed(vec![])), Step::Attempt(_)), "applying it again tomorrow is a new backup");
+    assert!(matches!(recently(Listing::Failed(Unreadable::Unavailable)), Step::Rest(Some(_))));
+}
+
+fn earlier(open: bool) -> Earlier {
+    Earlier {
+        uid: "u0".to_owned(),
+        run_id: None,
+        attempt: AttemptStatus {
+            number: 1,
+            id: Some(AttemptId::from(EARLIER)),
+            endpoint: Some(connection().endpoint.to_string()),
+            targets: vec![Target { client_id: Some(12), ..Target::default() }],
+            last_job_id_before: Some(5),
+            ..AttemptStatus::default()
+        },
+        task_id: None,
+        job_ids: if open { Vec::new() } else { vec![JobId::new(7).unwrap()] },
+        ended: false,
+        seen: at(0).boot,
+    }
+}
+
+#[test]
+fn a_recreated_object_goes_on_with_the_open_attempt_of_the_earlier_one() {
+    let new = object(&json!({"suspend": true}));
+    let with = |last| decide(&Observed { last_request: Some(last), ..observed(&new) }, &settings(), &at(1));
+    let (status, _) = recorded(with(earlier(true)));
+    assert_eq!(reason(&status), (Phase::Resolving, "AwaitingAnswer"));
+    assert_eq!(status.attempt, Some(earlier(true).attempt));
+    let others = [
+        Earlier { run_id: Some("2".to_owned()), ..earlier(true) },
+        Earlier { uid: "u1".to_owned(), ..earlier(true) },
+        Earlier { ended: true, ..earlier(true) },
+    ];
+    for other in others {
+        assert_eq!(reason(&recorded(with(other.clone())).0), (Phase::Pending, "Suspended"), "{other:?}");
+    }
+}
+
+#[test]
+fn what_this_process_remembers_of_an_earlier_object_counts_where_no_description_comes_back() {
+    let new = object(&json!({}));
+    let with = |last: Earlier, list| {
+        let seen = Seen { job_list: Some(list), ..seen() };
+        decide(&Observed { last_request: Some(last), seen, ..observed(&new) }, &settings(), &at(60))
+    };
+    let (status, _) = recorded(with(earlier(false), listed(vec![new_job(7)])));
+    assert_eq!((status.adopted, status.job_ids.len()), (Some(true), 1));
+    assert!(matches!(with(earlier(false), listed(vec![new_job(8)])), Step::Attempt(_)));
+    let elsewhere = AttemptStatus { endpoint: Some("https://other".to_owned()), ..earlier(false).attempt };
+    assert!(matches!(
+        with(Earlier { attempt: elsewhere, ..earlier(false) }, listed(vec![new_job(7)])),
+        Step::Attempt(_)
+    ));
+
+    let unlisted = || Listing::NotAllowed(RefusedKind::Forbidden);
+    assert_eq!(recorded(with(earlier(false), unlisted())).0.adopted, Some(true), "it went on a minute ago");
+    assert!(matches!(with(Earlier { ended: true, ..earlier(false) }, unlisted()), Step::Attempt(_)));
+}
+
+#[test]
+fn runs_that_go_back_to_an_earlier_run_id_are_new_requests() {
+    // Run "-" gave job 7; then run 2 was asked for and abandoned before anything was started; now it is run "-" again.
+    let mut object = after(&object(&json!({})), 0, &accepted());
+    object.status.as_mut().unwrap().finished_at = Some(Time(at(1).wall));
+    object.spec.run_id = Some("2".to_owned());
+    object.spec.suspend = true;
+    let (status, _) = recorded(step(&object, 2));
+    assert_eq!(status.attempt.as_ref().unwrap().last_job_id_before, Some(149_806));
+    object.status = Some(status);
+    object.spec.run_id = None;
+    object.spec.suspend = false;
+    let seen = Seen { job_list: Some(listed(vec![described(149_806, REQUEST, FIRST)])), ..seen() };
+    let again = Observed { seen, new_attempt: AttemptId::from(EARLIER), ..observed(&object) };
+    assert!(matches!(decide(&again, &settings(), &at(3)), Step::Attempt(next) if next.id.as_str() == EARLIER));
+}
+
+#[test]
+fn a_restored_copy_starts_nothing_until_its_run_id_changes() {
+    let mut restored = object(&json!({}));
+    restored.metadata.labels = Some([("velero.io/restore-name".to_owned(), "r".to_owned())].into());
+    let (status, again) = recorded(step(&restored, 0));
+    assert_eq!((reason(&status), again), ((Phase::Held, "Restored"), None));
+    assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().status, "False");
+    restored.status = Some(status);
+    assert!(matches!(step(&restored, 1000), Step::Rest(_)));
+    restored.spec.run_id = Some("2".to_owned());
+    assert!(matches!(step(&restored, 1001), Step::Attempt(_)));
+}
+
+#[test]
+fn a_namespace_that_may_not_be_read_stalls() {
+    let forbidden = Some(Err(crate::backup::observe::NamespaceForbidden));
+    let (status, again) = recorded(look_at(&object(&json!({})), Seen { namespace_uid: forbidden, ..seen() }));
+    assert_eq!((reason(&status), again.is_some()), ((Phase::Pending, "NamespaceForbidden"), true));
+}

@@ -1,0 +1,139 @@
+//! The conditions under which a lost answer counts as resolved, one by one.
+
+use super::*;
+use crate::{api::JobStatus, command_center::job::JobState};
+
+const MARK: i64 = 100;
+
+fn target(client: i64) -> Target {
+    Target { client_id: Some(client), ..Target::default() }
+}
+
+fn ours() -> AttemptId {
+    AttemptId::from("0123456789abcdef0123456789abcdef")
+}
+
+/// A job of client 12, of level Full, without a description.
+fn job(id: u64) -> Job {
+    let shown = JobStatus {
+        id: JobId::new(id).unwrap(),
+        status: None,
+        percent_complete: None,
+        started_at: None,
+        ended_at: None,
+        failed_items: None,
+        reason: None,
+    };
+    Job { state: JobState::Active, target: target(12), level: Some(BackupLevel::Full), ..Job::from_shown(shown) }
+}
+
+fn marked(id: u64, attempt: &AttemptId) -> Job {
+    let described = Described::Ours { request: "r".to_owned(), attempt: attempt.clone() };
+    Job { described, ..job(id) }
+}
+
+fn list(jobs: Vec<Job>) -> JobList {
+    JobList { jobs, whole: true }
+}
+
+fn judge(jobs: Vec<Job>) -> Verdict {
+    let id = ours();
+    case(&id, &[target(12)]).judge(&list(jobs))
+}
+
+fn case<'a>(id: &'a AttemptId, targets: &'a [Target]) -> Case<'a> {
+    Case { id, last_job_id_before: Some(MARK), targets, level: Some(BackupLevel::Full), reaches_back: true }
+}
+
+fn numbers(ids: &[u64]) -> Vec<JobId> {
+    ids.iter().filter_map(|id| JobId::new(*id)).collect()
+}
+
+#[test]
+fn all_jobs_that_carry_our_description_are_ours_whatever_else_is_there() {
+    let other_target = Job { target: target(99), level: None, ..marked(103, &ours()) };
+    let jobs = vec![job(100), marked(101, &ours()), job(102), other_target];
+    assert_eq!(judge(jobs), Verdict::Ours(numbers(&[101, 103])));
+}
+
+#[test]
+fn without_a_description_the_only_new_job_of_the_target_counts() {
+    assert_eq!(judge(vec![job(100), job(101)]), Verdict::OfTarget(numbers(&[101])));
+    let others = [
+        Job { described: Described::Other, ..job(102) },
+        marked(102, &AttemptId::from("ffffffffffffffffffffffffffffffff")),
+        Job { level: Some(BackupLevel::Incremental), ..job(102) },
+        Job { target: target(13), ..job(102) },
+    ];
+    for other in others {
+        assert_eq!(judge(vec![job(100), job(101), other.clone()]), Verdict::OfTarget(numbers(&[101])), "{other:?}");
+        assert_eq!(judge(vec![job(100), other.clone()]), Verdict::Nothing, "{other:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_told_apart_is_ambiguous() {
+    let cases = [
+        vec![job(101), job(102)],
+        vec![Job { target: Target::default(), ..job(101) }],
+        vec![Job { level: None, ..job(101) }],
+        vec![job(101), Job { target: Target::default(), ..job(102) }],
+    ];
+    for jobs in cases {
+        assert_eq!(judge(jobs.clone()), Verdict::Ambiguous, "{jobs:?}");
+    }
+    let id = ours();
+    let unlooked = Case { last_job_id_before: None, ..case(&id, &[]) };
+    let by_names_only = [Target::default()];
+    let unlooked = Case { targets: &by_names_only, ..unlooked };
+    assert_eq!(unlooked.judge(&list(vec![job(101)])), Verdict::Ambiguous);
+    let no_level = [target(12)];
+    let no_level = Case { level: None, ..case(&id, &no_level) };
+    assert_eq!(no_level.judge(&list(vec![job(101)])), Verdict::Ambiguous);
+}
+
+#[test]
+fn several_targets_need_one_job_each() {
+    let id = ours();
+    let targets = [target(12), target(13)];
+    let of_13 = |id| Job { target: target(13), ..job(id) };
+    let judge = |jobs| case(&id, &targets).judge(&list(jobs));
+    assert_eq!(judge(vec![job(101), of_13(102)]), Verdict::OfTarget(numbers(&[101, 102])));
+    assert_eq!(judge(vec![job(101)]), Verdict::Ambiguous);
+    assert_eq!(judge(vec![job(101), job(103), of_13(102)]), Verdict::Ambiguous);
+    let twice = [target(12), target(12)];
+    assert_eq!(case(&id, &twice).judge(&list(vec![job(101), job(102)])), Verdict::Ambiguous);
+}
+
+#[test]
+fn nothing_is_concluded_only_from_a_complete_answer() {
+    let id = ours();
+    let targets = [target(12)];
+    let case = case(&id, &targets);
+    let old = vec![job(99), job(100)];
+    assert_eq!(case.judge(&list(old.clone())), Verdict::Nothing);
+    let incomplete = Verdict::Incomplete(Vec::new());
+    assert_eq!(case.judge(&JobList { whole: false, ..list(old.clone()) }), incomplete, "rows may be missing");
+    assert_eq!(Case { reaches_back: false, ..case }.judge(&list(old)), incomplete, "it begins after the attempt");
+    assert_eq!(case.judge(&list(vec![job(99)])), incomplete, "the last job before is not among the rows");
+    assert_eq!(case.judge(&list(vec![])), incomplete);
+    let unlooked = Case { last_job_id_before: None, ..case };
+    assert_eq!(unlooked.judge(&list(vec![])), incomplete, "nobody knows what was there before");
+    let none_before = Case { last_job_id_before: Some(0), ..case };
+    assert_eq!(none_before.judge(&list(vec![])), Verdict::Nothing);
+    let foreign = Job { described: Described::Other, ..job(5) };
+    assert_eq!(none_before.judge(&list(vec![foreign])), Verdict::Nothing, "a whole list with other rows tells as much");
+    let found = JobList { whole: false, ..list(vec![marked(101, &ours())]) };
+    assert_eq!(case.judge(&found), Verdict::Incomplete(numbers(&[101])), "more jobs of ours may be missing");
+}
+
+#[test]
+fn an_earlier_job_of_the_request_is_the_newest_attempts_and_above_the_floor() {
+    let (first, second) = (AttemptId::random(), AttemptId::random());
+    let jobs = list(vec![marked(5, &first), marked(6, &second), marked(7, &second), job(8)]);
+    let all = |_: &Job| true;
+    assert_eq!(earlier_jobs(&jobs, "r", 0, all), Some((second, numbers(&[6, 7]))));
+    assert_eq!(earlier_jobs(&jobs, "r", 0, |job| job.shown.id.number() == 5), Some((first, numbers(&[5]))));
+    assert_eq!(earlier_jobs(&jobs, "r", 7, all), None);
+    assert_eq!(earlier_jobs(&jobs, "other", 0, all), None);
+}

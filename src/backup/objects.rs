@@ -1,0 +1,31 @@
+//! The objects as the watches told of them last. Possibly older than what the API server has.
+
+use std::sync::Arc;
+
+use kube::runtime::reflector::Store;
+
+use crate::api::SalesforceBackup;
+
+/// The objects of all watches.
+#[derive(Clone, Default)]
+pub struct Objects(Vec<Store<SalesforceBackup>>);
+
+impl Objects {
+    /// The objects in `stores`.
+    #[must_use]
+    pub const fn new(stores: Vec<Store<SalesforceBackup>>) -> Self {
+        Self(stores)
+    }
+
+    /// Every object.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<SalesforceBackup>> {
+        self.0.iter().flat_map(Store::state).collect()
+    }
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Objects").finish_non_exhaustive()
+    }
+}

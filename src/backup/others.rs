@@ -1,0 +1,170 @@
+//! The other objects, as far as they may lay claim to the same target or to the same jobs. Pure.
+
+use crate::api::{
+    JobId, SalesforceBackup,
+    target::{Target, overlap},
+};
+
+/// What another object has to do with a Command Center.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Its uid.
+    pub uid: String,
+    /// Its namespace and name, for people.
+    pub name: String,
+    /// The Command Center that its attempt went to.
+    pub endpoint: Option<String>,
+    /// What the attempt asked to back up.
+    pub targets: Vec<Target>,
+    /// What its attempt stands at.
+    pub claim: Claim,
+    /// Its jobs.
+    pub job_ids: Vec<JobId>,
+}
+
+/// What an attempt of another object stands at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It may be sent, or its answer is being looked for.
+    Open,
+    /// Its outcome is not known, and a person decides.
+    Held,
+    /// Its jobs were taken over, and may be another attempt's.
+    Adopted,
+    /// Its jobs are known to be its own.
+    Settled,
+}
+
+impl Other {
+    /// What `object` has to do with a Command Center, if anything.
+    #[must_use]
+    pub fn of(object: &SalesforceBackup) -> Option<Self> {
+        let status = object.status.as_ref()?;
+        let attempt = status.attempt.as_ref()?;
+        attempt.id.as_ref()?;
+        let claim = match (status.submitted_at.is_some(), status.finished_at.is_some(), status.phase) {
+            (false, true, _) => return None,
+            (false, false, Some(crate::api::Phase::Held)) => Claim::Held,
+            (false, false, _) => Claim::Open,
+            (true, ..) if status.adopted == Some(true) => Claim::Adopted,
+            (true, ..) => Claim::Settled,
+        };
+        let metadata = &object.metadata;
+        Some(Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            name: format!(
+                "{}/{}",
+                metadata.namespace.as_deref().unwrap_or_default(),
+                metadata.name.as_deref().unwrap_or_default()
+            ),
+            endpoint: attempt.endpoint.clone(),
+            targets: if attempt.targets.is_empty() {
+                object.spec.associations.iter().map(Target::of).collect()
+            } else {
+                attempt.targets.clone()
+            },
+            claim,
+            job_ids: status.job_ids.clone(),
+        })
+    }
+
+    fn shares(&self, endpoint: &str, targets: &[Target]) -> bool {
+        self.at(endpoint) && overlap(&self.targets, targets)
+    }
+
+    /// Whether `job` at `endpoint` is one of its own.
+    #[must_use]
+    pub fn owns(&self, endpoint: &str, job: JobId) -> bool {
+        self.at(endpoint) && self.job_ids.contains(&job)
+    }
+
+    fn at(&self, endpoint: &str) -> bool {
+        self.endpoint.as_deref().is_none_or(|at| at == endpoint)
+    }
+}
+
+/// The first of `others` whose open attempt on one of `targets` has to be settled before another one is made.
+#[must_use]
+pub fn busy<'a>(others: &'a [Other], endpoint: &str, targets: &[Target]) -> Option<&'a Other> {
+    others.iter().find(|other| other.claim == Claim::Open && other.shares(endpoint, targets))
+}
+
+/// Whether one of `others` may own one of `jobs`, which were found by their target above `mark`.
+#[must_use]
+pub fn disputed(others: &[Other], endpoint: &str, targets: &[Target], mark: i64, jobs: &[JobId]) -> bool {
+    others.iter().any(|other| {
+        let named = jobs.iter().any(|job| other.owns(endpoint, *job));
+        let open = match other.claim {
+            Claim::Open | Claim::Held => true,
+            Claim::Adopted => other.job_ids.iter().any(|id| id.number() > mark),
+            Claim::Settled => false,
+        };
+        named || (open && other.shares(endpoint, targets))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const HERE: &str = "https://cc.example.com/api";
+
+    fn other(status: &Value) -> Option<Other> {
+        let object: SalesforceBackup = serde_json::from_value(json!({
+            "apiVersion": "commandcenter.dev/v1alpha1", "kind": "SalesforceBackup",
+            "metadata": {"name": "b", "namespace": "n", "uid": "u"},
+            "spec": {"commandCenter": {"secretRef": {"name": "s"}}, "associations": [{"clientId": 12}]}, "status": status,
+        }))
+        .unwrap();
+        Other::of(&object)
+    }
+
+    fn attempt() -> Value {
+        json!({"number": 1, "id": "a1", "endpoint": HERE, "targets": [{"clientId": 12}]})
+    }
+
+    fn targets(client: i64) -> [Target; 1] {
+        [Target { client_id: Some(client), ..Target::default() }]
+    }
+
+    #[test]
+    fn only_an_attempt_that_is_open_makes_its_target_busy() {
+        let submitted = "2026-11-23T10:00:00Z";
+        let cases = [
+            (json!({}), false),
+            (json!({"attempt": {"number": 1}}), false),
+            (json!({"attempt": attempt()}), true),
+            (json!({"attempt": attempt(), "phase": "Resolving"}), true),
+            (json!({"attempt": attempt(), "phase": "Held"}), false),
+            (json!({"attempt": attempt(), "submittedAt": submitted, "jobIds": ["7"]}), false),
+            (json!({"attempt": attempt(), "finishedAt": submitted}), false),
+        ];
+        for (status, expected) in cases {
+            let others: Vec<Other> = other(&status).into_iter().collect();
+            assert_eq!(busy(&others, HERE, &targets(12)).is_some(), expected, "{status}");
+            assert!(busy(&others, HERE, &targets(13)).is_none(), "another target");
+            assert!(busy(&others, "https://elsewhere.example.com", &targets(12)).is_none(), "another Command Center");
+        }
+    }
+
+    #[test]
+    fn jobs_found_by_their_target_are_disputed_by_whoever_may_own_them() {
+        let submitted = "2026-11-23T10:00:00Z";
+        let cases = [
+            (json!({"attempt": attempt()}), true),
+            (json!({"attempt": attempt(), "phase": "Held"}), true),
+            (json!({"attempt": attempt(), "submittedAt": submitted, "jobIds": ["7"]}), true),
+            (json!({"attempt": attempt(), "submittedAt": submitted, "jobIds": ["8"]}), false),
+            (json!({"attempt": attempt(), "submittedAt": submitted, "jobIds": ["8"], "adopted": true}), true),
+            (json!({"attempt": attempt(), "submittedAt": submitted, "jobIds": ["5"], "adopted": true}), false),
+            (json!({"attempt": {"number": 1}}), false),
+        ];
+        let seven = [JobId::new(7).unwrap()];
+        for (status, expected) in cases {
+            let others: Vec<Other> = other(&status).into_iter().collect();
+            assert_eq!(disputed(&others, HERE, &targets(12), 6, &seven), expected, "{status}");
+        }
+    }
+}
