@@ -14,8 +14,6 @@ const YOUNG: Duration = Duration::from_mins(1);
 const LOOK_WHILE_YOUNG: Duration = Duration::from_secs(3);
 /// A changed Secret is noticed within a minute.
 const LOOK: Duration = Duration::from_secs(40);
-/// A Command Center that does not give its job list is not asked more often by one object.
-const LIST: Duration = Duration::from_secs(20);
 /// A call takes moments.
 const FREE: Duration = Duration::from_secs(2);
 const LONGEST_ERROR: Duration = Duration::from_mins(1);
@@ -43,10 +41,11 @@ pub fn until_next_look(age: Duration, uid: &str) -> Duration {
     if age < YOUNG { LOOK_WHILE_YOUNG } else { spread(LOOK, (uid, 0)) }
 }
 
-/// How long to wait before a job list is asked for again that did not come.
+/// How long to wait before a job list is asked for again that has not come for `failing`: as long again, from 5 s to 1 min,
+/// less up to a fifth.
 #[must_use]
-pub fn until_list(uid: &str) -> Duration {
-    spread(LIST, (uid, 0))
+pub fn until_list(failing: Duration, uid: &str) -> Duration {
+    spread(failing.clamp(FIRST, LONGEST_UNSENT), (uid, 0))
 }
 
 /// How soon an object looks again whether its target is free.

@@ -190,16 +190,13 @@ pub fn target_busy(other: &str) -> Why {
 
 /// Why the job list does not come.
 #[must_use]
-pub fn job_list_unavailable(cause: Unreadable, endpoint: &str) -> Why {
-    let what = match cause {
-        Unreadable::NeverSent(cause) => never_sent(cause, endpoint).message,
-        Unreadable::Refused(_) | Unreadable::Unavailable => {
-            format!(
-                "{endpoint} does not give its job list at present; it is asked again. To do: nothing unless it lasts; then see whether POST Jobs works there."
-            )
-        }
-    };
-    Why::new(Reason::JobListUnavailable, format!("The job list has to be seen before anything is sent. {what}"))
+pub fn job_list_unavailable(endpoint: &str) -> Why {
+    Why::new(
+        Reason::JobListUnavailable,
+        format!(
+            "{endpoint} does not give its job list at present, which has to be seen before anything is sent; it is asked again. To do: nothing unless it lasts; then see whether POST Jobs works there."
+        ),
+    )
 }
 
 /// Why the job list does not settle an attempt yet, or `held`, not at all.

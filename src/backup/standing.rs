@@ -1,6 +1,11 @@
 //! How an object stands, and the phase and conditions that say so: the table that README prints. Pure.
 
-use crate::api::{ConditionType, Conditions, Phase, ReadyWhen, Reason};
+use crate::{
+    api::{ConditionType, Conditions, Phase, ReadyWhen, Reason},
+    command_center::outcome::NeverSent,
+};
+
+use super::messages;
 
 use ConditionType::{Finished, Ready, Reconciling, Stalled, Submitted};
 
@@ -101,6 +106,16 @@ const NOT_FOLLOWED: &str = "The backup was submitted, as spec.readyWhen asks for
 const RUNNING: &str = "The jobs are running.";
 
 impl Standing {
+    /// Not submitted, because `endpoint` was not reached.
+    #[must_use]
+    pub fn unreached(cause: NeverSent, endpoint: &str) -> Self {
+        let why = messages::never_sent(cause, endpoint);
+        match cause {
+            NeverSent::LocalAddress => Self::Stalled(why),
+            NeverSent::Dns | NeverSent::Connect | NeverSent::Tls | NeverSent::TooLate => Self::Waiting(why),
+        }
+    }
+
     /// The phase that says so to people.
     #[must_use]
     pub const fn phase(&self) -> Phase {

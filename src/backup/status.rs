@@ -267,12 +267,7 @@ impl Facts<'_> {
         let endpoint = status.attempt.as_ref().and_then(|attempt| attempt.endpoint.clone()).unwrap_or_default();
         let number = settle_attempt(&mut status);
         status.next_try_at = self.after(backoff::after_never_sent((self.uid(), number)));
-        let why = messages::never_sent(cause, &endpoint);
-        let standing = match cause {
-            NeverSent::LocalAddress => Standing::Stalled(why),
-            NeverSent::Dns | NeverSent::Connect | NeverSent::Tls | NeverSent::TooLate => Standing::Waiting(why),
-        };
-        self.standing(status, &standing)
+        self.standing(status, &Standing::unreached(cause, &endpoint))
     }
 
     /// The status of an object that has a newer attempt than the accepted one of this outcome: nothing is overwritten,

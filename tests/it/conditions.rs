@@ -17,7 +17,7 @@ use crate::world::{Line, NAME, SECRET, World, fast_flags};
 enum Stands {
     Retrying,
     Stalled,
-    Held,
+    Resolving,
     Suspended,
     Done,
     Failed,
@@ -30,7 +30,7 @@ fn check(backup: &SalesforceBackup, stands: &Stands, reason: &str, to_do: &str) 
     let (phase, submitted, finished, ready, reconciling, stalled) = match stands {
         Stands::Retrying => (Phase::Pending, "False", "False", "Unknown", "True", ""),
         Stands::Stalled => (Phase::Pending, "False", "False", "False", "", "True"),
-        Stands::Held => (Phase::Held, "Unknown", "False", "False", "", "True"),
+        Stands::Resolving => (Phase::Resolving, "Unknown", "False", "Unknown", "True", ""),
         Stands::Suspended => (Phase::Pending, "False", "False", "Unknown", "", ""),
         Stands::Done => (Phase::Succeeded, "True", "True", "True", "", ""),
         Stands::Failed => (Phase::Failed, "True", "True", "False", "", "True"),
@@ -194,15 +194,12 @@ async fn calls_that_never_left_are_retried() {
         let waiting = world.until_reason(name, reason).await;
         check(&waiting, &Stands::Retrying, reason, to_do);
         let status = waiting.status.unwrap();
-        assert!(status.next_try_at.is_some() && status.attempt.unwrap().id.is_none(), "{reason}");
+        assert!(status.attempt.is_none(), "{reason}: no call is made where the job list cannot be seen");
         world.until_event(name, reason).await;
+        let next_try = status.next_try_at.unwrap();
         world
             .until(name, "tried again", |backup| {
-                backup
-                    .status
-                    .as_ref()
-                    .and_then(|status| status.attempt.as_ref())
-                    .is_some_and(|attempt| attempt.number > 1)
+                backup.status.as_ref().and_then(|status| status.next_try_at.as_ref()).is_some_and(|at| *at > next_try)
             })
             .await;
     }
@@ -283,35 +280,41 @@ async fn a_200_with_an_error_is_retried() {
 }
 
 #[tokio::test]
-async fn a_5xx_is_held() {
-    answered(500, r#"{"errorCode":5}"#, Stands::Held, "OutcomeUnknown", "HTTP status 500").await;
+async fn a_5xx_is_resolved() {
+    answered(500, r#"{"errorCode":5}"#, Stands::Resolving, "OutcomeUnknown", "HTTP status 500").await;
 }
 
 #[tokio::test]
-async fn an_html_page_is_held() {
-    answered(200, "<html>Scheduled Maintenance</html>", Stands::Held, "OutcomeUnknown", "as during maintenance").await;
+async fn an_html_page_is_resolved() {
+    answered(200, "<html>Scheduled Maintenance</html>", Stands::Resolving, "OutcomeUnknown", "as during maintenance")
+        .await;
 }
 
 #[tokio::test]
-async fn a_200_without_anything_is_held() {
-    answered(200, "{}", Stands::Held, "OutcomeUnknown", "named neither a task nor an error").await;
+async fn a_200_without_anything_is_resolved() {
+    answered(200, "{}", Stands::Resolving, "OutcomeUnknown", "named neither a task nor an error").await;
 }
 
 #[tokio::test]
-async fn a_timeout_is_held_though_the_call_was_executed() {
+async fn a_timeout_is_resolved_because_the_call_may_have_been_executed() {
     let world = meeting(Fault::delayed(Operation::CreateTask, Duration::ZERO, Duration::from_secs(20))).await;
-    check(&world.until_reason(NAME, "OutcomeUnknown").await, &Stands::Held, "OutcomeUnknown", "no answer came in time");
+    check(
+        &world.until_reason(NAME, "OutcomeUnknown").await,
+        &Stands::Resolving,
+        "OutcomeUnknown",
+        "no answer came in time",
+    );
     assert_eq!(world.executed(), 1);
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_held_though_the_call_was_executed() {
+async fn a_lost_connection_is_resolved_because_the_call_may_have_been_executed() {
     let world = meeting(Fault::dropped(Operation::CreateTask, When::AfterExecuting)).await;
     check(
         &world.until_reason(NAME, "OutcomeUnknown").await,
-        &Stands::Held,
+        &Stands::Resolving,
         "OutcomeUnknown",
-        "look for a job of this target",
+        "the connection was lost before the answer was complete",
     );
     world.until_event(NAME, "OutcomeUnknown").await;
     assert_eq!(world.executed(), 1);

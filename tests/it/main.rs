@@ -11,6 +11,7 @@ mod faults;
 mod lease;
 mod proxy;
 mod readme;
+mod resolving;
 mod runs;
 mod secrets;
 mod world;

@@ -119,32 +119,6 @@ async fn an_operator_that_is_asked_to_stop_records_the_answer_to_its_call_first(
 }
 
 #[tokio::test]
-async fn an_open_attempt_that_nobody_settles_is_held_and_not_sent_again() {
-    let mut world = World::without_operator(Behaviour::default()).await;
-    world.write_secret(crate::world::SECRET, &world.simulator.url(), world.simulator.token()).await;
-    world.create(NAME, &json!({})).await;
-    // What a process that was killed right after its intent leaves behind.
-    let intent = json!({"status": {
-        "phase": "Starting", "requestedAt": "2026-11-23T10:00:00Z",
-        "attempt": {"number": 1, "id": "0123456789abcdef", "endpoint": world.simulator.url(), "startedAt": "2026-11-23T10:00:00Z", "sendBefore": "2026-11-23T10:00:15Z"},
-    }});
-    world.backups().patch_status(NAME, &PatchParams::default(), &Patch::Merge(intent)).await.unwrap();
-    let flags: Vec<String> = fast_flags()
-        .into_iter()
-        .map(|flag| if flag.starts_with("--send-window") { "--send-window=1s".to_owned() } else { flag })
-        .collect();
-    world.start_operator(&flags).await;
-    let resolving = world.until_phase(NAME, Phase::Resolving).await;
-    assert_eq!(Line::of(&resolving, ConditionType::Reconciling).reason, "AwaitingAnswer");
-    let held = world.until_phase(NAME, Phase::Held).await;
-    assert_eq!(Line::of(&held, ConditionType::Stalled).reason, "OutcomeUnknown");
-    assert_eq!(world.executed(), 0);
-    world.change(NAME, &json!({"runId": "again"})).await.unwrap();
-    world.until_phase(NAME, Phase::Running).await;
-    assert_eq!(world.executed(), 1);
-}
-
-#[tokio::test]
 async fn an_object_that_is_deleted_during_its_call_leaves_an_event() {
     let world = World::new().await;
     world.simulator.set_faults(vec![Fault::delayed(Operation::CreateTask, Duration::ZERO, Duration::from_secs(1))]);

@@ -21,7 +21,7 @@ use crate::{
     },
     command_center::{
         connection::Connection,
-        job::JobState,
+        job::{JobState, Unreadable},
         job_list::{JobList, JobQuery, Listing},
         mark::Mark,
     },
@@ -117,10 +117,18 @@ fn unobstructed(
     let list = match &seen.job_list {
         None => return Step::Look(Look::JobList(JobQuery::of(&facts.targets(), LOOK_BACK))),
         Some(Listing::Failed(cause)) => {
-            let wait = backoff::until_list(view.observed.uid());
+            let waiting_since =
+                find(&status.conditions, ConditionType::Ready).map(|ready| ready.last_transition_time.0);
+            let failing = waiting_since.map_or(Duration::ZERO, |then| since(then, facts.now));
+            let wait = backoff::until_list(failing, view.observed.uid());
             let waiting = SalesforceBackupStatus { next_try_at: facts.after(wait), ..status };
-            let why = messages::job_list_unavailable(*cause, &endpoint);
-            return view.record(facts.standing(waiting, &Standing::Waiting(why)), Some(wait));
+            let standing = match cause {
+                Unreadable::NeverSent(cause) => Standing::unreached(*cause, &endpoint),
+                Unreadable::Refused(_) | Unreadable::Unavailable => {
+                    Standing::Waiting(messages::job_list_unavailable(&endpoint))
+                }
+            };
+            return view.record(facts.standing(waiting, &standing), Some(wait));
         }
         Some(Listing::NotAllowed(_)) => None,
         Some(Listing::Read(list)) => Some(list),
@@ -247,13 +255,11 @@ fn obstacle(view: &View<'_>, status: &SalesforceBackupStatus, connection: &Conne
     let reason = Reason::parse(&ready.reason)?;
     let used = status.attempt.as_ref().and_then(|attempt: &AttemptStatus| attempt.secret_resource_version.as_deref());
     let changed = status.observed_generation != view.observed.object.metadata.generation
-        || used != Some(connection.version.as_str());
+        || used.is_some_and(|used| used != connection.version);
     let next_try = status.next_try_at.as_ref().map(|at| at.0).filter(|at| *at > view.facts.now);
     match reason {
         // The Command Center may have asked for time; neither a changed spec nor a suspension in between shortens it.
-        Reason::RateLimited | Reason::BackupRunning | Reason::Suspended | Reason::JobListUnavailable => {
-            next_try.map(Obstacle::Until)
-        }
+        Reason::RateLimited | Reason::BackupRunning | Reason::Suspended => next_try.map(Obstacle::Until),
         Reason::BadRequest | Reason::TokenRejected | Reason::Forbidden if !changed => Some(Obstacle::UntilChanged),
         _ => next_try.filter(|_| !changed).map(Obstacle::Until),
     }

@@ -17,6 +17,7 @@ use crate::{
     },
     command_center::{
         connection::Connection,
+        job::Unreadable,
         job_list::{JobList, JobQuery, Listing},
         outcome::{Accepted, NeverSent, Outcome},
     },
@@ -78,7 +79,11 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
         },
         Some(Listing::NotAllowed(_)) => held_for_now(view, open.status, messages::job_list_forbidden()),
         Some(Listing::Failed(cause)) => {
-            let why = messages::job_list_unavailable(*cause, &connection.endpoint.to_string());
+            let endpoint = connection.endpoint.to_string();
+            let why = match cause {
+                Unreadable::NeverSent(cause) => messages::never_sent(*cause, &endpoint),
+                Unreadable::Refused(_) | Unreadable::Unavailable => messages::job_list_unavailable(&endpoint),
+            };
             view.record(view.facts.resolving(open.status.clone(), why, false), Some(interval))
         }
         Some(Listing::Read(list)) => settle(view, open, connection, list, waited),

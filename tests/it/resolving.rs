@@ -1,0 +1,400 @@
+//! What becomes of a call whose answer was lost, of objects that are created again, and of what a person decides.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use salesforce_backup_operator::{
+    api::{ConditionType, Phase, SalesforceBackup},
+    simulator::{Association, BackupLevel, Behaviour, End, Fault, Operation, When},
+};
+use serde_json::{Value, json};
+
+use crate::world::{Line, NAME, SECRET, World, backup, fast_flags};
+
+/// Flags with which an attempt is resolved some seconds after it began.
+fn flags() -> Vec<String> {
+    let slow = ["--send-window", "--request-timeout", "--settle"];
+    let others = fast_flags().into_iter().filter(|flag| slow.iter().all(|slow| !flag.starts_with(slow)));
+    others.chain(["--send-window=1s", "--request-timeout=1s", "--settle=1s"].map(str::to_owned)).collect()
+}
+
+/// A world with jobs that go on for minutes.
+async fn world(behaviour: Behaviour) -> World {
+    World::with(Behaviour { job_duration: Duration::from_mins(10), ..behaviour }, &flags()).await
+}
+
+fn lost(when: When) -> Fault {
+    Fault::dropped(Operation::CreateTask, when).times(1)
+}
+
+fn no_descriptions() -> Behaviour {
+    Behaviour { descriptions: false, ..Behaviour::default() }
+}
+
+fn submitted(backup: &SalesforceBackup) -> String {
+    Line::of(backup, ConditionType::Submitted).reason
+}
+
+/// The jobs in the status of `backup`, as numbers.
+fn jobs(backup: &SalesforceBackup) -> Vec<u64> {
+    let ids = &backup.status.as_ref().unwrap().job_ids;
+    ids.iter().map(|id| id.to_string().parse().unwrap()).collect()
+}
+
+fn attempt_id(backup: &SalesforceBackup) -> String {
+    backup.status.as_ref().unwrap().attempt.as_ref().unwrap().id.as_ref().unwrap().to_string()
+}
+
+/// A world with one object that is held, because its answer was lost and two jobs may be its own.
+async fn ambiguous() -> (World, SalesforceBackup) {
+    let world = world(no_descriptions()).await;
+    world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Resolving).await;
+    foreign_job(&world, 12);
+    let held = world.until_reason(NAME, "AmbiguousJob").await;
+    assert_eq!(held.status.as_ref().unwrap().phase, Some(Phase::Held));
+    (world, held)
+}
+
+/// A job that nobody asked for here, as a schedule of the Command Center starts it.
+fn foreign_job(world: &World, client: u64) {
+    let target = Association { client_id: Some(client), ..Association::default() };
+    let _job = world.simulator.start_foreign_job(target, BackupLevel::Incremental, None);
+}
+
+async fn decide(world: &World, name: &str, decision: &str) {
+    let annotation = json!({"metadata": {"annotations": {"commandcenter.dev/resolve": decision}}});
+    world.backups().patch(name, &PatchParams::default(), &Patch::Merge(annotation)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_backup_whose_answer_was_lost_is_found_by_its_description() {
+    let world = world(Behaviour::default()).await;
+    world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
+    world.create(NAME, &json!({"associations": [{"clientId": 12}, {"clientId": 13}]})).await;
+    let resolving = world.until_phase(NAME, Phase::Resolving).await;
+    assert_eq!(Line::of(&resolving, ConditionType::Reconciling).reason, "OutcomeUnknown");
+    let found = world.until_phase(NAME, Phase::Running).await;
+    assert_eq!(submitted(&found), "FoundByDescription");
+    let ledger = world.simulator.ledger();
+    assert_eq!((ledger.len(), jobs(&found)), (1, ledger[0].job_ids.clone()));
+    for event in ["OutcomeUnknown", "FoundByDescription"] {
+        world.until_event(NAME, event).await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_was_never_executed_is_made_again() {
+    let world = world(Behaviour::default()).await;
+    world.simulator.set_faults(vec![lost(When::BeforeExecuting)]);
+    world.create(NAME, &json!({})).await;
+    let running = world.until_phase(NAME, Phase::Running).await;
+    assert_eq!((world.executed(), submitted(&running).as_str()), (1, "Accepted"));
+    let attempt = running.status.unwrap().attempt.unwrap();
+    assert_eq!((attempt.number, attempt.follows.is_some()), (2, true));
+    for event in ["OutcomeUnknown", "NothingStarted", "Submitted"] {
+        world.until_event(NAME, event).await;
+    }
+}
+
+#[tokio::test]
+async fn without_descriptions_the_only_new_job_of_the_target_is_adopted() {
+    let world = world(no_descriptions()).await;
+    foreign_job(&world, 12);
+    foreign_job(&world, 99);
+    world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
+    world.create(NAME, &json!({})).await;
+    let found = world.until_phase(NAME, Phase::Running).await;
+    assert_eq!((submitted(&found).as_str(), found.status.as_ref().unwrap().adopted), ("AdoptedByTarget", Some(true)));
+    assert_eq!(jobs(&found), world.simulator.ledger()[0].job_ids);
+    world.until_event(NAME, "AdoptedByTarget").await;
+}
+
+#[tokio::test]
+async fn a_conflict_after_nothing_is_held() {
+    let world = world(Behaviour::default()).await;
+    let conflict = Fault::answer(Operation::CreateTask, When::BeforeExecuting, StatusCode::CONFLICT, "");
+    world.simulator.set_faults(vec![lost(When::BeforeExecuting), conflict]);
+    world.create(NAME, &json!({})).await;
+    let held = world.until_reason(NAME, "ConflictAfterNothing").await;
+    assert_eq!(held.status.unwrap().phase, Some(Phase::Held));
+    world.until_event(NAME, "ConflictAfterNothing").await;
+}
+
+#[tokio::test]
+async fn with_hold_a_call_is_never_made_again_and_a_person_may_retry() {
+    let world = world(Behaviour::default()).await;
+    world.simulator.set_faults(vec![lost(When::BeforeExecuting)]);
+    world.create(NAME, &json!({"onUnknownOutcome": "Hold"})).await;
+    let held = world.until_reason(NAME, "HoldRequested").await;
+    world.until_event(NAME, "HoldRequested").await;
+    assert_eq!(world.executed(), 0);
+    decide(&world, NAME, "retry=of-another-attempt").await;
+    decide(&world, NAME, &format!("retry={}", attempt_id(&held))).await;
+    world.until_phase(NAME, Phase::Running).await;
+    world.until_event(NAME, "RetryRequested").await;
+    assert_eq!(world.executed(), 1);
+}
+
+#[tokio::test]
+async fn a_person_names_the_job_of_a_held_backup() {
+    let (world, held) = ambiguous().await;
+    world.until_event(NAME, "AmbiguousJob").await;
+    let (attempt, job) = (attempt_id(&held), world.simulator.ledger()[0].job_ids[0]);
+    decide(&world, NAME, &format!("adopt=1@{attempt}")).await;
+    world
+        .until(NAME, "told that there is no such job", |backup| {
+            Line::of(backup, ConditionType::Ready).message.contains("does not list that job")
+        })
+        .await;
+    decide(&world, NAME, &format!("adopt={job}@{attempt}")).await;
+    let running = world.until_phase(NAME, Phase::Running).await;
+    assert_eq!((jobs(&running), submitted(&running).as_str()), (vec![job], "AdoptedByPerson"));
+    world.until_event(NAME, "AdoptedByPerson").await;
+    assert_eq!(world.executed(), 1);
+}
+
+#[tokio::test]
+async fn a_person_abandons_a_held_backup_and_a_new_run_follows() {
+    let (world, held) = ambiguous().await;
+    decide(&world, NAME, &format!("abandon={}", attempt_id(&held))).await;
+    let failed = world.until_phase(NAME, Phase::Failed).await;
+    assert_eq!(Line::of(&failed, ConditionType::Finished).reason, "Abandoned");
+    world.until_event(NAME, "Abandoned").await;
+    world.change(NAME, &json!({"runId": "2"})).await.unwrap();
+    world.until_phase(NAME, Phase::Running).await;
+    assert_eq!(world.executed(), 2);
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_allowed_holds_a_lost_answer_until_it_is() {
+    let world = world(Behaviour::default()).await;
+    let forbidden = Fault::answer(Operation::ListJobs, When::BeforeExecuting, StatusCode::FORBIDDEN, "");
+    world.simulator.set_faults(vec![lost(When::AfterExecuting), forbidden]);
+    world.create(NAME, &json!({})).await;
+    let held = world.until_reason(NAME, "JobsNotReadable").await;
+    assert_eq!(held.status.as_ref().unwrap().phase, Some(Phase::Held));
+    assert_eq!(held.status.unwrap().attempt.unwrap().last_job_id_before, None);
+    world.until_event(NAME, "JobsNotReadable").await;
+    world.simulator.set_faults(Vec::new());
+    // Another version of the Secret, as when its token is replaced.
+    world
+        .write_secret_data(SECRET, &json!({"url": world.simulator.url(), "token": world.simulator.token(), "x": "y"}))
+        .await;
+    let found = world.until_phase(NAME, Phase::Running).await;
+    assert_eq!((submitted(&found).as_str(), world.executed()), ("FoundByDescription", 1));
+}
+
+#[tokio::test]
+async fn a_list_that_fails_is_waited_for_before_a_call_and_after_a_lost_answer() {
+    let world = world(Behaviour::default()).await;
+    let failing = || Fault::answer(Operation::ListJobs, When::BeforeExecuting, StatusCode::BAD_GATEWAY, "");
+    world.simulator.set_faults(vec![failing()]);
+    world.create(NAME, &json!({})).await;
+    let waiting = world.until_reason(NAME, "JobListUnavailable").await;
+    assert_eq!((waiting.status.unwrap().phase, world.executed()), (Some(Phase::Pending), 0));
+    world.until_event(NAME, "JobListUnavailable").await;
+    world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
+    world.until_reason(NAME, "OutcomeUnknown").await;
+    world.simulator.set_faults(vec![failing()]);
+    let resolving = world.until_reason(NAME, "JobListUnavailable").await;
+    assert_eq!(resolving.status.unwrap().phase, Some(Phase::Resolving));
+    world.simulator.set_faults(Vec::new());
+    world.until_phase(NAME, Phase::Running).await;
+    assert_eq!(world.executed(), 1);
+}
+
+#[tokio::test]
+async fn an_incomplete_list_is_asked_for_again_and_then_held() {
+    let world = world(Behaviour::default()).await;
+    let half = json!({"totalRecordsWithoutPaging": 3, "jobs": []}).to_string();
+    let incomplete = Fault::answer(Operation::ListJobs, When::BeforeExecuting, StatusCode::OK, half);
+    world.simulator.set_faults(vec![lost(When::BeforeExecuting), incomplete]);
+    world.create(NAME, &json!({})).await;
+    let resolving = world.until_reason(NAME, "JobListIncomplete").await;
+    assert_eq!(resolving.status.unwrap().phase, Some(Phase::Resolving));
+    let held = world.until_phase(NAME, Phase::Held).await;
+    assert_eq!((Line::of(&held, ConditionType::Stalled).reason.as_str(), world.executed()), ("JobListIncomplete", 0));
+}
+
+#[tokio::test]
+async fn another_object_of_the_target_waits_until_a_lost_answer_is_resolved() {
+    let world = world(no_descriptions()).await;
+    world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Resolving).await;
+    world.create("second", &json!({})).await;
+    world.create("elsewhere", &json!({"associations": [{"clientId": 13}]})).await;
+    let waiting = world.until_reason("second", "TargetBusy").await;
+    assert!(Line::of(&waiting, ConditionType::Ready).message.contains(NAME));
+    world.until_phase("elsewhere", Phase::Running).await;
+    assert_eq!(world.backups().get("second").await.unwrap().status.unwrap().job_ids.len(), 0);
+    let first = world.until_phase(NAME, Phase::Running).await;
+    let second = world.until_phase("second", Phase::Running).await;
+    assert_eq!((submitted(&first).as_str(), submitted(&second).as_str()), ("AdoptedByTarget", "Accepted"));
+    assert_ne!(jobs(&first), jobs(&second));
+    world.until_event("second", "TargetBusy").await;
+}
+
+#[tokio::test]
+async fn what_a_killed_operator_left_open_is_resolved_by_the_next_one() {
+    for executed in [false, true] {
+        let mut world = World::without_operator(Behaviour::default()).await;
+        world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+        world.create(NAME, &json!({})).await;
+        let id = "0123456789abcdef0123456789abcdef";
+        // What a process leaves behind that was killed right after its intent.
+        let now = k8s_openapi::jiff::Timestamp::now().to_string();
+        let intent = json!({"status": {
+            "phase": "Starting", "requestedAt": now, "attempt": {
+                "number": 1, "id": id, "endpoint": world.simulator.url(), "startedAt": now, "sendBefore": now,
+                "lastJobIdBefore": 0, "targets": [{"clientId": 12}], "backupLevel": "Incremental",
+            },
+        }});
+        world.backups().patch_status(NAME, &PatchParams::default(), &Patch::Merge(intent)).await.unwrap();
+        if executed {
+            let description = format!("salesforce-backup-operator/{}/{NAME}/12345678/-/{id}", world.namespace);
+            create_task(&world, &description).await;
+        }
+        world.start_operator(&flags()).await;
+        let resolving = world.until_phase(NAME, Phase::Resolving).await;
+        assert_eq!(Line::of(&resolving, ConditionType::Reconciling).reason, "AwaitingAnswer");
+        let running = world.until_phase(NAME, Phase::Running).await;
+        let expected = if executed { "FoundByDescription" } else { "Accepted" };
+        assert_eq!((submitted(&running).as_str(), world.executed()), (expected, 1));
+        world.until_event(NAME, "AwaitingAnswer").await;
+    }
+}
+
+/// Makes a CreateTask call, as a process that is gone did.
+async fn create_task(world: &World, description: &str) {
+    let body = json!({"taskInfo": {
+        "associations": [{"clientId": 12}], "task": {"taskType": "IMMEDIATE"},
+        "subTasks": [{
+            "subTask": {"subTaskType": "BACKUP", "operationType": "BACKUP"},
+            "options": {"backupOpts": {"backupLevel": 2}, "commonOpts": {"jobDescription": description}},
+        }],
+    }});
+    let request = reqwest::Client::new().post(format!("{}/CreateTask", world.simulator.url()));
+    let request = request.header("Authtoken", world.simulator.token()).header("Content-Type", "application/json");
+    let answer = request.body(body.to_string()).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+/// Deletes the object and creates it again at once, as Argo CD does.
+async fn recreate(world: &World, spec: &Value) {
+    world.backups().delete(NAME, &DeleteParams::default()).await.unwrap();
+    world.create(NAME, spec).await;
+}
+
+#[tokio::test]
+async fn an_object_that_is_created_again_takes_over_its_running_job() {
+    for behaviour in [Behaviour::default(), no_descriptions()] {
+        let world = world(behaviour).await;
+        world.create(NAME, &json!({"runId": "1"})).await;
+        let first = world.until_phase(NAME, Phase::Running).await;
+        recreate(&world, &json!({"runId": "1"})).await;
+        let second = world.until_phase(NAME, Phase::Running).await;
+        assert_ne!(first.metadata.uid, second.metadata.uid);
+        assert_eq!((jobs(&second), world.executed()), (jobs(&first), 1));
+        assert_eq!((submitted(&second).as_str(), second.status.unwrap().adopted), ("AdoptedFromEarlier", Some(true)));
+        world.until_event(NAME, "AdoptedFromEarlier").await;
+        world.simulator.set_job(jobs(&first)[0], End::Completed).unwrap();
+        world.until_phase(NAME, Phase::Succeeded).await;
+        recreate(&world, &json!({"runId": "1"})).await;
+        let third = world.until_phase(NAME, Phase::Succeeded).await;
+        assert_eq!((jobs(&third), world.executed()), (jobs(&first), 1), "it ended moments ago");
+        recreate(&world, &json!({"runId": "2"})).await;
+        world.until_phase(NAME, Phase::Running).await;
+        assert_eq!(world.executed(), 2, "another run is another request");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_created_again_during_its_call_gets_the_answer() {
+    for behaviour in [Behaviour::default(), no_descriptions()] {
+        let world = world(behaviour).await;
+        let slow = Fault::delayed(Operation::CreateTask, Duration::ZERO, Duration::from_millis(800)).times(1);
+        world.simulator.set_faults(vec![slow]);
+        world.create(NAME, &json!({})).await;
+        world.until_phase(NAME, Phase::Starting).await;
+        recreate(&world, &json!({})).await;
+        let running = world.until_phase(NAME, Phase::Running).await;
+        assert_eq!((world.executed(), jobs(&running)), (1, world.simulator.ledger()[0].job_ids.clone()));
+    }
+}
+
+#[tokio::test]
+async fn a_restored_copy_is_held_until_another_run_is_asked_for() {
+    let world = world(Behaviour::default()).await;
+    let mut restored = backup(NAME, &json!({}));
+    restored.metadata.labels = Some([("velero.io/restore-name".to_owned(), "nightly".to_owned())].into());
+    world.backups().create(&PostParams::default(), &restored).await.unwrap();
+    let held = world.until_reason(NAME, "Restored").await;
+    assert_eq!(held.status.unwrap().phase, Some(Phase::Held));
+    world.until_event(NAME, "Restored").await;
+    world.change(NAME, &json!({"runId": "2"})).await.unwrap();
+    world.until_phase(NAME, Phase::Running).await;
+    assert_eq!(world.executed(), 1);
+}
+
+#[tokio::test]
+async fn a_task_without_jobs_gets_those_that_carry_its_description() {
+    let world =
+        world(Behaviour { job_ids_in_answer: false, visible_after: Duration::from_secs(1), ..Behaviour::default() })
+            .await;
+    world.create(NAME, &json!({})).await;
+    let finding = world.until_reason(NAME, "FindingJobs").await;
+    assert!(finding.status.unwrap().task_id.is_some());
+    let found = world.until_reason(NAME, "JobsRunning").await;
+    assert_eq!((jobs(&found), submitted(&found).as_str()), (world.simulator.ledger()[0].job_ids.clone(), "Accepted"));
+    world.until_event(NAME, "FindingJobs").await;
+}
+
+#[tokio::test]
+async fn a_task_whose_jobs_cannot_be_found_is_held() {
+    let world = world(Behaviour { job_ids_in_answer: false, ..no_descriptions() }).await;
+    let forbidden = Fault::answer(Operation::ListJobs, When::BeforeExecuting, StatusCode::FORBIDDEN, "");
+    world.simulator.set_faults(vec![forbidden]);
+    world.create(NAME, &json!({})).await;
+    let held = world.until_reason(NAME, "NoJob").await;
+    assert_eq!((held.status.unwrap().phase, world.executed()), (Some(Phase::Held), 1));
+    world.until_event(NAME, "NoJob").await;
+}
+
+#[tokio::test]
+async fn a_new_run_suspend_and_a_deadline_wait_until_a_lost_answer_is_resolved() {
+    let world = world(Behaviour::default()).await;
+    world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
+    world.create(NAME, &json!({"runId": "1"})).await;
+    world.until_phase(NAME, Phase::Resolving).await;
+    world.change(NAME, &json!({"runId": "2", "suspend": true, "startDeadlineSeconds": 1})).await.unwrap();
+    let found = world.until_phase(NAME, Phase::Running).await;
+    assert_eq!((found.status.as_ref().unwrap().run_id.as_deref(), world.executed()), (Some("1"), 1));
+    world.simulator.set_job(jobs(&found)[0], End::Completed).unwrap();
+    let next = world.until_phase(NAME, Phase::Failed).await;
+    assert_eq!(Line::of(&next, ConditionType::Finished).reason, "DeadlineExceeded", "the second run, after the first");
+    assert_eq!((next.status.unwrap().run_id.as_deref(), world.executed()), (Some("2"), 1));
+}
+
+#[tokio::test]
+async fn an_attempt_of_a_secret_that_points_elsewhere_since_is_held_until_it_points_back() {
+    let world = world(Behaviour::default()).await;
+    world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Resolving).await;
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
+    secrets.get(SECRET).await.unwrap();
+    world.write_secret(SECRET, "http://127.0.0.1:9/commandcenter/api", "elsewhere").await;
+    let held = world.until_reason(NAME, "ConnectionChanged").await;
+    assert_eq!(held.status.unwrap().phase, Some(Phase::Held));
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    world.until_phase(NAME, Phase::Running).await;
+    assert_eq!(world.executed(), 1);
+}
