@@ -39,6 +39,9 @@ use super::{Context, Error, backoff, objects::Objects, reconcile};
 /// How often what is remembered of deleted objects is dropped.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
 
+/// How long a watch lasts before it is begun anew: one whose connection is dead tells of nothing until then.
+const WATCH_SECONDS: u32 = 25;
+
 /// Which objects are watched, and how many are worked on at once.
 #[derive(Clone, Debug)]
 pub struct Watch {
@@ -97,7 +100,7 @@ fn watched(
     shared: &Arc<Shared>,
 ) -> Controller<SalesforceBackup> {
     let (shared, mut listed) = (Arc::clone(shared), false);
-    let stream = watcher(api, watcher::Config::default())
+    let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
         .modify(|object| object.managed_fields_mut().clear())
         .inspect_ok(move |event| {
             if matches!(event, watcher::Event::InitDone) && !std::mem::replace(&mut listed, true) {
@@ -149,14 +152,14 @@ async fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Result
     if shared.stop.is_cancelled() {
         return Ok(Action::await_change());
     }
-    let task = tokio::spawn({
+    let work = {
         let (shared, object) = (Arc::clone(&shared), Arc::clone(&object));
         async move {
             let _turn = turn;
             reconcile(&object, &shared.context).await
         }
-    });
-    let result = task.await.unwrap_or(Err(Error::Panicked));
+    };
+    let result = isolated(work).await;
     shared.context.metrics.reconciled(&result);
     if result.is_ok()
         && let Some(uid) = &object.metadata.uid
@@ -164,6 +167,13 @@ async fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Result
         shared.context.memory.note(uid, |remembered| remembered.failures = 0);
     }
     result
+}
+
+/// What `work` gives; an error when it panics, or when the process is ending.
+async fn isolated<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(work).await.unwrap_or(Err(Error::Panicked))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
@@ -194,5 +204,29 @@ fn report_watch_error(error: &watcher::Error) {
         }
         Some(410) => {}
         _ => warn!(error = %chain(error), "watching SalesforceBackups failed; trying again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::metrics::Metrics;
+
+    #[tokio::test]
+    async fn a_panic_in_one_reconcile_is_its_own_is_counted_and_is_tried_again_soon() {
+        let metrics = Metrics::default();
+        let (begun, wait) = tokio::sync::oneshot::channel::<()>();
+        let other = tokio::spawn(isolated(async move {
+            let _ = wait.await;
+            Ok(1)
+        }));
+        let broken = isolated::<()>(async { panic!("a bug") }).await;
+        metrics.reconciled(&broken);
+        assert!(matches!(broken, Err(Error::Panicked)));
+        assert!(broken.unwrap_err().to_string().contains("please report it"));
+        let _ = begun.send(());
+        assert_eq!(other.await.unwrap().unwrap(), 1, "the other one goes on");
+        let page = metrics.text().unwrap();
+        assert!(page.contains("salesforce_backup_reconcile_total{result=\"panic\"} 1"), "{page}");
     }
 }

@@ -6,6 +6,8 @@ use kube::{Client, Config};
 
 /// No answer of the API server to one request may take longer.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// A watch that tells of nothing is ended by the API server before this.
+const WATCH_READ_TIMEOUT: Duration = Duration::from_secs(35);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Two clients of one cluster.
@@ -30,6 +32,7 @@ impl std::fmt::Debug for Clients {
 pub fn clients(mut config: Config) -> kube::Result<Clients> {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(WATCH_READ_TIMEOUT);
     let watches = Client::try_from(config.clone())?;
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;

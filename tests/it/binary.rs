@@ -182,6 +182,7 @@ async fn the_program_runs_a_backup_and_nothing_it_logs_at_any_level_holds_the_to
     assert!(process.get("/livez").starts_with("HTTP/1.1 200"));
     let metrics = process.get("/metrics");
     assert!(metrics.contains("salesforce_backup_create_task_total{outcome=\"accepted\"} 1"), "{metrics}");
+    assert!(metrics.contains("salesforce_backup_transition_total{reason=\"Submitted\"} 1"), "{metrics}");
     assert_eq!(process.stop(), Some(0), "{}", process.log());
     let log = process.log();
     assert!(log.contains("CreateTask called") && log.contains("TRACE"), "{log}");

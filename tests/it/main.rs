@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod binary;
+mod bounded;
 mod conditions;
 mod definitions;
 mod examples;
