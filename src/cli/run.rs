@@ -132,7 +132,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start(args.log_format, &args.log_filter)?;
     let stop = shutdown::on_signal().context("signals cannot be listened to")?;
     let config = kube::Config::infer().await.context("no cluster was found: neither a kubeconfig that can be used (KUBECONFIG, ~/.kube/config) nor a service account")?;
-    let outcome = operate(args, config, stop).await;
+    let outcome = Box::pin(operate(args, config, stop)).await;
     if let Err(error) = &outcome
         && let Some(lost) = error.downcast_ref::<Lost>()
     {

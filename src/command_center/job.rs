@@ -15,6 +15,7 @@ use super::{
 
 /// What one look at one job gave.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "few are kept, and not for long")]
 pub enum JobReading {
     /// The job, as it is.
     Found(Job),
@@ -189,7 +190,7 @@ fn target(row: &Value) -> Target {
 
 /// The level by its name, whatever its case and spaces.
 fn level(name: &str) -> Option<BackupLevel> {
-    let plain: String = name.chars().filter(|letter| letter.is_ascii_alphabetic()).collect();
+    let plain: String = name.chars().filter(char::is_ascii_alphabetic).collect();
     [
         ("Full", BackupLevel::Full),
         ("Incremental", BackupLevel::Incremental),

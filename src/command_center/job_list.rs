@@ -144,7 +144,7 @@ pub enum Next {
 pub struct Pages {
     jobs: BTreeMap<JobId, Job>,
     rows: u64,
-    pages: u64,
+    read: u64,
     total: Option<u64>,
     unsound: bool,
 }
@@ -158,9 +158,9 @@ impl Pages {
             Err(listing) => return (self, Next::Done(listing)),
         };
         // Rows move between pages when the list changes meanwhile.
-        self.unsound |= self.pages > 0 && self.total != page.total;
+        self.unsound |= self.read > 0 && self.total != page.total;
         self.total = page.total;
-        self.pages = self.pages.saturating_add(1);
+        self.read = self.read.saturating_add(1);
         let length = u64::try_from(page.rows.len()).unwrap_or(u64::MAX);
         self.rows = self.rows.saturating_add(length);
         for row in &page.rows {
@@ -172,7 +172,7 @@ impl Pages {
             }
         }
         let all = self.total.map_or(length < PAGE, |total| self.rows >= total);
-        let next = if all || length == 0 || self.pages >= MAX_PAGES {
+        let next = if all || length == 0 || self.read >= MAX_PAGES {
             Next::Done(Listing::Read(self.list()))
         } else {
             Next::Page(self.rows)
@@ -184,7 +184,7 @@ impl Pages {
         let found = u64::try_from(self.jobs.len()).unwrap_or(u64::MAX);
         // An empty list has to say so in numbers: that nothing is there is never guessed.
         let counted =
-            self.total.map_or(found > 0 && self.rows < self.pages.saturating_mul(PAGE), |total| total == found);
+            self.total.map_or(found > 0 && self.rows < self.read.saturating_mul(PAGE), |total| total == found);
         JobList { jobs: self.jobs.values().cloned().collect(), whole: counted && !self.unsound }
     }
 }

@@ -63,7 +63,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u64, hun
         if number <= hung.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        if to.write_all(&buffer[..length]).await.is_err() {
+        if to.write_all(buffer.get(..length).unwrap_or_default()).await.is_err() {
             return;
         }
     }

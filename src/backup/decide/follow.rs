@@ -99,9 +99,8 @@ fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>, next_poll: Duration) ->
     };
     let waited = view.observed.remembered.open_for(id, view.now.boot);
     let over = waited >= view.settings.until_settled();
-    let listing = match &view.observed.seen.job_list {
-        None => return Step::Look(Look::JobList(resolve::query(attempt, waited))),
-        Some(listing) => listing,
+    let Some(listing) = &view.observed.seen.job_list else {
+        return Step::Look(Look::JobList(resolve::query(attempt, waited)));
     };
     let empty = JobList::default();
     let list = match listing {

@@ -62,6 +62,11 @@ fn waited() -> Remembered {
     Remembered { open_attempt: Some((AttemptId::from(FIRST), at(0).boot)), ..Remembered::default() }
 }
 
+/// What is known of `object` before anything is looked at.
+fn unseen(remembered: Remembered, object: &SalesforceBackup) -> Observed<'_> {
+    Observed { remembered, seen: Seen::default(), ..observed(object) }
+}
+
 fn with_list(object: &SalesforceBackup, jobs: Vec<Job>) -> Step {
     after_the_wait(object, Seen { job_list: Some(listed(jobs)), ..seen() })
 }
@@ -102,14 +107,11 @@ fn the_wait_counts_from_the_first_sight_of_the_attempt_by_whoever_resolves() {
         open_attempt: Some((AttemptId::from(FIRST), at(seconds).boot)),
         ..Remembered::default()
     };
-    fn observed_at<'a>(remembered: Remembered, object: &'a SalesforceBackup) -> Observed<'a> {
-        Observed { remembered, seen: Seen::default(), ..observed(object) }
-    }
-    let (status, again) = recorded(decide(&observed_at(seen_at(5), &open), &settings(), &at(5)));
+    let (status, again) = recorded(decide(&unseen(seen_at(5), &open), &settings(), &at(5)));
     assert_eq!((reason(&status), again), ((Phase::Resolving, "AwaitingAnswer"), Some(Duration::from_secs(165))));
     let open = SalesforceBackup { status: Some(status), ..open };
-    assert!(matches!(decide(&observed_at(seen_at(5), &open), &settings(), &at(169)), Step::Rest(Some(_))));
-    assert!(matches!(decide(&observed_at(seen_at(5), &open), &settings(), &at(170)), Step::Look(Look::Secret)));
+    assert!(matches!(decide(&unseen(seen_at(5), &open), &settings(), &at(169)), Step::Rest(Some(_))));
+    assert!(matches!(decide(&unseen(seen_at(5), &open), &settings(), &at(170)), Step::Look(Look::Secret)));
     assert!(
         matches!(decide(&observed(&open), &settings(), &at(100_000)), Step::Rest(Some(_))),
         "a fresh process waits"
@@ -119,7 +121,7 @@ fn the_wait_counts_from_the_first_sight_of_the_attempt_by_whoever_resolves() {
     changed.spec.run_id = Some("other".to_owned());
     changed.spec.suspend = true;
     changed.spec.start_deadline_seconds = Some(1);
-    let step = decide(&observed_at(seen_at(5), &changed), &settings(), &at(100));
+    let step = decide(&unseen(seen_at(5), &changed), &settings(), &at(100));
     assert!(matches!(step, Step::Rest(Some(_))), "a new run, suspend and the deadline wait for the open attempt");
 }
 

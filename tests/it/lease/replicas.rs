@@ -124,7 +124,7 @@ async fn operate_fails_at_once_when_the_lease_is_lost_and_refuses_settings_with_
     let mut wrong = flags.clone();
     wrong.push("--renew-deadline=15s".to_owned());
     let refused = run::operate(args(&wrong), config().await, CancellationToken::new());
-    let refused = timeout(DEADLINE, refused).await.expect("it runs").unwrap_err();
+    let refused = timeout(DEADLINE, Box::pin(refused)).await.expect("it runs").unwrap_err();
     assert!(
         refused.to_string().contains("--renew-deadline 15s must be shorter than --lease-duration 15s"),
         "{refused}"
