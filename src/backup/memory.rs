@@ -91,13 +91,17 @@ impl Earlier {
         self.attempt.id.as_ref().filter(|_| self.task_id.is_none() && self.job_ids.is_empty() && !self.ended)
     }
 
+    fn claim(&self) -> Claim {
+        if self.open_attempt().is_some() { Claim::Open } else { Claim::Settled }
+    }
+
     fn as_other(&self, (namespace, name): &(String, String)) -> Other {
         Other {
             uid: self.uid.clone(),
             name: format!("{namespace}/{name} (deleted)"),
             endpoint: self.attempt.endpoint.clone(),
             targets: self.attempt.targets.clone(),
-            claim: if self.open_attempt().is_some() { Claim::Open } else { Claim::Settled },
+            claim: self.claim(),
             job_ids: self.job_ids.clone(),
         }
     }
@@ -166,12 +170,19 @@ impl Memory {
         self.lock().requests.get(&key(object)).cloned()
     }
 
-    /// The requests of objects that `exists` does not know, seen within `recent`.
+    /// The requests with a claim that `counts` of objects that `exists` does not know, seen within `recent`.
     #[must_use]
-    pub fn of_gone(&self, exists: impl Fn(&str) -> bool, recent: Duration, now: BootTime) -> Vec<Other> {
+    pub fn of_gone(
+        &self,
+        counts: impl Fn(Claim) -> bool,
+        exists: impl Fn(&str) -> bool,
+        recent: Duration,
+        now: BootTime,
+    ) -> Vec<Other> {
         let inner = self.lock();
         let gone = inner.requests.iter().filter(|(_, earlier)| {
-            earlier.attempt.id.is_some() && now.since(earlier.seen) < recent && !exists(&earlier.uid)
+            let claims = earlier.attempt.id.is_some() && counts(earlier.claim());
+            claims && now.since(earlier.seen) < recent && !exists(&earlier.uid)
         });
         gone.map(|(name, earlier)| earlier.as_other(name)).collect()
     }
@@ -262,5 +273,122 @@ impl Remembered {
             Some((seen, since)) if seen == attempt => now.since(*since),
             Some(_) | None => Duration::ZERO,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::command_center::outcome::{NeverSent, NoAnswer, Unknown};
+
+    const HERE: &str = "https://cc.example.com/api";
+
+    fn at(seconds: u64) -> BootTime {
+        BootTime::after_boot(Duration::from_secs(seconds))
+    }
+
+    fn object(uid: &str, status: &Value) -> SalesforceBackup {
+        serde_json::from_value(json!({
+            "apiVersion": "commandcenter.dev/v1alpha1", "kind": "SalesforceBackup",
+            "metadata": {"namespace": "n", "name": "crm", "uid": uid},
+            "spec": {"commandCenter": {"secretRef": {"name": "s"}}, "associations": [{"clientId": 12}]}, "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn open(uid: &str, attempt: &str) -> SalesforceBackup {
+        let attempt = json!({"number": 1, "id": attempt, "endpoint": HERE, "targets": [{"clientId": 12}]});
+        object(uid, &json!({"phase": "Starting", "requestedAt": "2026-11-23T10:00:00Z", "attempt": attempt}))
+    }
+
+    fn accepted() -> Outcome {
+        Outcome::Accepted(Accepted { task_id: None, job_ids: vec![JobId::new(7).unwrap()] })
+    }
+
+    fn targets(client: i64) -> [Target; 1] {
+        [Target { client_id: Some(client), ..Target::default() }]
+    }
+
+    #[test]
+    fn an_attempt_is_open_since_it_was_first_seen() {
+        let memory = Memory::default();
+        memory.sees(&open("u1", "a1"), at(10));
+        memory.sees(&open("u1", "a1"), at(20));
+        assert_eq!(memory.of("u1").open_for(&AttemptId::from("a1"), at(25)), Duration::from_secs(15));
+        memory.sees(&open("u1", "a2"), at(30));
+        assert_eq!(memory.of("u1").open_for(&AttemptId::from("a2"), at(35)), Duration::from_secs(5));
+        assert_eq!(memory.of("u1").open_for(&AttemptId::from("a1"), at(35)), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_unknown_outcome_keeps_the_time_since_the_attempt_is_open_and_others_mark_it_settled() {
+        let (memory, attempt) = (Memory::default(), AttemptId::from("a1"));
+        memory.sees(&open("u1", "a1"), at(10));
+        let lost = Outcome::Unknown(Unknown::NoAnswer(NoAnswer::Timeout));
+        memory.note("u1", |remembered| remembered.recorded(&attempt, &lost, at(20)));
+        let remembered = memory.of("u1");
+        assert_eq!((remembered.open_for(&attempt, at(20)), remembered.settled), (Duration::from_secs(10), None));
+        memory.note("u1", |remembered| remembered.recorded(&attempt, &accepted(), at(20)));
+        assert_eq!(memory.of("u1").settled, Some((attempt, at(20))));
+    }
+
+    #[test]
+    fn the_outcome_of_an_object_that_is_gone_waits_for_the_one_that_goes_on_with_its_attempt() {
+        let attempt = AttemptId::from("a1");
+        for goes_on_first in [true, false] {
+            let memory = Memory::default();
+            memory.sees(&open("u1", "a1"), at(10));
+            if goes_on_first {
+                memory.sees(&open("u2", "a1"), at(11));
+            }
+            memory.outcome_of_gone(&open("u1", "a1"), &attempt, &accepted());
+            memory.sees(&open("u2", "a1"), at(12));
+            let last = memory.last_request(&open("u2", "a1")).unwrap();
+            assert_eq!((last.uid.as_str(), last.job_ids.len()), ("u2", 1));
+        }
+        let memory = Memory::default();
+        memory.sees(&open("u1", "a1"), at(10));
+        memory.outcome_of_gone(&open("u1", "a1"), &AttemptId::from("a0"), &accepted());
+        assert!(memory.last_request(&open("u1", "a1")).unwrap().open_attempt().is_some(), "another attempt's outcome");
+        memory.outcome_of_gone(&open("u1", "a1"), &attempt, &Outcome::NeverSent(NeverSent::Dns));
+        assert!(memory.last_request(&open("u1", "a1")).unwrap().open_attempt().is_none());
+    }
+
+    #[test]
+    fn the_open_attempt_of_an_object_that_is_gone_counts_while_it_may_come_to_something() {
+        let memory = Memory::default();
+        memory.sees(&open("u1", "a1"), at(10));
+        let gone = |exists: bool, now| memory.of_gone(|_| true, |_| exists, Duration::from_secs(165), at(now)).len();
+        assert_eq!((gone(false, 174), gone(true, 174), gone(false, 175)), (1, 0, 0));
+        let settled = memory.of_gone(|claim| claim == Claim::Settled, |_| false, Duration::from_secs(165), at(20));
+        assert!(settled.is_empty());
+    }
+
+    #[test]
+    fn a_target_is_taken_by_one_attempt_at_a_time() {
+        let memory = Memory::default();
+        let first = memory.claim("u1", HERE, &targets(12));
+        assert!(first.is_some());
+        assert!(memory.claim("u2", HERE, &targets(12)).is_none());
+        assert!(memory.claim("u2", HERE, &targets(13)).is_some());
+        assert!(memory.claim("u3", "https://other", &targets(12)).is_some());
+        drop(first);
+        assert!(memory.claim("u2", HERE, &targets(12)).is_some());
+    }
+
+    #[test]
+    fn old_requests_of_objects_that_are_gone_are_forgotten() {
+        let memory = Memory::default();
+        memory.sees(&open("u1", "a1"), at(10));
+        let day = 24 * 60 * 60;
+        memory.forget_all_but(|_| false, at(day));
+        assert!(memory.last_request(&open("u1", "a1")).is_some());
+        assert_eq!(memory.of("u1"), Remembered::default());
+        memory.forget_all_but(|uid| uid == "u1", at(day + 10));
+        assert!(memory.last_request(&open("u1", "a1")).is_some());
+        memory.forget_all_but(|_| false, at(day + 10));
+        assert!(memory.last_request(&open("u1", "a1")).is_none());
     }
 }

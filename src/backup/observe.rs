@@ -18,7 +18,7 @@ use super::{
     Context, Error,
     cluster::ClusterError,
     memory::{Earlier, Remembered},
-    others::Other,
+    others::{Claim, Other},
 };
 
 /// Jobs of one object that are asked for at once.
@@ -183,20 +183,21 @@ impl<'a> Observed<'a> {
     /// The objects of the watch, and the attempts of objects that are gone while they may still come to something.
     fn neighbours(&self, context: &Context) -> Vec<Other> {
         let objects = context.objects.all();
-        let others = objects.iter().filter_map(|object| Other::of(object)).filter(|other| other.uid != self.uid());
-        others.chain(self.of_gone(&objects.iter().map(AsRef::as_ref).collect::<Vec<_>>(), context)).collect()
+        let others = objects.iter().filter_map(|object| Other::open(object)).filter(|other| other.uid != self.uid());
+        let exists = |uid: &str| objects.iter().any(|object| object.metadata.uid.as_deref() == Some(uid));
+        others.chain(self.of_gone(|claim| claim == Claim::Open, exists, context)).collect()
     }
 
     async fn others(&self, context: &Context) -> Result<Vec<Other>, Error> {
         let objects = context.cluster.backups().await?;
         let others = objects.iter().filter_map(Other::of).filter(|other| other.uid != self.uid());
-        Ok(others.chain(self.of_gone(&objects.iter().collect::<Vec<_>>(), context)).collect())
+        let uids: HashSet<&str> = objects.iter().filter_map(|object| object.metadata.uid.as_deref()).collect();
+        Ok(others.chain(self.of_gone(|_| true, |uid| uids.contains(uid), context)).collect())
     }
 
-    fn of_gone(&self, objects: &[&SalesforceBackup], context: &Context) -> Vec<Other> {
-        let uids: HashSet<&str> = objects.iter().filter_map(|object| object.metadata.uid.as_deref()).collect();
-        let exists = |uid: &str| uid == self.uid() || uids.contains(uid);
-        context.memory.of_gone(exists, context.settings.until_settled(), clock::now().boot)
+    fn of_gone(&self, counts: impl Fn(Claim) -> bool, exists: impl Fn(&str) -> bool, context: &Context) -> Vec<Other> {
+        let exists = |uid: &str| uid == self.uid() || exists(uid);
+        context.memory.of_gone(counts, exists, context.settings.until_settled(), clock::now().boot)
     }
 
     async fn job_list(&self, query: &JobQuery, context: &Context) -> Result<Listing, Error> {

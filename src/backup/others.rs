@@ -1,7 +1,8 @@
 //! The other objects, as far as they may lay claim to the same target or to the same jobs. Pure.
 
 use crate::api::{
-    JobId, SalesforceBackup,
+    ConditionType, JobId, SalesforceBackup,
+    conditions::is_true,
     target::{Target, overlap},
 };
 
@@ -27,7 +28,7 @@ pub struct Other {
 pub enum Claim {
     /// It may be sent, or its answer is being looked for.
     Open,
-    /// Its outcome is not known, and a person decides.
+    /// Its outcome is not known, and a person is needed.
     Held,
     /// Its jobs were taken over, and may be another attempt's.
     Adopted,
@@ -42,12 +43,13 @@ impl Other {
         let status = object.status.as_ref()?;
         let attempt = status.attempt.as_ref()?;
         attempt.id.as_ref()?;
-        let claim = match (status.submitted_at.is_some(), status.finished_at.is_some(), status.phase) {
-            (false, true, _) => return None,
-            (false, false, Some(crate::api::Phase::Held)) => Claim::Held,
-            (false, false, _) => Claim::Open,
-            (true, ..) if status.adopted == Some(true) => Claim::Adopted,
-            (true, ..) => Claim::Settled,
+        let claim = match (status.submitted_at.is_some(), status.finished_at.is_some()) {
+            (false, true) => return None,
+            // What waits for a person may wait for long, and its job is listed by then if there is one.
+            (false, false) if is_true(&status.conditions, ConditionType::Stalled) => Claim::Held,
+            (false, false) => Claim::Open,
+            (true, _) if status.adopted == Some(true) => Claim::Adopted,
+            (true, _) => Claim::Settled,
         };
         let metadata = &object.metadata;
         Some(Self {
@@ -66,6 +68,13 @@ impl Other {
             claim,
             job_ids: status.job_ids.clone(),
         })
+    }
+
+    /// What `object` has to do with a Command Center, if its attempt is open. Of thousands of objects few are.
+    #[must_use]
+    pub fn open(object: &SalesforceBackup) -> Option<Self> {
+        object.status.as_ref().filter(|status| status.submitted_at.is_none())?;
+        Self::of(object).filter(|other| other.claim == Claim::Open)
     }
 
     fn shares(&self, endpoint: &str, targets: &[Target]) -> bool {
@@ -125,6 +134,13 @@ mod tests {
         json!({"number": 1, "id": "a1", "endpoint": HERE, "targets": [{"clientId": 12}]})
     }
 
+    fn stalled() -> Value {
+        json!([{
+            "type": "Stalled", "status": "True", "reason": "AmbiguousJob", "message": "decide",
+            "lastTransitionTime": "2026-11-23T10:00:00Z",
+        }])
+    }
+
     fn targets(client: i64) -> [Target; 1] {
         [Target { client_id: Some(client), ..Target::default() }]
     }
@@ -137,13 +153,14 @@ mod tests {
             (json!({"attempt": {"number": 1}}), false),
             (json!({"attempt": attempt()}), true),
             (json!({"attempt": attempt(), "phase": "Resolving"}), true),
-            (json!({"attempt": attempt(), "phase": "Held"}), false),
+            (json!({"attempt": attempt(), "phase": "Held", "conditions": stalled()}), false),
             (json!({"attempt": attempt(), "submittedAt": submitted, "jobIds": ["7"]}), false),
             (json!({"attempt": attempt(), "finishedAt": submitted}), false),
         ];
         for (status, expected) in cases {
             let others: Vec<Other> = other(&status).into_iter().collect();
             assert_eq!(busy(&others, HERE, &targets(12)).is_some(), expected, "{status}");
+            assert_eq!(others.iter().filter(|other| other.claim == Claim::Open).count(), usize::from(expected));
             assert!(busy(&others, HERE, &targets(13)).is_none(), "another target");
             assert!(busy(&others, "https://elsewhere.example.com", &targets(12)).is_none(), "another Command Center");
         }
@@ -154,7 +171,7 @@ mod tests {
         let submitted = "2026-11-23T10:00:00Z";
         let cases = [
             (json!({"attempt": attempt()}), true),
-            (json!({"attempt": attempt(), "phase": "Held"}), true),
+            (json!({"attempt": attempt(), "phase": "Held", "conditions": stalled()}), true),
             (json!({"attempt": attempt(), "submittedAt": submitted, "jobIds": ["7"]}), true),
             (json!({"attempt": attempt(), "submittedAt": submitted, "jobIds": ["8"]}), false),
             (json!({"attempt": attempt(), "submittedAt": submitted, "jobIds": ["8"], "adopted": true}), true),

@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-use super::{Attempt, IN_ANY_CASE, LOOK_BACK, Step, UNTIL_THE_WATCH_FOLLOWS, View, since};
+use super::{Attempt, IN_ANY_CASE, LOOK_BACK, Step, View, since};
 
 /// Velero's label of what it restored.
 const RESTORED: &str = "velero.io/restore-name";
@@ -102,6 +102,11 @@ fn unobstructed(
     let facts = &view.facts;
     let seen = &view.observed.seen;
     let endpoint = connection.endpoint.to_string();
+    let Some(neighbours) = &seen.neighbours else { return Step::Look(Look::Neighbours) };
+    if let Some(other) = others::busy(neighbours, &endpoint, &facts.targets()) {
+        let waiting = facts.standing(status, &Standing::Waiting(messages::target_busy(&other.name)));
+        return view.record(waiting, Some(backoff::until_free(view.observed.uid())));
+    }
     let namespace_uid = match &seen.namespace_uid {
         None => return Step::Look(Look::Namespace),
         Some(Ok(uid)) => uid,
@@ -109,33 +114,15 @@ fn unobstructed(
             return view.record(facts.standing(status, &Standing::Stalled(messages::namespace_forbidden())), next_look);
         }
     };
-    let Some(neighbours) = &seen.neighbours else { return Step::Look(Look::Neighbours) };
-    if let Some(other) = others::busy(neighbours, &endpoint, &facts.targets()) {
-        let waiting = facts.standing(status, &Standing::Waiting(messages::target_busy(&other.name)));
-        return view.record(waiting, Some(backoff::until_free(view.observed.uid())));
-    }
     let list = match &seen.job_list {
         None => return Step::Look(Look::JobList(JobQuery::of(&facts.targets(), LOOK_BACK))),
-        Some(Listing::Failed(cause)) => {
-            let waiting_since =
-                find(&status.conditions, ConditionType::Ready).map(|ready| ready.last_transition_time.0);
-            let failing = waiting_since.map_or(Duration::ZERO, |then| since(then, facts.now));
-            let wait = backoff::until_list(failing, view.observed.uid());
-            let waiting = SalesforceBackupStatus { next_try_at: facts.after(wait), ..status };
-            let standing = match cause {
-                Unreadable::NeverSent(cause) => Standing::unreached(*cause, &endpoint),
-                Unreadable::Refused(_) | Unreadable::Unavailable => {
-                    Standing::Waiting(messages::job_list_unavailable(&endpoint))
-                }
-            };
-            return view.record(facts.standing(waiting, &standing), Some(wait));
-        }
+        Some(Listing::Failed(cause)) => return unlisted(view, status, *cause, &endpoint),
         Some(Listing::NotAllowed(_)) => None,
         Some(Listing::Read(list)) => Some(list),
     };
     match started_already(view, &status, connection, namespace_uid, list) {
         Already::Ask(look) => return Step::Look(look),
-        Already::Wait => return Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        Already::CannotTell(cause) => return unlisted(view, status, cause, &endpoint),
         Already::Perhaps => {
             return view.record(facts.held(status, messages::ambiguous_job(), Submission::Unknown), Some(IN_ANY_CASE));
         }
@@ -158,6 +145,19 @@ fn unobstructed(
     }))
 }
 
+/// The job list does not come: nothing is sent without it.
+fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
+    let waiting_since = find(&status.conditions, ConditionType::Ready).map(|ready| ready.last_transition_time.0);
+    let failing = waiting_since.map_or(Duration::ZERO, |then| since(then, view.facts.now));
+    let wait = backoff::until_list(failing, view.observed.uid());
+    let waiting = SalesforceBackupStatus { next_try_at: view.facts.after(wait), ..status };
+    let standing = match cause {
+        Unreadable::NeverSent(cause) => Standing::unreached(cause, endpoint),
+        Unreadable::Refused(_) | Unreadable::Unavailable => Standing::Waiting(messages::job_list_unavailable(endpoint)),
+    };
+    view.record(view.facts.standing(waiting, &standing), Some(wait))
+}
+
 /// Whether the Command Center has a job of this request.
 enum Already {
     /// It has none that counts.
@@ -169,7 +169,7 @@ enum Already {
     /// That has to be seen first.
     Ask(Look),
     /// It cannot be seen at present.
-    Wait,
+    CannotTell(Unreadable),
 }
 
 fn started_already(
@@ -213,7 +213,7 @@ fn started_already(
     if of_request(list, |_| true).is_some() {
         match &view.observed.seen.recent_jobs {
             None => return Already::Ask(Look::RecentJobs(JobQuery::of(&targets, RECENT))),
-            Some(Listing::Failed(_)) => return Already::Wait,
+            Some(Listing::Failed(cause)) => return Already::CannotTell(*cause),
             Some(Listing::NotAllowed(_)) => {}
             Some(Listing::Read(recent)) => {
                 if let Some(recent) = of_request(recent, |_| true) {
