@@ -84,6 +84,9 @@ fn what_cannot_be_told_apart_is_ambiguous() {
     }
     let id = ours();
     let unlooked = Case { last_job_id_before: None, ..case(&id, &[]) };
+    let known_target = [target(12)];
+    let no_mark = Case { targets: &known_target, ..unlooked };
+    assert_eq!(no_mark.judge(&list(vec![job(101)])), Verdict::Ambiguous, "it may be older than the attempt");
     let by_names_only = [Target::default()];
     let unlooked = Case { targets: &by_names_only, ..unlooked };
     assert_eq!(unlooked.judge(&list(vec![job(101)])), Verdict::Ambiguous);

@@ -86,3 +86,13 @@ fn an_answer_that_comes_after_somebody_found_its_jobs_adds_the_task_and_tells_wh
     }
     assert_eq!(after(&found(&Value::Null, &["7"]), &refused()), Err("superseded"));
 }
+
+#[test]
+fn a_run_that_a_person_gave_up_stays_given_up_unless_its_call_was_accepted_after_all() {
+    let abandoned = json!({
+        "phase": "Failed", "attempt": {"number": 1, "id": "a1"}, "requestedAt": "2026-11-23T10:00:00Z",
+        "finishedAt": "2026-11-23T10:00:00Z",
+    });
+    assert_eq!(after(&abandoned, &refused()), Err("superseded"));
+    assert_eq!(after(&abandoned, &accepted(7)), Ok((Phase::Held, vec!["7".to_owned()])));
+}

@@ -199,9 +199,14 @@ fn a_complete_list_without_a_job_permits_another_attempt_and_a_conflict_then_is_
         let seen = Seen { job_list: Some(listed(jobs)), ..seen() };
         decide(&Observed { seen, ..observed(&free) }, &settings(), &at(170))
     };
-    let Step::Attempt(next) = second(vec![new_job(5)]) else { panic!() };
+    let elsewhere = Job { target: Target { client_id: Some(13), ..Target::default() }, ..new_job(9) };
+    let Step::Attempt(next) = second(vec![new_job(5), elsewhere]) else { panic!() };
     let intent = next.intent.attempt.as_ref().unwrap();
-    assert_eq!((intent.number, intent.last_job_id_before), (2, Some(5)));
+    assert_eq!(
+        (intent.number, intent.last_job_id_before),
+        (2, Some(5)),
+        "a late job of the first one is above the mark"
+    );
     let facts = Facts { object: &free, now: at(171).wall };
     let held = facts.outcome(next.intent.clone(), &refused(RefusedKind::Conflict), AnsweredBy::CommandCenter);
     assert_eq!(reason(&held), (Phase::Held, "ConflictAfterNothing"));
@@ -255,6 +260,13 @@ fn a_list_that_may_not_reach_back_to_the_attempt_tells_nothing() {
     };
     assert_eq!(days(5), "NothingStarted");
     assert_eq!(days(7), "JobListIncomplete", "the clocks of two machines may differ by a day");
+
+    let mut ahead = lost.clone();
+    let started_at = |hours: u64| Some(Time(at(165 + hours * 60 * 60).wall));
+    ahead.status.as_mut().unwrap().attempt.as_mut().unwrap().started_at = started_at(1);
+    assert_eq!(reason(&recorded(with_list(&ahead, vec![new_job(5)])).0), (Phase::Pending, "NothingStarted"));
+    ahead.status.as_mut().unwrap().attempt.as_mut().unwrap().started_at = started_at(24);
+    assert_eq!(reason(&recorded(with_list(&ahead, vec![new_job(5)])).0), (Phase::Resolving, "JobListIncomplete"));
 }
 
 #[test]
