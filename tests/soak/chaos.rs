@@ -1,0 +1,166 @@
+//! What fails, by the dice: operators that are killed and frozen, an API server that is killed, calls that are answered
+//! late, wrongly or not at all.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use control_plane::ControlPlane;
+use http::StatusCode;
+use salesforce_backup_operator::simulator::{Fault, On, Operation, When};
+use tokio::time::sleep;
+
+use crate::{
+    REQUEST_TIMEOUT, SEND_WINDOW, SETTLE, UNTIL_RESOLVED, dice::Dice, operators::Operator, report::bump, world::World,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_millis(10);
+/// The longest wait for a call, so that it can be struck.
+const AMBUSH: Duration = Duration::from_secs(2);
+
+/// What is done to an operator next.
+#[derive(Debug)]
+struct Blow {
+    /// How long it is left alone before.
+    pause: Duration,
+    /// Whether to wait for a CreateTask call, and how long after it to strike: few of all moments are in a call.
+    ambush: Option<Duration>,
+    /// Killed, else frozen.
+    kills: bool,
+    /// How long it is away.
+    away: Duration,
+}
+
+impl Blow {
+    /// Always as many throws, so that the next one is the same whatever came of this.
+    fn thrown(dice: &mut Dice) -> Self {
+        let pause = dice.between(SECOND / 2, 4 * SECOND);
+        let (waits, delay) = (dice.percent(70), dice.between(Duration::ZERO, SECOND));
+        let kills = dice.percent(65);
+        let dead = dice.between(Duration::ZERO, 3 * SECOND);
+        // From a little more than the time to send, to well after the other has found out what came of a call.
+        let frozen = dice.between(SEND_WINDOW + SECOND / 2, UNTIL_RESOLVED + 3 * SECOND);
+        Self { pause, ambush: waits.then_some(delay), kills, away: if kills { dead } else { frozen } }
+    }
+}
+
+/// Kills and freezes an operator until the time has come. It runs afterwards.
+pub async fn trouble_operator(operator: &mut Operator, mut dice: Dice, until: Instant, world: &World) -> Result<()> {
+    loop {
+        let blow = Blow::thrown(&mut dice);
+        operator.tend(blow.pause.min(left(until)), world).await?;
+        if let Some(delay) = blow.ambush {
+            wait_for_call(world).await;
+            sleep(delay).await;
+        }
+        if left(until).is_zero() {
+            return Ok(());
+        }
+        let away = blow.away.min(left(until));
+        let open = world.history.borrow().open_calls();
+        world.tally.open_calls.set(world.tally.open_calls.get() + open);
+        if blow.kills {
+            operator.kill();
+            bump(&world.tally.kills);
+            sleep(away).await;
+            operator.go()?;
+        } else {
+            operator.freeze();
+            bump(&world.tally.freezes);
+            sleep(away).await;
+            operator.thaw();
+        }
+    }
+}
+
+async fn wait_for_call(world: &World) {
+    let calls = || world.simulator.calls().get(&Operation::CreateTask).copied();
+    let (before, begin) = (calls(), Instant::now());
+    while calls() == before && begin.elapsed() < AMBUSH {
+        sleep(MOMENT).await;
+    }
+}
+
+/// Kills the API server and starts it again, until the time has come. Gives it back running.
+pub async fn trouble_api_server(
+    mut plane: ControlPlane,
+    mut dice: Dice,
+    until: Instant,
+    world: &World,
+) -> Result<ControlPlane> {
+    loop {
+        let (pause, away) = (dice.between(6 * SECOND, 16 * SECOND), dice.between(Duration::ZERO, 4 * SECOND));
+        if pause >= left(until) {
+            sleep(left(until)).await;
+            return Ok(plane);
+        }
+        sleep(pause).await;
+        plane = blocking(plane, ControlPlane::stop_api_server).await?;
+        sleep(away).await;
+        plane = blocking(plane, ControlPlane::start_api_server).await?;
+        bump(&world.tally.api_server_restarts);
+    }
+}
+
+async fn blocking(mut plane: ControlPlane, what: fn(&mut ControlPlane) -> Result<()>) -> Result<ControlPlane> {
+    let done = tokio::task::spawn_blocking(move || what(&mut plane).map(|()| plane)).await;
+    done.map_err(|error| anyhow!(error))?
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
+}
+
+/// What happens to the calls of the simulator. Each CreateTask call has a fault of its own, thrown beforehand: so what is
+/// left of them at the end tells which ones struck.
+#[derive(Debug)]
+pub struct Faults {
+    create_task: Vec<Fault>,
+}
+
+impl Faults {
+    pub fn thrown(mut dice: Dice, objects: u32) -> Self {
+        let create_task = (0..objects.saturating_mul(3).saturating_add(50)).map(|_| Self::fate(&mut dice).times(1));
+        Self { create_task: create_task.collect() }
+    }
+
+    /// What happens to one CreateTask call. None is executed later than a Command Center may take by the settings.
+    fn fate(dice: &mut Dice) -> Fault {
+        let calls = Operation::CreateTask;
+        let throw = dice.below(100);
+        let short = dice.between(Duration::ZERO, 3 * SECOND / 2);
+        let long = dice.between(REQUEST_TIMEOUT, REQUEST_TIMEOUT + SETTLE / 2);
+        match throw {
+            0..10 => Fault::dropped(calls, When::AfterExecuting),
+            10..13 => Fault::dropped(calls, When::BeforeExecuting),
+            // Given up by the operator, and executed.
+            13..16 => Fault::delayed(calls, long, Duration::ZERO),
+            16..19 => Fault::delayed(calls, Duration::ZERO, long),
+            19..40 => Fault::delayed(calls, short, Duration::ZERO),
+            40..60 => Fault::delayed(calls, Duration::ZERO, short),
+            _ => Fault::delayed(calls, Duration::ZERO, Duration::ZERO),
+        }
+    }
+
+    /// All of them, with those of the other calls.
+    pub fn all(&self) -> Vec<Fault> {
+        let away = |operation: Operation| {
+            Fault::answer(operation, When::BeforeExecuting, StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+                .share(0.05)
+        };
+        let reads = [Operation::ListJobs, Operation::JobDetails, Operation::TaskDetails, Operation::GetJob].map(away);
+        self.create_task.iter().cloned().chain(reads).collect()
+    }
+
+    /// How many CreateTask calls were executed and got no answer, by what is left of the faults.
+    pub fn dropped(&self, left: &[Fault]) -> usize {
+        let executed = Fault::dropped(Operation::CreateTask, When::AfterExecuting).times(1);
+        let of = |faults: &[Fault]| faults.iter().filter(|fault| **fault == executed).count();
+        of(&self.create_task) - of(left)
+    }
+
+    /// Whether there was a fault for every call.
+    pub fn sufficed(left: &[Fault]) -> bool {
+        left.iter().any(|fault| fault.on == On::Only(Operation::CreateTask))
+    }
+}
