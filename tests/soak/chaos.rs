@@ -14,33 +14,47 @@ use crate::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-const MOMENT: Duration = Duration::from_millis(10);
-/// The longest wait for a call, so that it can be struck.
-const AMBUSH: Duration = Duration::from_secs(2);
+const MOMENT: Duration = Duration::from_millis(5);
+/// The longest wait for the moment to strike.
+const LONGEST_AMBUSH: Duration = Duration::from_secs(2);
 
 /// What is done to an operator next.
 #[derive(Debug)]
 struct Blow {
     /// How long it is left alone before.
     pause: Duration,
-    /// Whether to wait for a CreateTask call, and how long after it to strike: few of all moments are in a call.
-    ambush: Option<Duration>,
+    /// What to wait for before, and how long after it to strike: few of all moments are in an attempt.
+    ambush: Option<(Ambush, Duration)>,
     /// Killed, else frozen.
     kills: bool,
     /// How long it is away.
     away: Duration,
 }
 
+/// What an operator is waited for with.
+#[derive(Clone, Copy, Debug)]
+enum Ambush {
+    /// A request is made: the intent is stored within a moment, and the call begins.
+    Request,
+    /// A CreateTask call has come in: its answer is under way, and then recorded.
+    Call,
+}
+
 impl Blow {
     /// Always as many throws, so that the next one is the same whatever came of this.
     fn thrown(dice: &mut Dice) -> Self {
         let pause = dice.between(SECOND / 2, 4 * SECOND);
-        let (waits, delay) = (dice.percent(70), dice.between(Duration::ZERO, SECOND));
+        let (request, call) = (dice.between(Duration::ZERO, SECOND / 10), dice.between(Duration::ZERO, SECOND));
+        let ambush = match dice.below(4) {
+            0 => None,
+            1 => Some((Ambush::Request, request)),
+            _ => Some((Ambush::Call, call)),
+        };
         let kills = dice.percent(65);
         let dead = dice.between(Duration::ZERO, 3 * SECOND);
         // From a little more than the time to send, to well after the other has found out what came of a call.
         let frozen = dice.between(SEND_WINDOW + SECOND / 2, UNTIL_RESOLVED + 3 * SECOND);
-        Self { pause, ambush: waits.then_some(delay), kills, away: if kills { dead } else { frozen } }
+        Self { pause, ambush, kills, away: if kills { dead } else { frozen } }
     }
 }
 
@@ -49,8 +63,8 @@ pub async fn trouble_operator(operator: &mut Operator, mut dice: Dice, until: In
     loop {
         let blow = Blow::thrown(&mut dice);
         operator.tend(blow.pause.min(left(until)), world).await?;
-        if let Some(delay) = blow.ambush {
-            wait_for_call(world).await;
+        if let Some((ambush, delay)) = blow.ambush {
+            ambush.wait(world).await;
             sleep(delay).await;
         }
         if left(until).is_zero() {
@@ -73,11 +87,17 @@ pub async fn trouble_operator(operator: &mut Operator, mut dice: Dice, until: In
     }
 }
 
-async fn wait_for_call(world: &World) {
-    let calls = || world.simulator.calls().get(&Operation::CreateTask).copied();
-    let (before, begin) = (calls(), Instant::now());
-    while calls() == before && begin.elapsed() < AMBUSH {
-        sleep(MOMENT).await;
+impl Ambush {
+    /// Waits for the next one, but not for long.
+    async fn wait(self, world: &World) {
+        let so_far = || match self {
+            Self::Request => world.tally.requests.get() as u64,
+            Self::Call => world.simulator.calls().get(&Operation::CreateTask).copied().unwrap_or_default(),
+        };
+        let (before, begin) = (so_far(), Instant::now());
+        while so_far() == before && begin.elapsed() < LONGEST_AMBUSH {
+            sleep(MOMENT).await;
+        }
     }
 }
 

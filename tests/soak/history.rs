@@ -22,6 +22,8 @@ pub struct History {
 pub struct Seen {
     /// The jobs that its status held at any time.
     pub jobs: BTreeSet<String>,
+    /// Its phase when it was seen last.
+    pub phase: Option<Phase>,
     /// Whether it was held at any time.
     pub held: bool,
     /// Whether its last status is among what was seen. A status may be replaced before anybody looks at it.
@@ -48,6 +50,7 @@ impl History {
         let status = object.status.as_ref().filter(|status| status.attempt.is_some())?;
         let seen = self.runs.entry((object.metadata.name.clone()?, run(status.run_id.as_ref()))).or_default();
         seen.jobs.extend(status.job_ids.iter().map(ToString::to_string));
+        seen.phase = status.phase;
         seen.held |= status.phase == Some(Phase::Held);
         Some(seen)
     }

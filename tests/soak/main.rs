@@ -41,6 +41,7 @@ use std::{
 };
 
 use clap::Parser as _;
+use salesforce_backup_operator::api::Phase;
 
 use chaos::Faults;
 use dice::Dice;
@@ -57,6 +58,8 @@ const UNTIL_RESOLVED: Duration = SEND_WINDOW.saturating_add(REQUEST_TIMEOUT).sat
 /// How long everything may take to come to an end once nothing fails any more. An operator that met many failures tries
 /// again after a minute only.
 const PEACE: Duration = Duration::from_mins(2);
+/// One of so many objects has to succeed, at least: where everything is held, nothing is started twice either.
+const MANY: usize = 4;
 
 #[derive(Debug, clap::Parser)]
 #[command(about = "Two operators, many objects, and everything around them failing at random")]
@@ -137,7 +140,13 @@ async fn soak(args: &Args) -> anyhow::Result<bool> {
         never = report::progress(&world) => match never {},
     };
 
-    let verdict = oracle::judge(&world.simulator.ledger(), &world.history.borrow());
+    let mut verdict = oracle::judge(&world.simulator.ledger(), &world.history.borrow());
+    if operators.panics() > 0 {
+        verdict.wrong(format!("the operators panicked {} times", operators.panics()));
+    }
+    if verdict.phases.get(Phase::Succeeded.as_str()).copied().unwrap_or_default() * MANY < planned.len() {
+        verdict.wrong("so few objects succeeded that this proves nothing".to_owned());
+    }
     report::print(&verdict, &world, begin.elapsed(), &operators);
     operators.end(verdict.violations.is_empty())?;
     Ok(verdict.violations.is_empty())

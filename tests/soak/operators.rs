@@ -43,14 +43,19 @@ impl Operators {
         Ok(())
     }
 
-    /// Everything that either said about `name`.
-    pub fn said_of(&self, name: &str) -> Vec<String> {
+    /// Every line of either's log that holds `text`.
+    pub fn said_of(&self, text: &str) -> Vec<String> {
         let lines = |operator: &Operator| {
             let log = fs::read_to_string(&operator.log).unwrap_or_default();
             let who = operator.log.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            log.lines().filter(|line| line.contains(name)).map(|line| format!("{who}: {line}")).collect::<Vec<_>>()
+            log.lines().filter(|line| line.contains(text)).map(|line| format!("{who}: {line}")).collect::<Vec<_>>()
         };
         [lines(&self.first), lines(&self.second)].concat()
+    }
+
+    /// How often a task of theirs panicked.
+    pub fn panics(&self) -> usize {
+        self.said_of(" panicked at ").len()
     }
 
     /// Where their logs are.

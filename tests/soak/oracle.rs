@@ -27,9 +27,9 @@ pub struct Verdict {
     pub held: BTreeMap<String, usize>,
     /// Objects that are neither held nor came to an end.
     pub without_end: usize,
-    /// First runs whose jobs no status was seen to hold, for which the last status was not seen either. No violation: a
-    /// second run that is asked for at once may replace it before anybody looks.
-    pub unseen: usize,
+    /// Runs whose jobs no status was seen to hold, and whose last status was not seen either. No violation: a run that
+    /// is asked for at once may replace the one before, while nobody can look.
+    pub unseen: Vec<String>,
 }
 
 /// Something that must not be.
@@ -50,7 +50,7 @@ pub fn judge(ledger: &[LedgerEntry], history: &History) -> Verdict {
     for entry in ledger {
         match run_of(entry) {
             Some(run) if history.latest.contains_key(&run.0) => runs.entry(run).or_default().push(entry),
-            _ => case.wrong("", format!("nobody asked for {:?}", entry.description)),
+            _ => case.verdict.wrong(format!("nobody asked for {:?}", entry.description)),
         }
     }
     for (run, entries) in &runs {
@@ -87,6 +87,13 @@ struct Case<'a> {
     verdict: Verdict,
 }
 
+impl Verdict {
+    /// Adds something that is wrong with no object in particular.
+    pub fn wrong(&mut self, what: String) {
+        self.violations.push(Violation { name: String::new(), what, entries: Vec::new() });
+    }
+}
+
 impl Case<'_> {
     fn wrong(&mut self, name: &str, what: String) {
         let about = |entry: &&LedgerEntry| run_of(entry).is_some_and(|run| run.0 == name);
@@ -121,7 +128,8 @@ impl Case<'_> {
                 format!("the jobs of run {of} are {started:?}, and its status did not know them: {seen:?}"),
             );
         } else {
-            self.verdict.unseen += 1;
+            let phase = seen.and_then(|seen| seen.phase).map_or("nothing", Phase::as_str);
+            self.verdict.unseen.push(format!("{name}/{of}, seen last as {phase}"));
         }
     }
 }

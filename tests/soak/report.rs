@@ -84,11 +84,11 @@ pub fn print(verdict: &Verdict, world: &World, duration: Duration, operators: &O
         ("objects by phase", phases.join(", ")),
         ("  without an end", verdict.without_end.to_string()),
         ("  held", if held.is_empty() { "0".to_owned() } else { held.join(", ") }),
-        ("runs replaced before they were seen", verdict.unseen.to_string()),
+        ("runs replaced before they were seen", listed(&verdict.unseen)),
         ("operators killed", tally.kills.get().to_string()),
         ("operators frozen", tally.freezes.get().to_string()),
         ("  calls under way then", tally.open_calls.get().to_string()),
-        ("operators that ended by themselves", endings(tally)),
+        ("operators that ended by themselves", listed(&tally.endings.borrow())),
         ("API server killed", tally.api_server_restarts.get().to_string()),
         ("answers dropped after executing", dropped),
         ("violations", verdict.violations.len().to_string()),
@@ -105,13 +105,13 @@ pub fn print(verdict: &Verdict, world: &World, duration: Duration, operators: &O
     }
 }
 
-fn endings(tally: &Tally) -> String {
-    let endings = tally.endings.borrow();
-    if endings.is_empty() { "0".to_owned() } else { format!("{} ({})", endings.len(), endings.join(", ")) }
+/// How many there are, and which.
+fn listed(all: &[String]) -> String {
+    if all.is_empty() { "0".to_owned() } else { format!("{} ({})", all.len(), all.join("; ")) }
 }
 
 fn show(Violation { name, what, entries }: &Violation, world: &World, operators: &Operators) {
-    println!("\nVIOLATION: {name}: {what}");
+    println!("\nVIOLATION: {}{what}", if name.is_empty() { String::new() } else { format!("{name}: ") });
     for entry in entries {
         let description = entry.description.as_deref().unwrap_or("-");
         println!("  executed: {} {} task {} jobs {:?}", entry.time, description, entry.task_id, entry.job_ids);

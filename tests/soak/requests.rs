@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
 use kube::api::{Patch, PatchParams, PostParams};
 use salesforce_backup_operator::api::SalesforceBackup;
@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     dice::Dice,
     history::is_over,
+    report::bump,
     world::{SECRET, World},
 };
 
@@ -27,6 +28,8 @@ const RUNS_AGAIN: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(300);
 /// How long one call may take. Nothing is lost by asking again.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long all of them may take: the API server is never away that long.
+const LONGEST: Duration = Duration::from_mins(2);
 
 /// One object, and when it is created.
 #[derive(Debug)]
@@ -103,7 +106,7 @@ impl Request {
             },
         }))?;
         insist(async || world.backups.create(&PostParams::default(), &object).await).await?;
-        world.tally.requests.set(world.tally.requests.get() + 1);
+        bump(&world.tally.requests);
         Ok(())
     }
 
@@ -112,7 +115,7 @@ impl Request {
     async fn run_again(&self, world: &World) -> Result<()> {
         let change = Patch::Merge(json!({"spec": {"runId": SECOND_RUN}}));
         insist(async || world.backups.patch(&self.name, &PatchParams::default(), &change).await).await?;
-        world.tally.requests.set(world.tally.requests.get() + 1);
+        bump(&world.tally.requests);
         Ok(())
     }
 
@@ -141,7 +144,7 @@ impl Request {
             };
             if done {
                 world.history.borrow_mut().replaced(&seen);
-                world.tally.requests.set(world.tally.requests.get() + 1);
+                bump(&world.tally.requests);
                 return Ok(());
             }
         }
@@ -149,15 +152,18 @@ impl Request {
     }
 }
 
-/// Asks until the API server answers; none when it answers that something else was first.
+/// Asks until the API server answers; none when it answers that something else was first. One that has just started
+/// may not know everything yet.
 async fn insist<T>(call: impl AsyncFn() -> kube::Result<T>) -> Result<Option<T>> {
+    let begin = Instant::now();
     loop {
         match timeout(PATIENCE, call()).await {
             Ok(Ok(answer)) => return Ok(Some(answer)),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => return Ok(None),
-            Ok(Err(kube::Error::Api(status))) if (400..429).contains(&status.code) => {
-                return Err(kube::Error::Api(status).into());
+            Ok(Err(error)) if begin.elapsed() > LONGEST => {
+                return Err(error).context("the API server does not take it");
             }
+            Err(error) if begin.elapsed() > LONGEST => return Err(error).context("the API server does not answer"),
             Ok(Err(_)) | Err(_) => sleep(PAUSE).await,
         }
     }

@@ -21,6 +21,7 @@ use kube::{
 };
 use salesforce_backup_operator::{
     api::{SalesforceBackup, all_crds},
+    process::kubernetes::{Clients, clients},
     simulator::{Behaviour, Options, Simulator},
 };
 use serde_json::{Value, json};
@@ -39,6 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct World {
     pub backups: Api<SalesforceBackup>,
+    changes: Api<SalesforceBackup>,
     pub simulator: Simulator,
     pub history: RefCell<History>,
     pub tally: Tally,
@@ -51,18 +53,19 @@ impl World {
         let plane = tokio::task::spawn_blocking(|| ControlPlane::start(&Assets::find()?)).await??;
         let kubeconfig = Kubeconfig::read_from(plane.kubeconfig_path())?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        let client = Client::try_from(config)?;
+        // As the operators reach it: without hidden retries, which would look away for seconds after a restart.
+        let Clients { requests, watches } = clients(config)?;
         let behaviour = Behaviour { job_duration: JOB_DURATION, ..Behaviour::default() };
         let simulator = Simulator::start(Options { seed, behaviour, ..Options::default() }).await?;
         simulator.set_faults(faults.all());
-        install(&client, &simulator).await?;
-        let backups = Api::namespaced(client, NAMESPACE);
-        Ok((Self { backups, simulator, history: RefCell::default(), tally: Tally::default() }, plane))
+        install(&requests, &simulator).await?;
+        let (backups, changes) = (Api::namespaced(requests, NAMESPACE), Api::namespaced(watches, NAMESPACE));
+        Ok((Self { backups, changes, simulator, history: RefCell::default(), tally: Tally::default() }, plane))
     }
 
     /// Takes down every object whenever it changes. What happens while the API server is away is not seen.
     pub async fn follow(&self) -> Infallible {
-        let mut changes = pin!(watcher(self.backups.clone(), watcher::Config::default()));
+        let mut changes = pin!(watcher(self.changes.clone(), watcher::Config::default()));
         loop {
             match changes.next().await {
                 Some(Ok(Event::InitApply(object) | Event::Apply(object))) => self.history.borrow_mut().saw(object),
