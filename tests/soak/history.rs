@@ -52,6 +52,7 @@ impl History {
         seen.jobs.extend(status.job_ids.iter().map(ToString::to_string));
         seen.phase = status.phase;
         seen.held |= status.phase == Some(Phase::Held);
+        seen.to_the_end |= matches!(status.phase, Some(Phase::Succeeded | Phase::PartiallySucceeded | Phase::Failed));
         Some(seen)
     }
 

@@ -20,6 +20,8 @@ use crate::{
 
 /// How often it says how far it is.
 const PROGRESS: Duration = Duration::from_secs(5);
+/// How many violations are shown with everything that is known.
+const IN_FULL: usize = 5;
 /// Lines of the operators' logs that are shown of one object.
 const LINES: usize = 60;
 
@@ -97,8 +99,8 @@ pub fn print(verdict: &Verdict, world: &World, duration: Duration, operators: &O
     for (name, value) in rows {
         println!("{name:36}{value}");
     }
-    for violation in &verdict.violations {
-        show(violation, world, operators);
+    for (position, violation) in verdict.violations.iter().enumerate() {
+        show(violation, world, (position < IN_FULL).then_some(operators));
     }
     if !verdict.violations.is_empty() {
         println!("\nWhat the operators said is kept in {}", operators.logs().display());
@@ -110,8 +112,10 @@ fn listed(all: &[String]) -> String {
     if all.is_empty() { "0".to_owned() } else { format!("{} ({})", all.len(), all.join("; ")) }
 }
 
-fn show(Violation { name, what, entries }: &Violation, world: &World, operators: &Operators) {
+/// Says what is wrong; with what is known of the object when `operators` are given.
+fn show(Violation { name, what, entries }: &Violation, world: &World, operators: Option<&Operators>) {
     println!("\nVIOLATION: {}{what}", if name.is_empty() { String::new() } else { format!("{name}: ") });
+    let Some(operators) = operators else { return };
     for entry in entries {
         let description = entry.description.as_deref().unwrap_or("-");
         println!("  executed: {} {} task {} jobs {:?}", entry.time, description, entry.task_id, entry.job_ids);
