@@ -218,14 +218,28 @@ fn the_simulator_is_told_of_only_while_it_is_the_one_that_answers() {
     assert!(!simulated(&third));
 }
 
-fn task_alone() -> SalesforceBackup {
+fn task_alone(spec: &Value) -> SalesforceBackup {
     let only_task = Outcome::Accepted(Accepted { task_id: crate::api::TaskId::new(5), job_ids: Vec::new() });
-    after(&object(&json!({})), 0, &only_task)
+    after(&object(spec), 0, &only_task)
+}
+
+#[test]
+fn the_jobs_of_a_task_are_found_early_only_when_there_is_one_for_each_association() {
+    let finding = task_alone(&json!({"associations": [{"clientId": 12}, {"clientId": 13}]}));
+    let remembered = Remembered { open_attempt: Some((AttemptId::from(FIRST), at(0).boot)), ..Remembered::default() };
+    let look = |jobs: Vec<Job>, seconds| {
+        let seen = Seen { job_list: Some(listed(jobs)), ..seen() };
+        decide(&Observed { remembered: remembered.clone(), seen, ..observed(&finding) }, &settings(), &at(seconds))
+    };
+    let two = vec![resolving::marked(7, FIRST), resolving::marked(8, FIRST)];
+    assert_eq!(recorded(look(two, 30)).0.job_ids.len(), 2);
+    assert!(matches!(look(vec![resolving::marked(7, FIRST)], 30), Step::Rest(Some(_))), "the other one may come yet");
+    assert_eq!(recorded(look(vec![resolving::marked(7, FIRST)], 165)).0.job_ids.len(), 1);
 }
 
 #[test]
 fn the_jobs_of_a_task_that_named_none_are_looked_for_and_then_held() {
-    let finding = task_alone();
+    let finding = task_alone(&json!({}));
     let status = finding.status.as_ref().unwrap();
     assert_eq!((reason(status), status.task_id), ((Phase::Running, "FindingJobs"), crate::api::TaskId::new(5)));
     assert!(is_true(&status.conditions, ConditionType::Submitted));
