@@ -7,6 +7,7 @@ mod binary;
 mod bounded;
 mod conditions;
 mod definitions;
+mod enumeration;
 mod examples;
 mod faults;
 mod lease;

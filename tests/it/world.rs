@@ -131,6 +131,11 @@ impl World {
         let client = client().await;
         let namespace = namespace(&client).await;
         let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
+        Self::of(client, namespace, simulator)
+    }
+
+    /// A world of these parts, without an operator.
+    pub fn of(client: Client, namespace: String, simulator: Simulator) -> Self {
         Self { client, namespace, simulator, operator: None }
     }
 

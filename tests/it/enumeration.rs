@@ -1,0 +1,155 @@
+//! Every effect of the operator times everything that can happen to it. The real operator runs against the real API server
+//! and the simulator; between them stands a gate that sees each call. A run without faults records which effects there are;
+//! then each is struck by each fault that makes a difference there, in a world of its own. Whatever happened, a run is
+//! started at most once by the Command Center's own ledger, and comes to an end or is Held.
+//!
+//! Then two faults in one run, chosen by dice: `SFB_TEST_PAIRS=2000 SFB_TEST_SEED=7 cargo test --test it pairs`. A failure
+//! prints what to set to have it again; `SFB_TEST_PLAN=text` runs only the plans whose line contains the text.
+
+mod dice;
+mod effect;
+mod fault;
+mod gate;
+mod plan;
+mod process;
+mod summary;
+mod verdict;
+
+use std::time::Instant;
+
+use futures::{StreamExt as _, stream};
+use tokio::sync::Semaphore;
+
+use self::{
+    dice::Dice,
+    effect::{Effect, System},
+    fault::Fault,
+    gate::Strike,
+    plan::{Ground, Plan, Report, Scenario},
+    summary::Summary,
+};
+use crate::world;
+
+/// Plans that run at once, in both tests together. They mostly wait.
+static TURNS: Semaphore = Semaphore::const_new(48);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_effect_times_every_fault() {
+    let (began, ground) = (Instant::now(), ground().await);
+    let recorded = record(&ground, scenarios()).await;
+    let plans: Vec<Plan> = recorded.iter().flat_map(singles).filter(wanted).collect();
+    let summary = Summary::of(run(&ground, plans).await);
+    summary.tell("single faults", began.elapsed());
+    summary.check();
+    assert!(summary.met() >= 300 || asked_for().is_some(), "too few plans: {}", summary.met());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pairs_of_faults_by_dice() {
+    let (began, ground) = (Instant::now(), ground().await);
+    let recorded = record(&ground, scenarios().into_iter().chain(mixed()).collect()).await;
+    let recorded: Vec<&Report> = recorded.iter().collect();
+    let (pairs, seed) = (number("SFB_TEST_PAIRS").unwrap_or(40), number("SFB_TEST_SEED").unwrap_or(1));
+    let plans: Vec<Plan> = (seed..seed + pairs).map(|seed| pair(&recorded, seed)).filter(wanted).collect();
+    let summary = Summary::of(run(&ground, plans).await);
+    summary.tell("pairs", began.elapsed());
+    summary.check();
+}
+
+/// The lives of an object whose effects are enumerated.
+fn scenarios() -> Vec<Scenario> {
+    vec![
+        scenario("one run", &[], &["1"]),
+        scenario("refused once", &[fault::RATE_LIMITED], &["1"]),
+        scenario("two runs", &[], &["1", "2"]),
+        scenario("answer lost", &[fault::LOST], &["1"]),
+        scenario("killed after the call", &[fault::KILLED_AFTER], &["1"]),
+        scenario("killed before the call", &[fault::KILLED_BEFORE], &["1"]),
+    ]
+}
+
+/// Lives whose effects the others have already, one by one.
+fn mixed() -> Vec<Scenario> {
+    vec![
+        scenario("answer lost, then another run", &[fault::LOST], &["1", "2"]),
+        scenario("refused, then killed during the call", &[fault::RATE_LIMITED, fault::KILLED_AFTER], &["1"]),
+    ]
+}
+
+fn scenario(name: &'static str, base: &[Fault], runs: &'static [&'static str]) -> Scenario {
+    let strike = |fault: &Fault| Strike::At {
+        effect: Effect::new(System::CommandCenter, "POST", "CreateTask"),
+        nth: 1,
+        fault: *fault,
+    };
+    Scenario { name, base: base.iter().map(strike).collect(), runs }
+}
+
+/// The scenarios as they go without further faults: none of them may leave a doubt of its own.
+async fn record(ground: &Ground, scenarios: Vec<Scenario>) -> Vec<Report> {
+    let plans = scenarios.into_iter().map(|scenario| Plan { scenario, strikes: Vec::new(), seed: None }).collect();
+    let recorded = run(ground, plans).await;
+    for report in &recorded {
+        assert!(report.end.is_ok() && report.met, "the recording failed: {}", report.story());
+    }
+    recorded
+}
+
+/// Each effect of a recorded scenario, struck by each fault that makes a difference there.
+fn singles(recorded: &Report) -> Vec<Plan> {
+    let struck = |effect: &Effect, nth, fault| Plan {
+        scenario: recorded.plan.scenario.clone(),
+        strikes: vec![Strike::At { effect: effect.clone(), nth, fault }],
+        seed: None,
+    };
+    // An API server that hangs takes the longest: once is enough.
+    let costly = |effect: &Effect, fault| {
+        fault == fault::HANGS && effect.system == System::ApiServer && recorded.plan.scenario.name != "one run"
+    };
+    let plans = recorded.concerned().flat_map(|passed| {
+        let faults = fault::of(&passed.effect).into_iter().filter(|fault| !costly(&passed.effect, *fault));
+        faults.map(|fault| struck(&passed.effect, passed.nth, fault)).collect::<Vec<_>>()
+    });
+    plans.collect()
+}
+
+/// Two faults in one of the recorded scenarios: one that strikes what was recorded, and one that strikes what comes
+/// then, whatever it is.
+fn pair(recorded: &[&Report], seed: u64) -> Plan {
+    let mut dice = Dice::new(seed);
+    let scenario = dice.choose(recorded);
+    let passed = dice.choose(&scenario.concerned().collect::<Vec<_>>());
+    let first =
+        Strike::At { effect: passed.effect.clone(), nth: passed.nth, fault: dice.choose(&fault::of(&passed.effect)) };
+    let second = Strike::Next { nth: 1 + dice.throw(8), dice };
+    Plan { scenario: scenario.plan.scenario.clone(), strikes: vec![first, second], seed: Some(seed) }
+}
+
+async fn run(ground: &Ground, plans: Vec<Plan>) -> Vec<Report> {
+    let turns = plans.into_iter().map(|plan| async {
+        let _turn = TURNS.acquire().await.unwrap();
+        plan.run(ground).await
+    });
+    stream::iter(turns).buffered(1000).collect().await
+}
+
+async fn ground() -> Ground {
+    let client = world::client().await;
+    let http = reqwest::Client::builder().tls_certs_only([]).pool_max_idle_per_host(0).no_proxy().build().unwrap();
+    let ca_pem = world::control_plane().ca_pem().to_owned();
+    Ground { client, http, ca_pem, root_cert: world::config().await.root_cert }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}
+
+/// Whether a plan is among those that `SFB_TEST_PLAN` asks for; all are, when it does not ask.
+fn wanted(plan: &Plan) -> bool {
+    asked_for().is_none_or(|text| plan.to_string().contains(&text))
+}
+
+fn asked_for() -> Option<String> {
+    std::env::var("SFB_TEST_PLAN").ok().filter(|text| !text.is_empty())
+}

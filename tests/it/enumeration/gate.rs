@@ -1,0 +1,248 @@
+//! Every effect of an operator passes here. What is to happen to which effect goes in; what happened comes out.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use tokio::sync::Notify;
+
+use super::{
+    dice::Dice,
+    effect::{self, Effect, System},
+    fault::{self, Fault, Then},
+};
+use crate::proxy::{Cut, Execution, Upstream, listen};
+
+/// A fault, and where it strikes.
+#[derive(Clone, Debug)]
+pub enum Strike {
+    /// The effect of this name for the `nth` time since the strike before, or since the run was changed.
+    At { effect: Effect, nth: usize, fault: Fault },
+    /// The `nth` effect since then, whatever it is; the dice choose among the faults that matter there.
+    Next { nth: usize, dice: Dice },
+}
+
+/// One effect that came.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    pub effect: Effect,
+    pub nth: usize,
+    pub fault: Option<Fault>,
+    at: Duration,
+    attempt: Option<String>,
+}
+
+/// Where the effects of one plan's operators pass, and are counted.
+pub struct Gate {
+    state: Mutex<State>,
+    /// Something happened that the plan waits for: a crash, a written status, or a job that was told of.
+    pub news: Notify,
+    began: Instant,
+}
+
+struct State {
+    strikes: VecDeque<Strike>,
+    counts: HashMap<Effect, usize>,
+    since: usize,
+    passed: Vec<Passed>,
+    last: Instant,
+    /// The operator is to be killed, and nothing of it passes any more.
+    killed: bool,
+    under_way: usize,
+    writes: usize,
+    readings: usize,
+    intents: HashSet<String>,
+    sent: HashSet<String>,
+    wrong: Vec<String>,
+}
+
+impl Gate {
+    pub fn new() -> Arc<Self> {
+        let state = State {
+            strikes: VecDeque::new(),
+            counts: HashMap::new(),
+            since: 0,
+            passed: Vec::new(),
+            last: Instant::now(),
+            killed: false,
+            under_way: 0,
+            writes: 0,
+            readings: 0,
+            intents: HashSet::new(),
+            sent: HashSet::new(),
+            wrong: Vec::new(),
+        };
+        Arc::new(Self { state: Mutex::new(state), news: Notify::new(), began: Instant::now() })
+    }
+
+    /// Opens a way to `upstream` through this gate; gives its address.
+    pub async fn before(self: &Arc<Self>, system: System, upstream: Upstream) -> String {
+        let gate = Arc::clone(self);
+        listen(move |request| Arc::clone(&gate).pass(system, upstream.clone(), request)).await
+    }
+
+    /// Adds strikes, each of which waits for the one before it, and counts anew.
+    pub fn expect(&self, strikes: &[Strike]) {
+        let mut state = self.lock();
+        state.strikes.extend(strikes.iter().cloned());
+        state.count_anew();
+    }
+
+    /// Whether every strike was met.
+    pub fn all_met(&self) -> bool {
+        self.lock().strikes.is_empty()
+    }
+
+    pub fn passed(&self) -> Vec<Passed> {
+        self.lock().passed.clone()
+    }
+
+    /// What must never happen and did, whatever became of the object.
+    pub fn wrong(&self) -> Vec<String> {
+        self.lock().wrong.clone()
+    }
+
+    /// How many writes of a status were carried out.
+    pub fn writes(&self) -> usize {
+        self.lock().writes
+    }
+
+    /// How often a job was asked for and told of.
+    pub fn readings(&self) -> usize {
+        self.lock().readings
+    }
+
+    /// Whether the operator is to be killed.
+    pub fn killed(&self) -> bool {
+        self.lock().killed
+    }
+
+    /// Lets the effects of a new operator pass.
+    pub fn revive(&self) {
+        let mut state = self.lock();
+        state.killed = false;
+        state.last = Instant::now();
+    }
+
+    /// Whether nothing has come for this time, and nothing is still to be carried out.
+    pub fn is_quiet(&self, time: Duration) -> bool {
+        let state = self.lock();
+        !state.killed && state.under_way == 0 && state.last.elapsed() >= time
+    }
+
+    async fn pass(
+        self: Arc<Self>,
+        system: System,
+        upstream: Upstream,
+        request: Request<Bytes>,
+    ) -> Result<Response<Body>, Cut> {
+        let effect = Effect::of(system, &request);
+        let attempt = effect::attempt(&request);
+        let fault = self.lock().meet(&effect, attempt.clone(), self.began).ok_or(Cut)?;
+        let gate = Arc::clone(&self);
+        let done = move |status| gate.executed(&effect, attempt, status);
+        let answer = upstream.execute(request, fault.execution, done).await;
+        match fault.then {
+            Then::Replied(reply) => reply.give(answer).await,
+            Then::Killed => {
+                self.lock().killed = true;
+                self.news.notify_one();
+                // Nobody is there any more who could be answered.
+                std::future::pending().await
+            }
+        }
+    }
+
+    fn executed(&self, effect: &Effect, attempt: Option<String>, status: Option<StatusCode>) {
+        let mut state = self.lock();
+        state.under_way -= 1;
+        state.last = Instant::now();
+        let well = status.is_some_and(|status| status.is_success());
+        if effect.writes_status() {
+            state.writes += 1;
+            state.intents.extend(attempt.filter(|_| well));
+            self.news.notify_one();
+        } else if effect.reads_a_job() && well {
+            state.readings += 1;
+            self.news.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl State {
+    /// Counts an effect, and says what happens to it; nothing when it comes from an operator that is dead.
+    fn meet(&mut self, effect: &Effect, attempt: Option<String>, began: Instant) -> Option<Fault> {
+        if self.killed {
+            return None;
+        }
+        let count = self.counts.entry(effect.clone()).or_default();
+        *count += 1;
+        let nth = *count;
+        self.since += 1;
+        let fault = match self.strikes.front() {
+            Some(Strike::At { effect: wanted, nth: when, fault }) if wanted == effect && *when == nth => Some(*fault),
+            Some(Strike::Next { nth: when, dice }) if *when == self.since => {
+                Some(dice.clone().choose(&fault::of(effect)))
+            }
+            _ => None,
+        };
+        if fault.is_some() {
+            self.strikes.pop_front();
+            self.count_anew();
+        }
+        if effect.starts_a_backup() {
+            self.check_call(attempt.as_deref());
+        }
+        self.passed.push(Passed { effect: effect.clone(), nth, fault, at: began.elapsed(), attempt });
+        self.last = Instant::now();
+        let fault = fault.unwrap_or(fault::NONE);
+        self.under_way += usize::from(fault.execution != Execution::Never);
+        Some(fault)
+    }
+
+    fn count_anew(&mut self) {
+        self.counts.clear();
+        self.since = 0;
+    }
+
+    /// An attempt is sent at most once, and only after it was stored.
+    fn check_call(&mut self, attempt: Option<&str>) {
+        let attempt = attempt.unwrap_or("(without an id)");
+        if !self.intents.contains(attempt) {
+            self.wrong.push(format!("attempt {attempt} was sent before its intent was stored"));
+        }
+        if !self.sent.insert(attempt.to_owned()) {
+            self.wrong.push(format!("attempt {attempt} was sent twice"));
+        }
+    }
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { effect, nth, fault, at, attempt } = self;
+        write!(f, "{:>6} ms  {effect} #{nth}", at.as_millis())?;
+        if let Some(attempt) = attempt {
+            write!(f, " (attempt {attempt})")?;
+        }
+        fault.map_or(Ok(()), |fault| write!(f, "   <== {}", fault.name))
+    }
+}
+
+impl fmt::Display for Strike {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At { effect, nth, fault } => write!(f, "{effect} #{nth}: {}", fault.name),
+            Self::Next { nth, dice } => write!(f, "{nth} effects later: a fault by {dice:?}"),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! One plan: a scenario and its strikes go in, a whole world is made for it, and what became of the object comes out.
+
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kube::{Api, Client, Config};
+use salesforce_backup_operator::{
+    api::SalesforceBackup,
+    simulator::{Behaviour, End as SimulatedEnd, Options, Simulator},
+};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{
+    effect::System,
+    gate::{Gate, Passed, Strike},
+    process::Process,
+    verdict::{self, End},
+};
+use crate::{
+    proxy::Upstream,
+    world::{self, NAME, SECRET, World},
+};
+
+/// How long a run may take to come to rest: waits of 10 s for an API server that hangs, and of 5 s after a refusal.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+/// Without any effect for this long, nothing more is about to happen.
+const QUIET: Duration = Duration::from_millis(400);
+
+/// A life of one object.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    /// What happens in it anyway.
+    pub base: Vec<Strike>,
+    /// The runs that are asked for, one after the other.
+    pub runs: &'static [&'static str],
+}
+
+/// A scenario, and what happens besides. Only what comes after the base, and in the last run, is struck: what comes before
+/// is another scenario's.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub scenario: Scenario,
+    pub strikes: Vec<Strike>,
+    /// The seed that chose the strikes, if one did.
+    pub seed: Option<u64>,
+}
+
+/// What became of a plan.
+pub struct Report {
+    pub plan: Plan,
+    pub end: Result<End, String>,
+    /// Whether every strike was met.
+    pub met: bool,
+    pub passed: Vec<Passed>,
+    /// How many effects came before those that the plan is about.
+    skipped: usize,
+}
+
+/// What all plans share.
+#[derive(Clone)]
+pub struct Ground {
+    pub client: Client,
+    pub http: reqwest::Client,
+    pub ca_pem: String,
+    pub root_cert: Option<Vec<Vec<u8>>>,
+}
+
+impl Plan {
+    pub async fn run(self, ground: &Ground) -> Report {
+        let gate = Gate::new();
+        let mut stage = Stage::set(&gate, ground).await;
+        let (last, earlier) = self.scenario.runs.split_last().unwrap();
+        let mut skipped = 0;
+        gate.expect(&self.scenario.base);
+        let mut end = Ok(End::Succeeded);
+        for run in earlier {
+            end = match end {
+                Ok(_) => stage.play(run).await,
+                error => error,
+            };
+            skipped = gate.passed().len();
+        }
+        if end.is_ok() {
+            gate.expect(&self.strikes);
+            end = stage.play(last).await;
+        }
+        let passed = gate.passed();
+        if earlier.is_empty() {
+            skipped = after(&passed, self.scenario.base.len());
+        }
+        Report { plan: self, end, met: gate.all_met(), passed, skipped }
+    }
+}
+
+/// Where the first `strikes` have been met.
+fn after(passed: &[Passed], strikes: usize) -> usize {
+    let met = passed.iter().enumerate().filter(|(_, passed)| passed.fault.is_some());
+    strikes.checked_sub(1).and_then(|last| met.map(|(at, _)| at + 1).nth(last)).unwrap_or(0)
+}
+
+/// The world of one plan.
+struct Stage<'a> {
+    gate: &'a Arc<Gate>,
+    world: World,
+    config: Config,
+    process: Option<Process>,
+}
+
+impl<'a> Stage<'a> {
+    /// A namespace and a simulator, and a gate before each of the two systems.
+    async fn set(gate: &'a Arc<Gate>, ground: &Ground) -> Self {
+        let behaviour = Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() };
+        let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
+        let namespace = world::namespace(&ground.client).await;
+        let origin = format!("http://{}", simulator.address());
+        let behind = Upstream::Http(ground.http.clone(), origin.clone());
+        let command_center = gate.before(System::CommandCenter, behind).await;
+        let api_server = gate.before(System::ApiServer, Upstream::ApiServer(ground.client.clone())).await;
+        let url = simulator.url().replace(&origin, &command_center);
+        let world = World::of(ground.client.clone(), namespace, simulator);
+        // With a certificate named, none of the system's are read: that takes longer than everything else here.
+        let ca = ground.ca_pem.as_str();
+        world.write_secret_data(SECRET, &json!({"url": url, "token": world.simulator.token(), "ca.crt": ca})).await;
+        let mut config = Config::new(api_server.parse().unwrap());
+        config.root_cert.clone_from(&ground.root_cert);
+        Self { gate, world, config, process: None }
+    }
+
+    /// Asks for `run`, waits until it rests, and judges it.
+    async fn play(&mut self, run: &str) -> Result<End, String> {
+        if self.process.is_none() {
+            self.world.create(NAME, &json!({"runId": run})).await;
+            self.process = Some(self.start());
+        } else {
+            self.world.change(NAME, &json!({"runId": run})).await.map_err(|error| error.to_string())?;
+        }
+        let backup = self.until_it_rests(run).await?;
+        self.end_jobs();
+        if let Some(wrong) = self.gate.wrong().first() {
+            return Err(wrong.clone());
+        }
+        let doubt = self.gate.passed().iter().any(|passed| passed.fault.is_some() && passed.effect.may_leave_doubt());
+        verdict::judge(&backup, run, &self.world.simulator.ledger(), doubt)
+    }
+
+    /// Plays the part of a kubelet meanwhile: an operator that was killed is started again.
+    async fn until_it_rests(&mut self, run: &str) -> Result<SalesforceBackup, String> {
+        let (begin, mut seen, readings) = (Instant::now(), None, self.gate.readings());
+        let api: Api<SalesforceBackup> = self.world.backups();
+        loop {
+            if self.gate.killed() {
+                self.process.take().unwrap().kill().await;
+                self.gate.revive();
+                self.process = Some(self.start());
+            }
+            // Jobs end by what happened and not by a clock: so every run of a scenario has the same effects.
+            if self.gate.readings() > readings {
+                self.end_jobs();
+            }
+            let writes = self.gate.writes();
+            let looked_at = match seen.take() {
+                Some((at, backup)) if at == writes => backup,
+                _ => api.get(NAME).await.map_err(|error| error.to_string())?,
+            };
+            if verdict::rests(&looked_at, run) && self.gate.is_quiet(QUIET) {
+                return Ok(looked_at);
+            }
+            if let Some(end) = self.process.as_mut().unwrap().ended().await {
+                return Err(format!("the operator ended: {end}"));
+            }
+            if begin.elapsed() > PATIENCE {
+                let status = serde_yaml::to_string(&looked_at.status).unwrap_or_default();
+                return Err(format!("it did not come to rest within {PATIENCE:?}; its status is\n{status}"));
+            }
+            seen = Some((writes, looked_at));
+            let _ = timeout(QUIET / 4, self.gate.news.notified()).await;
+        }
+    }
+
+    /// Lets every job end well that still runs.
+    fn end_jobs(&self) {
+        let simulator = &self.world.simulator;
+        for job in simulator.ledger().iter().flat_map(|entry| &entry.job_ids) {
+            let _ = simulator.set_job(*job, SimulatedEnd::Completed);
+        }
+    }
+
+    fn start(&self) -> Process {
+        Process::start(self.config.clone(), &self.world.namespace)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.scenario.name)?;
+        for strike in &self.strikes {
+            write!(f, " | {strike}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// The command that runs it again.
+    fn again(&self) -> String {
+        match self.seed {
+            None => format!("SFB_TEST_PLAN='{self}' cargo test --test it every_effect"),
+            Some(seed) => format!("SFB_TEST_PAIRS=1 SFB_TEST_SEED={seed} cargo test --test it pairs_of_faults"),
+        }
+    }
+}
+
+impl Report {
+    /// The effects that the plan is about.
+    pub fn concerned(&self) -> impl Iterator<Item = &Passed> {
+        self.passed.iter().skip(self.skipped)
+    }
+
+    /// Everything that somebody needs who was not there.
+    pub fn story(&self) -> String {
+        let mut story = format!("{}\n  again: {}\n", self.plan, self.plan.again());
+        if let Err(wrong) = &self.end {
+            let _ = writeln!(story, "  {wrong}");
+        }
+        for passed in &self.passed {
+            let _ = writeln!(story, "  {passed}");
+        }
+        story
+    }
+}

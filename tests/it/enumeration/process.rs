@@ -1,0 +1,58 @@
+//! An operator that can be killed: everything it does runs in a tokio runtime of its own, which can end at any moment.
+
+use salesforce_backup_operator::cli::run;
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::plan::PATIENCE;
+use crate::world;
+
+pub struct Process {
+    runtime: Option<Runtime>,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Process {
+    /// An operator that watches `namespace`, and reaches the API server as `config` says.
+    pub fn start(config: kube::Config, namespace: &str) -> Self {
+        let flags = [
+            "--allow-insecure-http",
+            "--leader-elect=false",
+            "--poll-interval=100ms",
+            "--request-timeout=1s",
+            "--send-window=1s",
+            "--settle=300ms",
+            "--listen=127.0.0.1:0",
+            &format!("--watch-namespace={namespace}"),
+        ];
+        let args = world::args(&flags.map(str::to_owned));
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let task = runtime.spawn(run::operate(args, config, CancellationToken::new()));
+        Self { runtime: Some(runtime), task }
+    }
+
+    /// Ends it as SIGKILL would: its memory is gone, and when this returns it has no connection any more.
+    pub async fn kill(mut self) {
+        let runtime = self.runtime.take().unwrap();
+        tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE)).await.unwrap();
+    }
+
+    /// How it ended, if it did: nobody asked it to.
+    pub async fn ended(&mut self) -> Option<String> {
+        if !self.task.is_finished() {
+            return None;
+        }
+        Some(format!("{:?}", (&mut self.task).await))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
