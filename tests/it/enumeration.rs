@@ -104,7 +104,8 @@ fn singles(recorded: &Report) -> Vec<Plan> {
     };
     // An API server that hangs takes the longest: once is enough.
     let costly = |effect: &Effect, fault| {
-        fault == fault::HANGS && effect.system == System::ApiServer && recorded.plan.scenario.name != "one run"
+        let hangs = [fault::HANGS, fault::HANGS_FOR_LONG].contains(&fault);
+        hangs && effect.system == System::ApiServer && recorded.plan.scenario.name != "one run"
     };
     let plans = recorded.concerned().flat_map(|passed| {
         let faults = fault::of(&passed.effect).into_iter().filter(|fault| !costly(&passed.effect, *fault));

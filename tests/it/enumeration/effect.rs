@@ -46,10 +46,14 @@ impl Effect {
         ["GET", "LIST", "WATCH"].contains(&self.verb.as_str())
     }
 
-    /// Whether a fault here may leave a doubt that only a person can end: a call that may start a backup, or a write of
-    /// what is known about one.
-    pub fn may_leave_doubt(&self) -> bool {
-        !self.only_reads() && !self.what.starts_with("events")
+    /// Whether it only tells people what the status says already.
+    pub fn only_tells(&self) -> bool {
+        self.what.starts_with("events")
+    }
+
+    /// Whether the operator waits for its answer for a limited time.
+    pub fn has_a_time_limit(&self) -> bool {
+        !["LIST", "WATCH"].contains(&self.verb.as_str())
     }
 
     /// Whether it is the call that starts a backup.

@@ -144,7 +144,9 @@ impl<'a> Stage<'a> {
         if let Some(wrong) = self.gate.wrong().first() {
             return Err(wrong.clone());
         }
-        let doubt = self.gate.passed().iter().any(|passed| passed.fault.is_some() && passed.effect.may_leave_doubt());
+        let passed = self.gate.passed();
+        let struck = passed.iter().filter_map(|passed| passed.fault.map(|fault| (fault, &passed.effect)));
+        let doubt = struck.enumerate().any(|(earlier, (fault, effect))| fault.may_leave_doubt(effect, earlier));
         verdict::judge(&backup, run, &self.world.simulator.ledger(), doubt)
     }
 

@@ -22,7 +22,7 @@ impl Process {
             "--allow-insecure-http",
             "--leader-elect=false",
             "--poll-interval=100ms",
-            "--request-timeout=1s",
+            "--request-timeout=2s",
             "--send-window=1s",
             "--settle=300ms",
             "--listen=127.0.0.1:0",
