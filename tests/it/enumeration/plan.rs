@@ -27,6 +27,8 @@ use crate::{
 
 /// How long a run may take to come to rest: waits of 10 s for an API server that hangs, and of 5 s after a refusal.
 pub const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a job takes that nobody asks for one by one.
+const JOB: Duration = Duration::from_secs(10);
 /// Without any effect for this long, nothing more is about to happen.
 const QUIET: Duration = Duration::from_millis(400);
 
@@ -114,7 +116,7 @@ struct Stage<'a> {
 impl<'a> Stage<'a> {
     /// A namespace and a simulator, and a gate before each of the two systems.
     async fn set(gate: &'a Arc<Gate>, ground: &Ground) -> Self {
-        let behaviour = Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() };
+        let behaviour = Behaviour { job_duration: JOB, ..Behaviour::default() };
         let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
         let namespace = world::namespace(&ground.client).await;
         let origin = format!("http://{}", simulator.address());
@@ -160,7 +162,7 @@ impl<'a> Stage<'a> {
                 self.gate.revive();
                 self.process = Some(self.start());
             }
-            // Jobs end by what happened and not by a clock: so every run of a scenario has the same effects.
+            // A job ends once it was told of, and not by a clock: so every run of a scenario has the same effects.
             if self.gate.readings() > readings {
                 self.end_jobs();
             }
