@@ -30,8 +30,8 @@ use self::{
 use crate::world;
 
 /// Plans that run at once in each of the two tests. They mostly wait.
-const SINGLES_AT_ONCE: usize = 56;
-const PAIRS_AT_ONCE: usize = 12;
+const SINGLES_AT_ONCE: usize = 44;
+const PAIRS_AT_ONCE: usize = 8;
 
 /// The life that most others begin like.
 const FIRST: &str = "one run";

@@ -148,5 +148,7 @@ async fn an_intent_that_is_stored_after_its_time_was_never_sent_and_is_settled_a
     world.until_reason(NAME, "SendWindowMissed").await;
     assert_eq!(world.executed(), 0);
     let done = world.until_phase(NAME, Phase::Succeeded).await;
-    assert_eq!((world.executed(), done.status.unwrap().attempt.unwrap().number), (1, 2));
+    assert_eq!(world.executed(), 1);
+    // A busy machine may miss so short a window once more.
+    assert!(done.status.unwrap().attempt.unwrap().number >= 2);
 }
