@@ -5,8 +5,8 @@ use std::{fmt, num::NonZeroU64, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// Largest id that is taken: what a Kubernetes `int64` and most JSON readers can hold.
-const MAX_ID: u64 = i64::MAX as u64;
+/// Largest id that is taken: 18 digits, as the definition says, which fit into a Kubernetes `int64`.
+const MAX_ID: u64 = 999_999_999_999_999_999;
 
 /// Id of a task in the Command Center (`taskId`), always above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +21,7 @@ pub struct JobId(NonZeroU64);
 #[serde(transparent)]
 pub struct AttemptId(String);
 
-/// The text is not a whole number above 0 that fits into 63 bits.
+/// The text is not a whole number above 0 of at most 18 digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an id must be a whole number above 0")]
 pub struct NotAnId;
@@ -31,7 +31,7 @@ fn checked(value: u64) -> Option<NonZeroU64> {
 }
 
 impl TaskId {
-    /// The id, unless `value` is 0 or does not fit into 63 bits.
+    /// The id, unless `value` is 0 or has more than 18 digits.
     #[must_use]
     pub fn new(value: u64) -> Option<Self> {
         checked(value).map(Self)
@@ -45,7 +45,7 @@ impl JobId {
         self.0.get().cast_signed()
     }
 
-    /// The id, unless `value` is 0 or does not fit into 63 bits.
+    /// The id, unless `value` is 0 or has more than 18 digits.
     #[must_use]
     pub fn new(value: u64) -> Option<Self> {
         checked(value).map(Self)

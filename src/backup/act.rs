@@ -22,6 +22,7 @@ use super::{
     events::{self, News},
     intent::{self, Intent},
     observe::Observed,
+    others,
     record::{self, Recorded},
     settle::Record,
     status::AnsweredBy,
@@ -66,6 +67,10 @@ pub async fn make(attempt: Attempt, observed: &Observed<'_>, context: &Context) 
     let Some(_claim) = context.memory.claim(observed.uid(), &endpoint, targets) else {
         return Ok(Some(UNTIL_THE_WATCH_FOLLOWS));
     };
+    // Another attempt on the target may have been begun while the job list was read.
+    if others::busy(&observed.neighbours(context), &endpoint, targets).is_some() {
+        return Ok(Some(UNTIL_THE_WATCH_FOLLOWS));
+    }
     let next = SalesforceBackup { status: Some(attempt.intent), ..object.clone() };
     let (stored, permit) = match intent::write(&next, &attempt.id, attempt.opened, context).await? {
         Intent::Stored(stored, permit) => (stored, permit),
@@ -92,7 +97,11 @@ pub async fn make(attempt: Attempt, observed: &Observed<'_>, context: &Context) 
     let recorded = record::record(*stored, Record { id: &attempt.id, outcome: &outcome, answered_by }, context).await;
     context.memory.note(observed.uid(), |remembered| remembered.recorded(&attempt.id, &outcome, clock::now().boot));
     match recorded {
-        Recorded::Written(recorded) => tell(before.as_ref(), &recorded, context).await,
+        Recorded::Written(recorded) => {
+            // An object that is created again in this moment finds what came of it.
+            context.memory.sees(&recorded, clock::now().boot);
+            tell(before.as_ref(), &recorded, context).await;
+        }
         Recorded::ObjectGone => {
             context.memory.outcome_of_gone(object, &attempt.id, &outcome);
             tell_of_lost(object, "the object was deleted", &outcome, context).await;

@@ -16,6 +16,7 @@ const LOOK_WHILE_YOUNG: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_secs(40);
 /// A call takes moments.
 const FREE: Duration = Duration::from_secs(2);
+const LONGEST_FREE: Duration = Duration::from_secs(10);
 const LONGEST_ERROR: Duration = Duration::from_mins(1);
 
 /// Who waits: spreads the waits of many objects, and is the same after a restart.
@@ -48,10 +49,11 @@ pub fn until_list(failing: Duration, uid: &str) -> Duration {
     spread(failing.clamp(FIRST, LONGEST_UNSENT), (uid, 0))
 }
 
-/// How soon an object looks again whether its target is free.
+/// How soon an object that has waited for `waited` looks again whether its target is free: from 2 s to 10 s, less up to a
+/// fifth.
 #[must_use]
-pub fn until_free(uid: &str) -> Duration {
-    spread(FREE, (uid, 0))
+pub fn until_free(waited: Duration, uid: &str) -> Duration {
+    spread(waited.clamp(FREE, LONGEST_FREE), (uid, 0))
 }
 
 /// How long to wait after the `failures`-th failure in a row of the machinery, such as an API server that is away.

@@ -33,6 +33,9 @@ const IN_ANY_CASE: Duration = Duration::from_mins(10);
 /// How far back the job list is read: a lost answer is looked for while the operator was away for days.
 const LOOK_BACK: Duration = Duration::from_hours(7 * 24);
 
+/// How many times the settle time a job list may be incomplete before it is decided without.
+const INCOMPLETE: u32 = 5;
+
 /// What to do for an object.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -106,6 +109,12 @@ impl View<'_> {
     /// Whether the spec asks for another run than `status` speaks of.
     fn other_run(&self, status: &SalesforceBackupStatus) -> bool {
         status.run_id != self.observed.object.spec.run_id
+    }
+
+    /// Whether the job list has not told enough for so long that it is not waited for any more.
+    fn incomplete_for_long(&self) -> bool {
+        let bound = self.settings.settle.saturating_mul(INCOMPLETE);
+        self.observed.remembered.incomplete_since.is_some_and(|since| self.now.boot.since(since) >= bound)
     }
 
     /// How long until the Command Center may be asked about this object's jobs again; nothing when it may be now.

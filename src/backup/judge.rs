@@ -72,6 +72,9 @@ impl<'a> Case<'a> {
                 Verdict::Ambiguous
             };
         }
+        if list.jobs.iter().any(|job| self.is_evidence(job)) {
+            return Verdict::Ambiguous;
+        }
         let goes_back_to_the_mark = match self.last_job_id_before {
             None => false,
             Some(0) => true,
@@ -82,9 +85,16 @@ impl<'a> Case<'a> {
 
     /// Whether `job` came after the mark, nobody has described it, and nothing that it shows differs.
     fn may_be(&self, job: &Job) -> bool {
-        job.described == Described::Nothing
-            && job.shown.id.number() > self.last_job_id_before.unwrap_or(0)
+        self.is_evidence(job)
+            && job.described == Described::Nothing
             && !matches!((job.level, self.level), (Some(its), Some(ours)) if its != ours)
+    }
+
+    /// Whether `job` speaks against "nothing": it came after the mark, is of the target, and no other attempt's. The
+    /// Command Center may have changed the level, or written a description of its own.
+    fn is_evidence(&self, job: &Job) -> bool {
+        !matches!(job.described, Described::Ours { .. })
+            && job.shown.id.number() > self.last_job_id_before.unwrap_or(0)
             && self.targets.iter().any(|target| target.has(&job.target) != Belongs::No)
     }
 

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// How long the request of an object that is gone is remembered: its job may run for hours.
-const EARLIER: Duration = Duration::from_hours(24);
+pub const EARLIER: Duration = Duration::from_hours(24);
 
 /// What is remembered.
 #[derive(Debug, Default)]
@@ -78,7 +78,7 @@ pub struct Earlier {
     pub task_id: Option<TaskId>,
     /// The jobs, once they are known.
     pub job_ids: Vec<JobId>,
-    /// Whether the run had ended.
+    /// Whether its jobs are known to have ended.
     pub ended: bool,
     /// When the object was last seen.
     pub seen: BootTime,
@@ -128,8 +128,19 @@ impl Memory {
 
     fn sees_request(&self, object: &SalesforceBackup, now: BootTime) {
         let Some(status) = &object.status else { return };
-        let Some(attempt) = status.attempt.clone().filter(|attempt| attempt.id.is_some()) else { return };
         let mut inner = self.lock();
+        let Some(attempt) = status.attempt.clone().filter(|attempt| attempt.id.is_some()) else {
+            // Its last attempt started nothing, unless this is an old copy and a call is under way.
+            let is_own = |last: &Earlier| Some(&last.uid) == object.metadata.uid.as_ref();
+            if inner
+                .requests
+                .get(&key(object))
+                .is_some_and(|last| is_own(last) && !inner.claims.contains_key(&last.uid))
+            {
+                inner.requests.remove(&key(object));
+            }
+            return;
+        };
         let known = inner.requests.remove(&key(object)).filter(|known| known.attempt.id == attempt.id);
         let mut earlier = Earlier {
             uid: object.metadata.uid.clone().unwrap_or_default(),
@@ -137,7 +148,8 @@ impl Memory {
             attempt,
             task_id: status.task_id,
             job_ids: status.job_ids.clone(),
-            ended: status.finished_at.is_some(),
+            // A run may be over for its owner while its jobs, which nobody may read, go on.
+            ended: status.finished_at.is_some() && !tells(object, Reason::JobsNotReadable),
             seen: now,
         };
         // An outcome that found its object gone is of use to the object that went on with its attempt.
@@ -226,6 +238,12 @@ impl Drop for TargetClaim<'_> {
     }
 }
 
+/// Whether `reason` is how the run of `object` stands.
+fn tells(object: &SalesforceBackup, reason: Reason) -> bool {
+    let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    find(conditions, ConditionType::Finished).is_some_and(|finished| finished.reason == reason.as_str())
+}
+
 fn key(object: &SalesforceBackup) -> (String, String) {
     let metadata = &object.metadata;
     (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
@@ -240,9 +258,7 @@ impl Remembered {
             self.open_attempt = Some((attempt.clone(), now));
             self.incomplete_since = None;
         }
-        let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        let incomplete = find(conditions, ConditionType::Finished)
-            .is_some_and(|finished| finished.reason == Reason::JobListIncomplete.as_str());
+        let incomplete = tells(object, Reason::JobListIncomplete);
         self.incomplete_since = incomplete.then(|| self.incomplete_since.unwrap_or(now));
     }
 
@@ -354,6 +370,22 @@ mod tests {
         assert!(memory.last_request(&open("u1", "a1")).unwrap().open_attempt().is_some(), "another attempt's outcome");
         memory.outcome_of_gone(&open("u1", "a1"), &attempt, &Outcome::NeverSent(NeverSent::Dns));
         assert!(memory.last_request(&open("u1", "a1")).unwrap().open_attempt().is_none());
+    }
+
+    #[test]
+    fn an_attempt_that_started_nothing_is_forgotten_but_not_for_an_old_copy_while_its_call_is_under_way() {
+        let refused =
+            object("u1", &json!({"phase": "Pending", "requestedAt": "2026-11-23T10:00:00Z", "attempt": {"number": 1}}));
+        let memory = Memory::default();
+        memory.sees(&open("u1", "a1"), at(10));
+        let claim = memory.claim("u1", HERE, &targets(12));
+        memory.sees(&refused, at(11));
+        assert!(memory.last_request(&refused).is_some());
+        drop(claim);
+        memory.sees(&object("u2", &json!({"attempt": {"number": 1}})), at(12));
+        assert!(memory.last_request(&refused).is_some(), "another object says nothing about it");
+        memory.sees(&refused, at(13));
+        assert!(memory.last_request(&refused).is_none());
     }
 
     #[test]

@@ -183,7 +183,7 @@ pub fn target_busy(other: &str) -> Why {
     Why::new(
         Reason::TargetBusy,
         format!(
-            "A call for {other}, which has the same target, is under way or its answer was lost; this one follows when that is settled. Nothing to do."
+            "A call for {other}, which has the same target, is under way or its answer was lost; this one follows when that is settled. To do: nothing unless it lasts; then see what {other} waits for."
         ),
     )
 }
@@ -209,11 +209,15 @@ pub fn job_list_incomplete(held: bool) -> Why {
 
 /// Why an attempt cannot be resolved with this token.
 #[must_use]
-pub fn job_list_forbidden() -> Why {
+pub fn job_list_forbidden(refused: RefusedKind) -> Why {
+    let remedy = match refused {
+        RefusedKind::TokenRejected => "put a valid token into the Secret",
+        _ => "give the token's user the right to view jobs",
+    };
     Why::new(
         Reason::JobsNotReadable,
         format!(
-            "It is not known whether the call started a backup, and the Command Center does not give its job list to this token: give the token's user the right to view jobs. {DECIDE}"
+            "It is not known whether the call started a backup, and the Command Center does not give its job list to this token: {remedy}, which is noticed by itself. {DECIDE}"
         ),
     )
 }
@@ -252,6 +256,15 @@ pub fn conflict_after_nothing() -> Why {
         format!(
             "The answer to a call was lost, the job list showed nothing of it, and the next call was refused because a backup of this target runs (409): perhaps the first one started it. {DECIDE}"
         ),
+    )
+}
+
+/// Why jobs that were adopted are a person's matter.
+#[must_use]
+pub fn wrongly_adopted() -> Why {
+    Why::new(
+        Reason::AmbiguousJob,
+        "The jobs in status.jobIds were taken for this run's, and then the answer to its call came: nothing was started. They are somebody else's. To do: set the annotation commandcenter.dev/resolve to abandon=<attempt.id>, or change spec.runId to request the backup again.",
     )
 }
 
@@ -312,7 +325,9 @@ pub fn finding_jobs() -> Why {
 pub fn not_followed(why: &Why, because: NotFollowed) -> Why {
     let because = match because {
         NotFollowed::Unreadable => "it must be retry=<attempt.id>, abandon=<attempt.id> or adopt=<jobId>@<attempt.id>",
-        NotFollowed::AlreadySubmitted => "the Command Center accepted this backup, so only abandon can be followed",
+        NotFollowed::AlreadySubmitted => {
+            "the Command Center accepted this backup, so that it can only be abandoned, or a job be adopted where it has none"
+        }
         NotFollowed::NoSuchJob => "the Command Center does not list that job",
         NotFollowed::NotOfTarget => "that job is not of this target, or is older than the call",
         NotFollowed::OfAnotherObject => "that job belongs to another SalesforceBackup",

@@ -1,6 +1,6 @@
 //! Looks at what a decision asks to see: the Secret, the Namespace, other objects, jobs. Effects, no decisions.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -17,7 +17,7 @@ use crate::{
 use super::{
     Context, Error,
     cluster::ClusterError,
-    memory::{Earlier, Remembered},
+    memory::{EARLIER, Earlier, Remembered},
     others::{Claim, Other},
 };
 
@@ -180,44 +180,64 @@ impl<'a> Observed<'a> {
         Ok(Connection::from_secret(&data, &version, &context.settings.policy).map_err(SecretProblem::Unusable))
     }
 
-    /// The objects of the watch, and the attempts of objects that are gone while they may still come to something.
-    fn neighbours(&self, context: &Context) -> Vec<Other> {
+    /// The open attempts of the other objects as the watch told of them, and of objects that are gone while they may still
+    /// come to something.
+    #[must_use]
+    pub fn neighbours(&self, context: &Context) -> Vec<Other> {
         let objects = context.objects.all();
         let others = objects.iter().filter_map(|object| Other::open(object)).filter(|other| other.uid != self.uid());
         let exists = |uid: &str| objects.iter().any(|object| object.metadata.uid.as_deref() == Some(uid));
-        others.chain(self.of_gone(|claim| claim == Claim::Open, exists, context)).collect()
+        let recent = context.settings.until_settled();
+        others.chain(self.of_gone(|claim| claim == Claim::Open, exists, recent, context)).collect()
     }
 
     async fn others(&self, context: &Context) -> Result<Vec<Other>, Error> {
         let objects = context.cluster.backups().await?;
         let others = objects.iter().filter_map(Other::of).filter(|other| other.uid != self.uid());
         let uids: HashSet<&str> = objects.iter().filter_map(|object| object.metadata.uid.as_deref()).collect();
-        Ok(others.chain(self.of_gone(|_| true, |uid| uids.contains(uid), context)).collect())
+        Ok(others.chain(self.of_gone(|_| true, |uid| uids.contains(uid), EARLIER, context)).collect())
     }
 
-    fn of_gone(&self, counts: impl Fn(Claim) -> bool, exists: impl Fn(&str) -> bool, context: &Context) -> Vec<Other> {
+    fn of_gone(
+        &self,
+        counts: impl Fn(Claim) -> bool,
+        exists: impl Fn(&str) -> bool,
+        recent: Duration,
+        context: &Context,
+    ) -> Vec<Other> {
         let exists = |uid: &str| uid == self.uid() || exists(uid);
-        context.memory.of_gone(counts, exists, context.settings.until_settled(), clock::now().boot)
+        context.memory.of_gone(counts, exists, recent, clock::now().boot)
     }
 
     async fn job_list(&self, query: &JobQuery, context: &Context) -> Result<Listing, Error> {
         let Some(connection) = self.connection() else { return Ok(Listing::Failed(Unreadable::Unavailable)) };
-        let (mut pages, mut at) = (Pages::default(), 0);
-        loop {
-            let reply = context.command_center.jobs(connection, &query.page(at)).await?;
-            match pages.push(&reply, &connection.token) {
-                (_, Next::Done(listing)) => return Ok(listing),
-                (read, Next::Page(next)) => (pages, at) = (read, next),
+        let reading = async {
+            let (mut pages, mut at) = (Pages::default(), 0);
+            loop {
+                let reply = context.command_center.jobs(connection, &query.page(at)).await?;
+                match pages.push(&reply, &connection.token) {
+                    (_, Next::Done(listing)) => return Ok(listing),
+                    (read, Next::Page(next)) => (pages, at) = (read, next),
+                }
             }
-        }
+        };
+        in_time(reading, context).await.unwrap_or(Ok(Listing::Failed(Unreadable::Unavailable)))
     }
 
     async fn jobs(&self, ids: Vec<JobId>, context: &Context) -> Result<Vec<(JobId, JobReading)>, Error> {
         let Some(connection) = self.connection() else { return Ok(Vec::new()) };
-        let readings = stream::iter(ids).map(|id| async move {
+        let readings = stream::iter(ids.clone()).map(|id| async move {
             let reply = context.command_center.job(connection, id).await?;
             Ok::<_, Error>((id, read_job(&reply, id, &connection.token)))
         });
-        readings.buffered(AT_ONCE).try_collect().await
+        let readings = in_time(readings.buffered(AT_ONCE).try_collect(), context).await;
+        let unread = |id| (id, JobReading::Unreadable(Unreadable::Unavailable));
+        readings.unwrap_or_else(|| Ok(ids.into_iter().map(unread).collect()))
     }
+}
+
+/// What a look at a Command Center gives, if it ends in a few times what one call may take: no object waits longer for a
+/// turn because another one's Command Center is slow.
+async fn in_time<T>(look: impl Future<Output = T>, context: &Context) -> Option<T> {
+    tokio::time::timeout(context.settings.request_timeout.saturating_mul(2), look).await.ok()
 }

@@ -88,14 +88,22 @@ impl Other {
     }
 
     fn at(&self, endpoint: &str) -> bool {
-        self.endpoint.as_deref().is_none_or(|at| at == endpoint)
+        self.endpoint.as_deref().is_none_or(|at| host(at) == host(endpoint))
     }
 }
 
-/// The first of `others` whose open attempt on one of `targets` has to be settled before another one is made.
+/// Host and port of a base address: a Command Center has several, which differ in their path.
+fn host(endpoint: &str) -> &str {
+    let after_scheme = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    after_scheme.split_once('/').map_or(after_scheme, |(host, _)| host)
+}
+
+/// One of `others` whose open attempt on one of `targets` has to be settled before another one is made: the first by its
+/// name, so that it is the same one at every look.
 #[must_use]
 pub fn busy<'a>(others: &'a [Other], endpoint: &str, targets: &[Target]) -> Option<&'a Other> {
-    others.iter().find(|other| other.claim == Claim::Open && other.shares(endpoint, targets))
+    let open = others.iter().filter(|other| other.claim == Claim::Open && other.shares(endpoint, targets));
+    open.min_by(|one, other| one.name.cmp(&other.name))
 }
 
 /// Whether one of `others` may own one of `jobs`, which were found by their target above `mark`.
@@ -163,6 +171,8 @@ mod tests {
             assert_eq!(others.iter().filter(|other| other.claim == Claim::Open).count(), usize::from(expected));
             assert!(busy(&others, HERE, &targets(13)).is_none(), "another target");
             assert!(busy(&others, "https://elsewhere.example.com", &targets(12)).is_none(), "another Command Center");
+            let other_path = "https://cc.example.com/webconsole/api";
+            assert_eq!(busy(&others, other_path, &targets(12)).is_some(), expected, "the same one by another path");
         }
     }
 

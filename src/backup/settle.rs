@@ -8,7 +8,11 @@ use crate::{
     command_center::outcome::{Accepted, Outcome},
 };
 
-use super::status::{AnsweredBy, Facts};
+use super::{
+    messages,
+    standing::Submission,
+    status::{AnsweredBy, Facts},
+};
 
 /// The outcome of one attempt, on its way into the status.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +62,12 @@ impl Record<'_> {
                 Next::Write(Box::new(facts.outcome(status, self.outcome, self.answered_by)))
             }
             Outcome::Accepted(accepted) => Next::Write(Box::new(facts.duplicate(status, accepted))),
+            // Jobs were taken for those of a call that started none.
+            Outcome::Refused(_) | Outcome::NeverSent(_)
+                if ours && submitted && status.adopted == Some(true) && status.finished_at.is_none() =>
+            {
+                Next::Write(Box::new(facts.held(status, messages::wrongly_adopted(), Submission::Yes)))
+            }
             Outcome::Refused(_) | Outcome::NeverSent(_) | Outcome::Unknown(_) => Next::Superseded,
         }
     }

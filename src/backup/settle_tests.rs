@@ -96,3 +96,19 @@ fn a_run_that_a_person_gave_up_stays_given_up_unless_its_call_was_accepted_after
     assert_eq!(after(&abandoned, &refused()), Err("superseded"));
     assert_eq!(after(&abandoned, &accepted(7)), Ok((Phase::Held, vec!["7".to_owned()])));
 }
+
+#[test]
+fn a_late_answer_tells_of_its_task_and_of_jobs_that_were_adopted_wrongly() {
+    let id = AttemptId::from("a1");
+    let task_alone = Outcome::Accepted(Accepted { task_id: TaskId::new(9), job_ids: Vec::new() });
+    let record = Record { id: &id, outcome: &task_alone, answered_by: AnsweredBy::CommandCenter };
+    let newer = json!({"phase": "Starting", "attempt": {"number": 2, "id": "a2"}});
+    let Next::Write(status) = record.onto(&object(&newer), Timestamp::UNIX_EPOCH) else { panic!() };
+    assert_eq!((status.phase, status.task_id), (Some(Phase::Held), TaskId::new(9)));
+
+    let adopted = json!({
+        "phase": "Running", "attempt": {"number": 1, "id": "a1"}, "submittedAt": "2026-11-23T10:00:00Z", "jobIds": ["7"],
+        "adopted": true,
+    });
+    assert_eq!(after(&adopted, &refused()), Ok((Phase::Held, vec!["7".to_owned()])));
+}

@@ -8,12 +8,13 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use crate::{
     api::{
         Attempt, AttemptId, ConditionType, Conditions, JobId, Phase, Reason, SalesforceBackup, SalesforceBackupStatus,
-        Target,
+        Target, TaskId,
         conditions::{find, is_true},
     },
     command_center::{
         connection::Connection,
         outcome::{Accepted, NeverSent, Outcome, Refused, RefusedKind},
+        response::MAX_JOBS,
     },
 };
 
@@ -153,9 +154,31 @@ impl Facts<'_> {
 
     /// The status of a new object that goes on with the open attempt of an earlier one, which had the same name and run.
     #[must_use]
-    pub fn inherits(&self, status: SalesforceBackupStatus, attempt: &Attempt) -> SalesforceBackupStatus {
+    pub fn inherits(
+        &self,
+        status: SalesforceBackupStatus,
+        attempt: &Attempt,
+        task_id: Option<TaskId>,
+    ) -> SalesforceBackupStatus {
         let status = SalesforceBackupStatus { attempt: Some(attempt.clone()), ..status };
-        self.resolving(status, messages::awaiting_answer(), false)
+        if task_id.is_none() {
+            return self.resolving(status, messages::awaiting_answer(), false);
+        }
+        let why = messages::found(Found::FromEarlier);
+        let accepted = Accepted { task_id, job_ids: Vec::new() };
+        let mut status = self.accepted(SalesforceBackupStatus { adopted: Some(true), ..status }, &accepted);
+        say_submitted(&mut status, why.reason.as_str(), &why.message);
+        status
+    }
+
+    /// The status when a job came to light that may be of an attempt which seemed to have started nothing. The attempt is
+    /// open again, so that a person can decide about it.
+    #[must_use]
+    pub fn held_after_all(&self, mut status: SalesforceBackupStatus) -> SalesforceBackupStatus {
+        if let Some(attempt) = status.attempt.as_mut() {
+            attempt.id = attempt.follows.take();
+        }
+        self.held(status, messages::ambiguous_job(), Submission::Unknown)
     }
 
     /// The status while it is being found out what came of the open attempt.
@@ -176,6 +199,7 @@ impl Facts<'_> {
         let why = messages::found(how);
         let was_submitted = status.submitted_at.is_some();
         status.job_ids = jobs;
+        status.job_ids.truncate(MAX_JOBS);
         status.next_try_at = None;
         status.adopted = (how != Found::ByDescription).then_some(true);
         status.submitted_at.get_or_insert(Time(self.now));
@@ -274,8 +298,9 @@ impl Facts<'_> {
     /// the jobs are added, and a person looks.
     #[must_use]
     pub fn duplicate(&self, mut status: SalesforceBackupStatus, accepted: &Accepted) -> SalesforceBackupStatus {
+        status.task_id = status.task_id.or(accepted.task_id);
         for id in &accepted.job_ids {
-            if !status.job_ids.contains(id) {
+            if !status.job_ids.contains(id) && status.job_ids.len() < MAX_JOBS {
                 status.job_ids.push(*id);
             }
         }

@@ -16,7 +16,7 @@ use super::{
 /// The operation, relative to the base address.
 pub const OPERATION: &str = "Jobs";
 /// Rows of a page: a row may take some kilobytes, and of an answer one megabyte is read.
-const PAGE: u64 = 200;
+const PAGE: u64 = 100;
 /// Pages that are read; a target with more jobs than that cannot be looked through.
 const MAX_PAGES: u64 = 50;
 
@@ -106,7 +106,7 @@ pub enum Listing {
     Failed(Unreadable),
 }
 
-/// The jobs that were listed.
+/// The jobs that were listed; by default, an answer that tells of none and does not say that there are none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobList {
     /// One for each id, the lowest id first, whatever order the pages had.
@@ -147,6 +147,7 @@ pub struct Pages {
     read: u64,
     total: Option<u64>,
     unsound: bool,
+    ended: bool,
 }
 
 impl Pages {
@@ -161,7 +162,7 @@ impl Pages {
         self.unsound |= self.read > 0 && self.total != page.total;
         self.total = page.total;
         self.read = self.read.saturating_add(1);
-        let length = u64::try_from(page.rows.len()).unwrap_or(u64::MAX);
+        let (length, known) = (u64::try_from(page.rows.len()).unwrap_or(u64::MAX), self.jobs.len());
         self.rows = self.rows.saturating_add(length);
         for row in &page.rows {
             match row.get("jobSummary").and_then(|row| Some((row, job_id(row)?))) {
@@ -171,8 +172,11 @@ impl Pages {
                 None => self.unsound = true,
             }
         }
-        let all = self.total.map_or(length < PAGE, |total| self.rows >= total);
-        let next = if all || length == 0 || self.read >= MAX_PAGES {
+        // Without a total only an empty page shows the end: the server may give fewer rows than it was asked for.
+        let all = self.total.is_some_and(|total| self.rows >= total);
+        let no_news = self.jobs.len() == known;
+        self.ended |= length == 0;
+        let next = if all || no_news || self.read >= MAX_PAGES {
             Next::Done(Listing::Read(self.list()))
         } else {
             Next::Page(self.rows)
@@ -183,8 +187,7 @@ impl Pages {
     fn list(&self) -> JobList {
         let found = u64::try_from(self.jobs.len()).unwrap_or(u64::MAX);
         // An empty list has to say so in numbers: that nothing is there is never guessed.
-        let counted =
-            self.total.map_or(found > 0 && self.rows < self.read.saturating_mul(PAGE), |total| total == found);
+        let counted = self.total.map_or(found > 0 && self.rows == found && self.ended, |total| total == found);
         JobList { jobs: self.jobs.values().cloned().collect(), whole: counted && !self.unsound }
     }
 }
@@ -205,8 +208,7 @@ fn page(reply: &Reply) -> Result<Page, Listing> {
         404 => return rows(answer).map_err(|_| Listing::NotAllowed(RefusedKind::NotFound)),
         401 => RefusedKind::TokenRejected,
         403 => RefusedKind::Forbidden,
-        408 | 429 => return Err(Listing::Failed(Unreadable::Unavailable)),
-        400..=499 => RefusedKind::BadRequest,
+        400 | 405 => return Err(Listing::Read(JobList::default())),
         _ => return Err(Listing::Failed(Unreadable::Unavailable)),
     };
     Err(Listing::NotAllowed(refused))
@@ -220,7 +222,7 @@ fn rows(answer: &Answer) -> Result<Page, Listing> {
         // A page of an address that does not exist has no rows, whatever it says.
         Some(Value::Array(rows)) if answer.status == 200 || !rows.is_empty() => Ok(Page { rows, total }),
         _ if counts_none(&json) => Ok(Page { rows: Vec::new(), total }),
-        _ if error_code(&json).is_some_and(|code| code != 0) => Err(Listing::NotAllowed(RefusedKind::Error)),
+        _ if error_code(&json).is_some_and(|code| code != 0) => Err(Listing::Read(JobList::default())),
         _ => Err(unusable),
     }
 }

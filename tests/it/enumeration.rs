@@ -110,7 +110,7 @@ fn singles(recorded: &Report) -> Vec<Plan> {
     };
     // Once is enough of what tells nobody but people, and of an API server that hangs, which takes the longest.
     let once = |effect: &Effect, fault| {
-        let hangs = [fault::HANGS, fault::HANGS_FOR_LONG].contains(&fault) && effect.system == System::ApiServer;
+        let hangs = fault == fault::HANGS && effect.system == System::ApiServer;
         effect.only_tells() || hangs
     };
     let first = recorded.plan.scenario.name == FIRST;

@@ -42,8 +42,8 @@ fn submitted(backup: &SalesforceBackup) -> String {
 
 /// The jobs in the status of `backup`, as numbers.
 fn jobs(backup: &SalesforceBackup) -> Vec<u64> {
-    let ids = &backup.status.as_ref().unwrap().job_ids;
-    ids.iter().map(|id| id.to_string().parse().unwrap()).collect()
+    let ids = backup.status.iter().flat_map(|status| &status.job_ids);
+    ids.map(|id| id.to_string().parse().unwrap()).collect()
 }
 
 fn attempt_id(backup: &SalesforceBackup) -> String {
@@ -215,12 +215,40 @@ async fn an_incomplete_list_is_asked_for_again_and_then_held() {
     let world = world(Behaviour::default()).await;
     let half = json!({"totalRecordsWithoutPaging": 3, "jobs": []}).to_string();
     let incomplete = Fault::answer(Operation::ListJobs, When::BeforeExecuting, StatusCode::OK, half);
-    world.simulator.set_faults(vec![lost(When::BeforeExecuting), incomplete]);
+    world.simulator.set_faults(vec![lost(When::BeforeExecuting)]);
     world.create(NAME, &json!({})).await;
+    world.until_reason(NAME, "OutcomeUnknown").await;
+    world.simulator.set_faults(vec![incomplete]);
     let resolving = world.until_reason(NAME, "JobListIncomplete").await;
     assert_eq!(resolving.status.unwrap().phase, Some(Phase::Resolving));
     let held = world.until_phase(NAME, Phase::Held).await;
     assert_eq!((Line::of(&held, ConditionType::Stalled).reason.as_str(), world.executed()), ("JobListIncomplete", 0));
+}
+
+#[tokio::test]
+async fn an_incomplete_list_is_waited_for_before_a_call_and_then_done_without() {
+    let world = world(Behaviour::default()).await;
+    let error = Fault::answer(Operation::ListJobs, When::BeforeExecuting, StatusCode::OK, r#"{"errorCode":7}"#);
+    world.simulator.set_faults(vec![error]);
+    world.create(NAME, &json!({})).await;
+    let waiting = world.until_reason(NAME, "JobListIncomplete").await;
+    assert_eq!((waiting.status.unwrap().phase, world.executed()), (Some(Phase::Pending), 0));
+    let running = world.until_phase(NAME, Phase::Running).await;
+    assert_eq!(running.status.unwrap().attempt.unwrap().last_job_id_before, None);
+}
+
+#[tokio::test]
+async fn an_object_that_is_created_again_before_its_job_is_listed_takes_it_over() {
+    for job_ids_in_answer in [true, false] {
+        let late = Behaviour { visible_after: Duration::from_millis(1500), job_ids_in_answer, ..Behaviour::default() };
+        let world = world(late).await;
+        world.create(NAME, &json!({})).await;
+        world.until_phase(NAME, Phase::Running).await;
+        recreate(&world, &json!({})).await;
+        let again = world.until(NAME, "running its job", |backup| !jobs(backup).is_empty()).await;
+        assert_eq!((jobs(&again), world.executed()), (world.simulator.ledger()[0].job_ids.clone(), 1));
+        assert_eq!(submitted(&again), "AdoptedFromEarlier");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    api::{JobId, ReadyWhen, Reason, SalesforceBackupStatus},
+    api::{JobId, Phase, ReadyWhen, Reason, SalesforceBackupStatus},
     backup::{
         backoff,
         judge::{Case, Verdict},
@@ -16,11 +16,15 @@ use crate::{
     },
     command_center::{
         job::{Job, JobReading, JobState, Unreadable, progress},
-        job_list::{JobList, Listing},
+        job_list::Listing,
     },
 };
 
-use super::{Step, UNTIL_THE_WATCH_FOLLOWS, View, resolve};
+use super::{
+    INCOMPLETE, Step, UNTIL_THE_WATCH_FOLLOWS, View,
+    held::{self, Decision},
+    resolve,
+};
 
 /// How long a Command Center may not list a job that it named, before a person should look.
 const UNLISTED: Duration = Duration::from_mins(5);
@@ -31,6 +35,11 @@ const REFUSED_LOOKS: u32 = 3;
 pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     let status = submitted.status.clone();
     let seen = &view.observed.seen;
+    if status.phase == Some(Phase::Held)
+        && let Some(Decision::Followed(step)) = held::decision(view, &status)
+    {
+        return step;
+    }
     let left = view.until_poll(view.settings.poll_interval);
     let next_poll = left.unwrap_or(view.settings.poll_interval);
     let asked = seen.jobs.is_some() || seen.job_list.is_some();
@@ -91,37 +100,39 @@ fn going_on(submitted: &Submitted<'_>) -> Vec<JobId> {
     submitted.job_ids.iter().copied().filter(goes_on).collect()
 }
 
-/// The Command Center named only a task: its jobs are found as those of a lost answer are.
+/// The Command Center named only a task: its jobs are found as those of a lost answer are, for as long.
 fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>, next_poll: Duration) -> Step {
     let status = submitted.status.clone();
+    let no_job = |status| view.go_on(view.facts.held(status, messages::no_job(), Submission::Yes));
     let Some((attempt, id)) = status.attempt.as_ref().and_then(|attempt| Some((attempt, attempt.id.as_ref()?))) else {
-        return view.go_on(view.facts.held(status, messages::no_job(), Submission::Yes));
+        return no_job(status);
     };
     let waited = view.observed.remembered.open_for(id, view.now.boot);
-    let over = waited >= view.settings.until_settled();
-    let Some(listing) = &view.observed.seen.job_list else {
-        return Step::Look(Look::JobList(resolve::query(attempt, waited)));
+    let settled = resolve::until_settled(view, attempt);
+    let (over, given_up) = (waited >= settled, waited >= settled + view.settings.settle.saturating_mul(INCOMPLETE));
+    let verdict = match &view.observed.seen.job_list {
+        None => return Step::Look(Look::JobList(resolve::query(attempt, waited))),
+        Some(Listing::Read(list)) => Case::of(attempt, id, true).judge(list),
+        Some(Listing::NotAllowed(_) | Listing::Failed(_)) => Verdict::Incomplete(Vec::new()),
     };
-    let empty = JobList::default();
-    let list = match listing {
-        Listing::Read(list) => list,
-        Listing::NotAllowed(_) | Listing::Failed(_) => &empty,
-    };
-    match Case::of(attempt, id, true).judge(list) {
+    match verdict {
         Verdict::Ours(jobs) if over || jobs.len() >= attempt.targets.len() => {
-            return view.go_on(view.facts.found(status.clone(), jobs, Found::ByDescription));
+            return view.go_on(view.facts.found(status, jobs, Found::ByDescription));
+        }
+        Verdict::Incomplete(jobs) if given_up && !jobs.is_empty() => {
+            return view.go_on(view.facts.found(status, jobs, Found::ByDescription));
         }
         Verdict::OfTarget(jobs) if over => {
             let Some(others) = &view.observed.seen.others else { return Step::Look(Look::Others) };
             let (endpoint, mark) = (submitted.endpoint.unwrap_or_default(), attempt.last_job_id_before.unwrap_or(0));
             if !others::disputed(others, endpoint, &attempt.targets, mark, &jobs) {
-                return view.go_on(view.facts.found(status.clone(), jobs, Found::ByTarget));
+                return view.go_on(view.facts.found(status, jobs, Found::ByTarget));
             }
+            return no_job(status);
         }
+        Verdict::Ambiguous | Verdict::Nothing if over => return no_job(status),
+        Verdict::Incomplete(_) if given_up => return no_job(status),
         Verdict::Ours(_) | Verdict::OfTarget(_) | Verdict::Ambiguous | Verdict::Nothing | Verdict::Incomplete(_) => {}
-    }
-    if over && !matches!(listing, Listing::Failed(_)) {
-        return view.go_on(view.facts.held(status, messages::no_job(), Submission::Yes));
     }
     let finding = Standing::Running(Some(Trouble { why: messages::finding_jobs(), needs_person: false }));
     view.record(view.facts.standing(status, &finding), Some(next_poll))

@@ -9,80 +9,84 @@ use crate::{
         standing::{Ending, Submission, Why},
         status::{Found, submission},
     },
-    command_center::job::JobReading,
+    command_center::{job::JobReading, mark::Described},
 };
 
 use super::{IN_ANY_CASE, Step, View, headline};
 
+/// What became of a person's decision.
+pub(super) enum Decision {
+    /// It is followed.
+    Followed(Step),
+    /// It cannot be.
+    NotFollowed(NotFollowed),
+}
+
 /// It waits for a person.
 pub(super) fn held(view: &View<'_>, status: &SalesforceBackupStatus) -> Step {
-    decided(view, status).unwrap_or_else(|| {
-        let mut status = view.facts.still(status);
-        if let Some(Why { reason, message }) = headline(&status) {
-            let why = Why::new(reason, messages::without_note(&message));
-            let submission = submission(&status);
-            status = view.facts.held(status, why, submission);
+    let Some(Why { reason, message }) = headline(status) else { return Step::Rest(Some(IN_ANY_CASE)) };
+    let why = Why::new(reason, messages::without_note(&message));
+    let hold = |why, again| view.record(view.facts.held(status.clone(), why, submission(status)), Some(again));
+    match decision(view, status) {
+        Some(Decision::Followed(step)) => step,
+        Some(Decision::NotFollowed(because @ NotFollowed::NotReachable)) => {
+            hold(messages::not_followed(&why, because), view.settings.poll_interval)
         }
-        view.record(status, Some(IN_ANY_CASE))
-    })
+        Some(Decision::NotFollowed(because)) => hold(messages::not_followed(&why, because), IN_ANY_CASE),
+        None => hold(why, IN_ANY_CASE),
+    }
 }
 
 /// What a person decided about the attempt of `status`, if anything.
-pub(super) fn decided(view: &View<'_>, status: &SalesforceBackupStatus) -> Option<Step> {
+pub(super) fn decision(view: &View<'_>, status: &SalesforceBackupStatus) -> Option<Decision> {
     let attempt = status.attempt.as_ref()?;
     let directive = directive::about(view.observed.object, attempt.id.as_ref()?)?;
     let submission = submission(status);
-    let has_jobs = !status.job_ids.is_empty();
     Some(match (directive, submission) {
         (Directive::Abandon, _) => {
-            view.record(view.facts.ended(status.clone(), Ending::Abandoned(submission)), Some(IN_ANY_CASE))
+            let ended = view.facts.ended(status.clone(), Ending::Abandoned(submission));
+            Decision::Followed(view.record(ended, Some(IN_ANY_CASE)))
         }
-        (Directive::Retry, Submission::No | Submission::Unknown) => view.go_on(view.facts.retried(status.clone())),
+        (Directive::Retry, Submission::No | Submission::Unknown) => {
+            Decision::Followed(view.go_on(view.facts.retried(status.clone())))
+        }
         (Directive::Adopt(job), Submission::No | Submission::Unknown) => adopt(view, status, attempt, job),
-        (Directive::Adopt(job), Submission::Yes) if !has_jobs => adopt(view, status, attempt, job),
+        (Directive::Adopt(job), Submission::Yes) if status.job_ids.is_empty() => adopt(view, status, attempt, job),
         (Directive::Retry | Directive::Adopt(_), Submission::Yes) => {
-            not_followed(view, status, NotFollowed::AlreadySubmitted)
+            Decision::NotFollowed(NotFollowed::AlreadySubmitted)
         }
-        (Directive::Unreadable, _) => not_followed(view, status, NotFollowed::Unreadable),
+        (Directive::Unreadable, _) => Decision::NotFollowed(NotFollowed::Unreadable),
     })
 }
 
 /// A person says that `job` is the attempt's: it must be of its target, newer than the call, and nobody else's.
-fn adopt(view: &View<'_>, status: &SalesforceBackupStatus, attempt: &Attempt, job: JobId) -> Step {
+fn adopt(view: &View<'_>, status: &SalesforceBackupStatus, attempt: &Attempt, job: JobId) -> Decision {
     let seen = &view.observed.seen;
     let connection = match &seen.connection {
-        None => return Step::Look(Look::Secret),
+        None => return Decision::Followed(Step::Look(Look::Secret)),
         Some(Ok(connection)) if Some(connection.endpoint.to_string()) == attempt.endpoint => connection,
-        Some(_) => return not_followed(view, status, NotFollowed::NotReachable),
+        Some(_) => return Decision::NotFollowed(NotFollowed::NotReachable),
     };
     let Some(readings) = &seen.jobs else {
-        return match view.until_poll(view.settings.poll_interval) {
+        return Decision::Followed(match view.until_poll(view.settings.poll_interval) {
             Some(left) => Step::Rest(Some(left)),
             None => Step::Look(Look::Jobs(vec![job])),
-        };
+        });
     };
     let found = match readings.first() {
         Some((_, JobReading::Found(found))) => found,
-        Some((_, JobReading::Missing)) => return not_followed(view, status, NotFollowed::NoSuchJob),
-        Some((_, JobReading::Unreadable(_))) | None => return not_followed(view, status, NotFollowed::NotReachable),
+        Some((_, JobReading::Missing)) => return Decision::NotFollowed(NotFollowed::NoSuchJob),
+        Some((_, JobReading::Unreadable(_))) | None => return Decision::NotFollowed(NotFollowed::NotReachable),
     };
     let newer = job.number() > attempt.last_job_id_before.unwrap_or(0);
     if !newer || attempt.targets.iter().all(|target| target.has(&found.target) == Belongs::No) {
-        return not_followed(view, status, NotFollowed::NotOfTarget);
+        return Decision::NotFollowed(NotFollowed::NotOfTarget);
     }
-    let Some(others) = &seen.others else { return Step::Look(Look::Others) };
-    if others.iter().any(|other| other.owns(&connection.endpoint.to_string(), job)) {
-        return not_followed(view, status, NotFollowed::OfAnotherObject);
+    let of_another =
+        matches!(&found.described, Described::Ours { attempt: its, .. } if Some(its) != attempt.id.as_ref());
+    let Some(others) = &seen.others else { return Decision::Followed(Step::Look(Look::Others)) };
+    if of_another || others.iter().any(|other| other.owns(&connection.endpoint.to_string(), job)) {
+        return Decision::NotFollowed(NotFollowed::OfAnotherObject);
     }
-    view.go_on(view.facts.found(status.clone(), vec![job], Found::ByPerson))
-}
-
-fn not_followed(view: &View<'_>, status: &SalesforceBackupStatus, because: NotFollowed) -> Step {
-    let Some(why) = headline(status) else { return Step::Rest(Some(IN_ANY_CASE)) };
-    let why = messages::not_followed(&why, because);
-    let again = match because {
-        NotFollowed::NotReachable => view.settings.poll_interval,
-        _ => IN_ANY_CASE,
-    };
-    view.record(view.facts.held(status.clone(), why, submission(status)), Some(again))
+    Decision::Followed(view.go_on(view.facts.found(status.clone(), vec![job], Found::ByPerson)))
 }

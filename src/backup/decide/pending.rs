@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::{
     api::{
         Attempt as AttemptStatus, AttemptId, ConditionType, JobId, Reason, SalesforceBackupStatus, conditions::find,
+        target::Belongs,
     },
     backup::{
         backoff,
@@ -21,7 +22,7 @@ use crate::{
     },
     command_center::{
         connection::Connection,
-        job::{JobState, Unreadable},
+        job::{Job, JobState, Unreadable},
         job_list::{JobList, JobQuery, Listing},
         mark::Mark,
     },
@@ -46,16 +47,22 @@ pub(super) fn new(view: &View<'_>) -> Step {
     let restored = object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(RESTORED));
     match earlier_object(view) {
         _ if restored => view.record(view.facts.held(status, messages::restored(), Submission::No), None),
-        Some(earlier) if earlier.open_attempt().is_some() => view.go_on(view.facts.inherits(status, &earlier.attempt)),
+        Some(earlier) if earlier.job_ids.is_empty() && !earlier.ended => {
+            view.go_on(view.facts.inherits(status, &earlier.attempt, earlier.task_id))
+        }
         Some(_) | None => pending(view, status),
     }
 }
 
-/// The request of an object that is gone, which had the same name and run.
+/// The request of an object that is gone, which had the same name and run and asked for the same.
 fn earlier_object<'a>(view: &View<'a>) -> Option<&'a Earlier> {
-    let object = view.observed.object;
+    let spec = &view.observed.object.spec;
     view.observed.last_request.as_ref().filter(|last| {
-        last.uid != view.observed.uid() && last.run_id == object.spec.run_id && last.attempt.id.is_some()
+        last.uid != view.observed.uid()
+            && last.run_id == spec.run_id
+            && last.attempt.id.is_some()
+            && last.attempt.targets == view.facts.targets()
+            && last.attempt.backup_level == Some(spec.backup_level)
     })
 }
 
@@ -105,7 +112,7 @@ fn unobstructed(
     let Some(neighbours) = &seen.neighbours else { return Step::Look(Look::Neighbours) };
     if let Some(other) = others::busy(neighbours, &endpoint, &facts.targets()) {
         let waiting = facts.standing(status, &Standing::Waiting(messages::target_busy(&other.name)));
-        return view.record(waiting, Some(backoff::until_free(view.observed.uid())));
+        return view.record(waiting, Some(backoff::until_free(waited(view), view.observed.uid())));
     }
     let namespace_uid = match &seen.namespace_uid {
         None => return Step::Look(Look::Namespace),
@@ -117,15 +124,14 @@ fn unobstructed(
     let list = match &seen.job_list {
         None => return Step::Look(Look::JobList(JobQuery::of(&facts.targets(), LOOK_BACK))),
         Some(Listing::Failed(cause)) => return unlisted(view, status, *cause, &endpoint),
+        Some(Listing::Read(list)) if !list.whole && !view.incomplete_for_long() => return incomplete(view, status),
         Some(Listing::NotAllowed(_)) => None,
         Some(Listing::Read(list)) => Some(list),
     };
     match started_already(view, &status, connection, namespace_uid, list) {
         Already::Ask(look) => return Step::Look(look),
         Already::CannotTell(cause) => return unlisted(view, status, cause, &endpoint),
-        Already::Perhaps => {
-            return view.record(facts.held(status, messages::ambiguous_job(), Submission::Unknown), Some(IN_ANY_CASE));
-        }
+        Already::Perhaps => return view.record(facts.held_after_all(status), Some(IN_ANY_CASE)),
         Already::Found { attempt, jobs } => {
             let of_this_object = status.attempt.as_ref().is_some_and(|attempt| attempt.number > 0);
             let how = if of_this_object { Found::ByDescription } else { Found::FromEarlier };
@@ -145,17 +151,30 @@ fn unobstructed(
     }))
 }
 
+/// How long the object has been waiting.
+fn waited(view: &View<'_>) -> Duration {
+    let conditions = view.observed.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let ready = find(conditions, ConditionType::Ready).map(|ready| ready.last_transition_time.0);
+    ready.map_or(Duration::ZERO, |then| since(then, view.facts.now))
+}
+
 /// The job list does not come: nothing is sent without it.
 fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
-    let waiting_since = find(&status.conditions, ConditionType::Ready).map(|ready| ready.last_transition_time.0);
-    let failing = waiting_since.map_or(Duration::ZERO, |then| since(then, view.facts.now));
-    let wait = backoff::until_list(failing, view.observed.uid());
+    let wait = backoff::until_list(waited(view), view.observed.uid());
     let waiting = SalesforceBackupStatus { next_try_at: view.facts.after(wait), ..status };
     let standing = match cause {
         Unreadable::NeverSent(cause) => Standing::unreached(cause, endpoint),
         Unreadable::Refused(_) | Unreadable::Unavailable => Standing::Waiting(messages::job_list_unavailable(endpoint)),
     };
     view.record(view.facts.standing(waiting, &standing), Some(wait))
+}
+
+/// The job list may lack rows: it is asked for again, for some time.
+fn incomplete(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
+    let waiting = Standing::Waiting(messages::job_list_incomplete(false));
+    let again = view.until_poll(view.settings.poll_interval).unwrap_or(view.settings.poll_interval);
+    let status = SalesforceBackupStatus { next_try_at: view.facts.after(again), ..status };
+    view.record(view.facts.standing(status, &waiting), Some(again))
 }
 
 /// Whether the Command Center has a job of this request.
@@ -194,15 +213,20 @@ fn started_already(
     let remembered = earlier_object(view).filter(|earlier| {
         !earlier.job_ids.is_empty() && earlier.attempt.endpoint.as_deref() == Some(&connection.endpoint.to_string())
     });
+    let went_on =
+        |within: Duration| remembered.filter(|earlier| !earlier.ended && view.now.boot.since(earlier.seen) < within);
     let Some(list) = list else {
         // Only memory can tell, and of the end of a job it tells nothing.
-        return match remembered {
-            Some(earlier) if !earlier.ended && view.now.boot.since(earlier.seen) < RECENT => found(earlier),
-            Some(_) | None => Already::No,
-        };
+        return went_on(RECENT).map_or(Already::No, found);
     };
+    let lists = |id: &JobId| list.jobs.iter().any(|job| job.shown.id == *id);
+    if let Some(earlier) = went_on(view.settings.until_settled()).filter(|earlier| !earlier.job_ids.iter().any(lists)) {
+        // Its jobs are so new that they need not be listed yet.
+        return found(earlier);
+    }
     let of_request = |list: &JobList, counts: fn(JobState) -> bool| {
-        let described = earlier_jobs(list, &request, floor, |job| counts(job.state));
+        let is_of_target = |job: &Job| targets.iter().any(|target| target.has(&job.target) != Belongs::No);
+        let described = earlier_jobs(list, &request, floor, |job| counts(job.state) && is_of_target(job));
         let known = remembered
             .filter(|earlier| list.jobs.iter().any(|job| counts(job.state) && earlier.job_ids.contains(&job.shown.id)));
         described.map(|(attempt, jobs)| Already::Found { attempt, jobs }).or_else(|| known.map(found))
@@ -210,7 +234,12 @@ fn started_already(
     if let Some(active) = of_request(list, |state| state == JobState::Active) {
         return active;
     }
-    if of_request(list, |_| true).is_some() {
+    let own_attempts = attempt.is_some_and(|attempt| attempt.number > 0 && attempt.last_job_id_before.is_some());
+    if let Some(ended) = of_request(list, |_| true) {
+        if own_attempts {
+            // A call of this very run that was taken for refused.
+            return ended;
+        }
         match &view.observed.seen.recent_jobs {
             None => return Already::Ask(Look::RecentJobs(JobQuery::of(&targets, RECENT))),
             Some(Listing::Failed(cause)) => return Already::CannotTell(*cause),
@@ -259,7 +288,15 @@ fn obstacle(view: &View<'_>, status: &SalesforceBackupStatus, connection: &Conne
     let next_try = status.next_try_at.as_ref().map(|at| at.0).filter(|at| *at > view.facts.now);
     match reason {
         // The Command Center may have asked for time; neither a changed spec nor a suspension in between shortens it.
-        Reason::RateLimited | Reason::BackupRunning | Reason::Suspended => next_try.map(Obstacle::Until),
+        // What keeps the job list away is not looked for in a loop either.
+        Reason::RateLimited
+        | Reason::BackupRunning
+        | Reason::Suspended
+        | Reason::JobListUnavailable
+        | Reason::JobListIncomplete
+        | Reason::DnsFailed
+        | Reason::ConnectionFailed
+        | Reason::TlsFailed => next_try.map(Obstacle::Until),
         Reason::BadRequest | Reason::TokenRejected | Reason::Forbidden if !changed => Some(Obstacle::UntilChanged),
         _ => next_try.filter(|_| !changed).map(Obstacle::Until),
     }

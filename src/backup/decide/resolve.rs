@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    api::{Attempt, OnUnknownOutcome, Phase, Reason, SalesforceBackupStatus},
+    api::{Attempt, ConditionType, OnUnknownOutcome, Phase, Reason, SalesforceBackupStatus, conditions::is_true},
     backup::{
         backoff,
         judge::{Case, Verdict},
@@ -23,16 +23,17 @@ use crate::{
     },
 };
 
-use super::{IN_ANY_CASE, LOOK_BACK, Step, UNTIL_THE_WATCH_FOLLOWS, View, headline, held, since};
+use super::{
+    IN_ANY_CASE, LOOK_BACK, Step, UNTIL_THE_WATCH_FOLLOWS, View, headline,
+    held::{self, Decision},
+    since,
+};
 
 /// How long an object may be older than what this process has written.
 const OLD_COPY: Duration = Duration::from_secs(30);
 
 /// How much the clocks of two machines may differ where a time that another one wrote is used.
 const CLOCKS: Duration = Duration::from_hours(24);
-
-/// How many times the settle time a job list may be incomplete before a person should look.
-const INCOMPLETE: u32 = 5;
 
 pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
     let remembered = &view.observed.remembered;
@@ -47,11 +48,17 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
         return view.go_on(view.facts.outcome(open.status.clone(), &Outcome::Accepted(accepted), AnsweredBy::Nobody));
     }
     let is_held = open.status.phase == Some(Phase::Held);
-    if is_held && let Some(step) = held::decided(view, open.status) {
+    let decision = held::decision(view, open.status).filter(|_| is_held);
+    if let Some(Decision::Followed(step)) = decision {
         return step;
     }
-    let wait = view.settings.until_settled();
+    let wait = until_settled(view, open.attempt);
     let waited = remembered.open_for(open.id, view.now.boot);
+    let needs_person = is_true(&open.status.conditions, ConditionType::Stalled);
+    if waited < wait && needs_person {
+        // A process that is new to it: what a person was told goes on being true meanwhile.
+        return Step::Rest(Some(wait.saturating_sub(waited)));
+    }
     if waited < wait {
         let why = headline(open.status).filter(|why| why.reason == Reason::OutcomeUnknown);
         let why = why.unwrap_or_else(messages::awaiting_answer);
@@ -66,9 +73,16 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
             return view.record(view.facts.resolving(open.status.clone(), why, true), Some(again));
         }
     };
+    let held_for_now = |why: Why| {
+        let why = match &decision {
+            Some(Decision::NotFollowed(because)) => messages::not_followed(&why, *because),
+            Some(Decision::Followed(_)) | None => why,
+        };
+        held_for_now(view, open.status, why)
+    };
     if Some(connection.endpoint.to_string()) != open.attempt.endpoint {
         let endpoint = open.attempt.endpoint.as_deref().unwrap_or_default();
-        return held_for_now(view, open.status, messages::connection_changed(endpoint, view.observed.secret_name()));
+        return held_for_now(messages::connection_changed(endpoint, view.observed.secret_name()));
     }
     let refused_before = remembered.list_refused.as_ref() == Some(&connection.version);
     let interval = if is_held && refused_before { IN_ANY_CASE } else { view.settings.poll_interval };
@@ -77,7 +91,7 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
             Some(left) => Step::Rest(Some(left.min(backoff::until_next_look(Duration::MAX, view.observed.uid())))),
             None => Step::Look(Look::JobList(query(open.attempt, waited))),
         },
-        Some(Listing::NotAllowed(_)) => held_for_now(view, open.status, messages::job_list_forbidden()),
+        Some(Listing::NotAllowed(refused)) => held_for_now(messages::job_list_forbidden(*refused)),
         Some(Listing::Failed(cause)) => {
             let endpoint = connection.endpoint.to_string();
             let why = match cause {
@@ -88,6 +102,15 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
         }
         Some(Listing::Read(list)) => settle(view, open, connection, list, waited),
     }
+}
+
+/// How long an attempt may still be executed, or be executed and not listed: whoever sends it may have a longer window than
+/// this process has.
+pub(super) fn until_settled(view: &View<'_>, attempt: &Attempt) -> Duration {
+    let recorded = attempt.started_at.as_ref().zip(attempt.send_before.as_ref());
+    let window = recorded.map_or(Duration::ZERO, |(started, before)| since(started.0, before.0)).min(CLOCKS);
+    let longer = window.saturating_sub(view.settings.send_window);
+    view.settings.until_settled().saturating_add(longer)
 }
 
 /// The jobs that may be of `attempt`, seen `waited` ago for the first time. The list must not reach back further than the
@@ -102,6 +125,10 @@ fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, list
     let case = Case::of(open.attempt, open.id, reaches_back(view, open.attempt, waited));
     match case.judge(list) {
         Verdict::Ours(jobs) => view.go_on(facts.found(status, jobs, Found::ByDescription)),
+        // While it waited for a person, others may have used the target, and be gone.
+        Verdict::OfTarget(_) if is_true(&status.conditions, ConditionType::Stalled) => {
+            hold(view, status, messages::ambiguous_job())
+        }
         Verdict::OfTarget(jobs) => match &view.observed.seen.others {
             None => Step::Look(Look::Others),
             Some(others) => {
@@ -117,21 +144,22 @@ fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, list
         Verdict::Ambiguous => hold(view, status, messages::ambiguous_job()),
         Verdict::Nothing => match view.observed.object.spec.on_unknown_outcome {
             OnUnknownOutcome::Hold => hold(view, status, messages::hold_requested()),
+            // A list that has never shown a job says "nothing" once; twice, it may be hiding them.
+            OnUnknownOutcome::Resolve
+                if open.attempt.follows.is_some() && open.attempt.last_job_id_before == Some(0) =>
+            {
+                hold(view, status, messages::job_list_incomplete(true))
+            }
             OnUnknownOutcome::Resolve => view.go_on(facts.nothing_started(status)),
         },
-        Verdict::Incomplete(jobs) => {
-            let since = view.observed.remembered.incomplete_since;
-            let bound = view.settings.settle.saturating_mul(INCOMPLETE);
-            let too_long = since.is_some_and(|since| view.now.boot.since(since) >= bound);
-            match (too_long, jobs.is_empty()) {
-                (false, _) => {
-                    let why = messages::job_list_incomplete(false);
-                    view.record(facts.resolving(status, why, false), Some(view.settings.poll_interval))
-                }
-                (true, false) => view.go_on(facts.found(status, jobs, Found::ByDescription)),
-                (true, true) => hold(view, status, messages::job_list_incomplete(true)),
+        Verdict::Incomplete(jobs) => match (view.incomplete_for_long(), jobs.is_empty()) {
+            (false, _) => {
+                let why = messages::job_list_incomplete(false);
+                view.record(facts.resolving(status, why, false), Some(view.settings.poll_interval))
             }
-        }
+            (true, false) => view.go_on(facts.found(status, jobs, Found::ByDescription)),
+            (true, true) => hold(view, status, messages::job_list_incomplete(true)),
+        },
     }
 }
 

@@ -256,6 +256,18 @@ fn the_jobs_of_a_task_that_named_none_are_looked_for_and_then_held() {
     let (status, _) = recorded(look(vec![resolving::new_job(7)], 165));
     assert_eq!((status.job_ids.len(), status.adopted, status.task_id), (1, Some(true), crate::api::TaskId::new(5)));
     assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().reason, "Accepted");
+    let listing = |listing, seconds| {
+        let seen = Seen { job_list: Some(listing), ..seen() };
+        decide(&Observed { remembered: remembered.clone(), seen, ..observed(&finding) }, &settings(), &at(seconds))
+    };
+    let partial = |jobs| Listing::Read(JobList { jobs, whole: false });
+    for passing in [partial(vec![resolving::marked(7, FIRST)]), Listing::NotAllowed(RefusedKind::TokenRejected)] {
+        assert!(matches!(listing(passing.clone(), 764), Step::Rest(Some(_))), "it is asked again: {passing:?}");
+    }
+    let (status, _) = recorded(listing(Listing::NotAllowed(RefusedKind::TokenRejected), 765));
+    assert_eq!(reason(&status), (Phase::Held, "NoJob"));
+    let (status, _) = recorded(listing(partial(vec![resolving::marked(7, FIRST)]), 765));
+    assert_eq!((status.phase, status.job_ids.len()), (Some(Phase::Running), 1));
     let (status, _) = recorded(look(vec![], 165));
     assert_eq!((reason(&status), status.task_id), ((Phase::Held, "NoJob"), crate::api::TaskId::new(5)));
     let held = SalesforceBackup { status: Some(status), ..finding.clone() };
@@ -274,6 +286,8 @@ fn jobs_that_may_not_be_read_are_held_after_three_looks_unless_submitting_was_al
     let held = forbidden(&running, 3);
     assert_eq!(reason(&held), (Phase::Held, "JobsNotReadable"));
     let object = SalesforceBackup { status: Some(held), ..running.clone() };
+    let abandoned = resolving::annotated(&object, &format!("abandon={FIRST}"));
+    assert_eq!(reason(&recorded(step(&abandoned, 40)).0), (Phase::Failed, "Abandoned"));
     let (status, _) = recorded(with_jobs(&object, vec![job("Running", 50)]));
     assert_eq!(reason(&status), (Phase::Running, "JobsRunning"), "a right that is given is noticed");
     running.spec.ready_when = crate::api::ReadyWhen::Submitted;

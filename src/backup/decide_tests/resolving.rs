@@ -318,7 +318,7 @@ fn the_target_of_the_attempt_counts_and_not_that_of_a_spec_that_was_changed_sinc
     assert_eq!(recorded(with_list(&lost, vec![new_job(5), new_job(6)])).0.adopted, Some(true));
 }
 
-fn annotated(object: &SalesforceBackup, value: &str) -> SalesforceBackup {
+pub(super) fn annotated(object: &SalesforceBackup, value: &str) -> SalesforceBackup {
     let mut object = object.clone();
     object.metadata.annotations = Some([(ANNOTATION.to_owned(), value.to_owned())].into());
     object
@@ -401,4 +401,72 @@ fn a_decision_that_cannot_be_read_is_told_once_and_forgotten_when_it_is_gone() {
     assert!(matches!(step(&told, 301), Step::Rest(_)));
     let removed = SalesforceBackup { metadata: held.metadata.clone(), ..told };
     assert_eq!(message(&recorded(step(&removed, 302)).0), message(held.status.as_ref().unwrap()));
+}
+
+#[test]
+fn a_list_that_never_showed_a_job_permits_one_more_attempt_and_no_third() {
+    let empty = |object: &SalesforceBackup, remembered: Remembered, seconds: u64| {
+        let observed = Observed { remembered, new_attempt: AttemptId::from(FIRST), ..observed(object) };
+        decide(&observed, &settings(), &at(seconds))
+    };
+    let mut object = object(&json!({}));
+    for (begin, expected) in [(0, "NothingStarted"), (200, "JobListIncomplete")] {
+        let Step::Attempt(attempt) = empty(&object, Remembered::default(), begin) else { panic!("{begin}") };
+        let facts = Facts { object: &object, now: at(begin).wall };
+        let outcome = Outcome::Unknown(Unknown::Status(502));
+        object.status = Some(facts.outcome(attempt.intent, &outcome, AnsweredBy::Nobody));
+        let remembered =
+            Remembered { open_attempt: Some((AttemptId::from(FIRST), at(begin).boot)), ..Remembered::default() };
+        object.status = Some(recorded(empty(&object, remembered, begin + 165)).0);
+        assert_eq!(reason(object.status.as_ref().unwrap()).1, expected);
+    }
+    assert_eq!(object.status.unwrap().phase, Some(Phase::Held), "a token may be shown nothing although there are jobs");
+}
+
+#[test]
+fn a_job_that_comes_to_light_after_nothing_leaves_the_attempt_to_a_person() {
+    let lost = unknown(&json!({}));
+    let free = with(&lost, with_list(&lost, vec![new_job(5)]));
+    let held = with(&free, with_list(&free, vec![new_job(5), new_job(6)]));
+    let status = held.status.as_ref().unwrap();
+    assert_eq!(reason(status), (Phase::Held, "AmbiguousJob"));
+    assert_eq!(status.attempt.as_ref().unwrap().id, Some(AttemptId::from(FIRST)), "the annotation can name it");
+    assert_eq!(Other::of(&held).unwrap().claim, Claim::Held);
+    let (status, _) = recorded(step(&annotated(&held, &format!("abandon={FIRST}")), 300));
+    assert_eq!(reason(&status), (Phase::Failed, "Abandoned"));
+}
+
+#[test]
+fn what_waited_for_a_person_is_not_adopted_by_its_target_alone() {
+    let lost = unknown(&json!({}));
+    let refused = Seen { job_list: Some(Listing::NotAllowed(RefusedKind::Forbidden)), ..seen() };
+    let held = with(&lost, after_the_wait(&lost, refused));
+    assert_eq!(Other::of(&held).unwrap().claim, Claim::Held, "others do not wait for it");
+    let (status, _) = recorded(with_list(&held, vec![new_job(5), new_job(6)]));
+    assert_eq!(reason(&status), (Phase::Held, "AmbiguousJob"), "the job may be of one that is gone by now");
+}
+
+#[test]
+fn a_new_process_and_an_annotation_that_cannot_be_followed_leave_a_held_attempt_as_it_is() {
+    let lost = unknown(&json!({}));
+    let refused = || Seen { job_list: Some(Listing::NotAllowed(RefusedKind::TokenRejected)), ..seen() };
+    let held = with(&lost, after_the_wait(&lost, refused()));
+    let message =
+        |status: &SalesforceBackupStatus| find(&status.conditions, ConditionType::Ready).unwrap().message.clone();
+    assert!(message(held.status.as_ref().unwrap()).contains("put a valid token into the Secret"));
+    assert!(matches!(step(&held, 400), Step::Rest(Some(_))), "a new process waits, and it is still held");
+    let wrong = annotated(&held, "retry");
+    let (status, _) = recorded(after_the_wait(&wrong, refused()));
+    assert!(message(&status).contains("was not followed: it must be retry=<attempt.id>"));
+    let (status, _) = recorded(with_list(&wrong, vec![new_job(5), marked(6, FIRST)]));
+    assert_eq!(status.phase, Some(Phase::Running), "a right that is given lets it go on all the same");
+}
+
+#[test]
+fn a_sender_with_a_longer_window_is_waited_for_as_long_as_its_own_window_lasts() {
+    let mut lost = unknown(&json!({}));
+    lost.status.as_mut().unwrap().attempt.as_mut().unwrap().send_before = Some(Time(at(60).wall));
+    let unseen = |seconds| decide(&unseen(waited(), &lost), &settings(), &at(seconds));
+    assert!(matches!(unseen(209), Step::Rest(Some(left)) if left == Duration::from_secs(1)));
+    assert!(matches!(unseen(210), Step::Look(Look::Secret)));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    api::{Attempt as AttemptStatus, Target},
+    api::{Attempt as AttemptStatus, BackupLevel, Target},
     backup::{
         memory::Earlier,
         others::{Claim, Other},
@@ -65,7 +65,20 @@ fn the_mark_is_the_highest_job_of_the_list_and_none_when_rows_are_missing() {
         other => panic!("{other:?}"),
     };
     assert_eq!(mark(listed(vec![new_job(5), new_job(9)])), Some(9));
-    assert_eq!(mark(Listing::Read(JobList { jobs: vec![new_job(5)], whole: false })), None);
+    let partial = || Listing::Read(JobList { jobs: vec![new_job(5)], whole: false });
+    let new = object(&json!({}));
+    let (status, _) = recorded(look_at(&new, Seen { job_list: Some(partial()), ..seen() }));
+    assert_eq!(reason(&status), (Phase::Pending, "JobListIncomplete"), "it is asked for again, for ten minutes");
+    let waiting = SalesforceBackup { status: Some(status), ..new };
+    let mut remembered = Remembered::default();
+    remembered.sees(&waiting, at(0).boot);
+    let at_second = |seconds| {
+        let seen = Seen { job_list: Some(partial()), ..seen() };
+        decide(&Observed { remembered: remembered.clone(), seen, ..observed(&waiting) }, &settings(), &at(seconds))
+    };
+    assert!(matches!(at_second(599), Step::Record(..)));
+    let Step::Attempt(attempt) = at_second(600) else { panic!("a server that never gives it whole") };
+    assert_eq!(attempt.intent.attempt.unwrap().last_job_id_before, None);
 }
 
 #[test]
@@ -100,7 +113,13 @@ fn a_recreated_object_takes_over_the_job_of_the_earlier_one() {
         (attempt.id, attempt.endpoint),
         (Some(AttemptId::from(EARLIER)), Some(connection().endpoint.to_string()))
     );
-    for other in [described(7, "salesforce-backup-operator/n/crm/1c9b5f2e/2", EARLIER), new_job(7)] {
+    let of_13 = Target { client_id: Some(13), ..Target::default() };
+    let others = [
+        described(7, "salesforce-backup-operator/n/crm/1c9b5f2e/2", EARLIER),
+        new_job(7),
+        Job { target: of_13, ..described(7, REQUEST, EARLIER) },
+    ];
+    for other in others {
         assert!(matches!(with_list(vec![other.clone()]), Step::Attempt(_)), "{other:?}");
     }
 }
@@ -131,6 +150,7 @@ fn earlier(open: bool) -> Earlier {
             endpoint: Some(connection().endpoint.to_string()),
             targets: vec![Target { client_id: Some(12), ..Target::default() }],
             last_job_id_before: Some(5),
+            backup_level: Some(BackupLevel::Incremental),
             ..AttemptStatus::default()
         },
         task_id: None,
@@ -150,6 +170,8 @@ fn a_recreated_object_goes_on_with_the_open_attempt_of_the_earlier_one() {
     let others = [
         Earlier { run_id: Some("2".to_owned()), ..earlier(true) },
         Earlier { uid: "u1".to_owned(), ..earlier(true) },
+        Earlier { attempt: AttemptStatus { targets: Vec::new(), ..earlier(true).attempt }, ..earlier(true) },
+        Earlier { attempt: AttemptStatus { backup_level: None, ..earlier(true).attempt }, ..earlier(true) },
         Earlier { ended: true, ..earlier(true) },
     ];
     for other in others {
@@ -166,7 +188,10 @@ fn what_this_process_remembers_of_an_earlier_object_counts_where_no_description_
     };
     let (status, _) = recorded(with(earlier(false), listed(vec![new_job(7)])));
     assert_eq!((status.adopted, status.job_ids.len()), (Some(true), 1));
-    assert!(matches!(with(earlier(false), listed(vec![new_job(8)])), Step::Attempt(_)));
+    let (status, _) = recorded(with(earlier(false), listed(vec![new_job(8)])));
+    assert_eq!(status.job_ids, [JobId::new(7).unwrap()], "it is so new that it need not be listed yet");
+    let long_ago = Earlier { ended: true, ..earlier(false) };
+    assert!(matches!(with(long_ago, listed(vec![new_job(8)])), Step::Attempt(_)));
     let elsewhere = AttemptStatus { endpoint: Some("https://other".to_owned()), ..earlier(false).attempt };
     assert!(matches!(
         with(Earlier { attempt: elsewhere, ..earlier(false) }, listed(vec![new_job(7)])),
@@ -213,4 +238,40 @@ fn a_namespace_that_may_not_be_read_stalls() {
     let forbidden = Some(Err(crate::backup::observe::NamespaceForbidden));
     let (status, again) = recorded(look_at(&object(&json!({})), Seen { namespace_uid: forbidden, ..seen() }));
     assert_eq!((reason(&status), again.is_some()), ((Phase::Pending, "NamespaceForbidden"), true));
+}
+
+#[test]
+fn a_recreated_object_goes_on_with_a_task_that_has_no_job_yet() {
+    let task = Earlier { task_id: crate::api::TaskId::new(30453), ..earlier(true) };
+    let new = object(&json!({}));
+    let (status, _) = recorded(decide(&Observed { last_request: Some(task), ..observed(&new) }, &settings(), &at(1)));
+    assert_eq!((reason(&status), status.adopted), ((Phase::Running, "FindingJobs"), Some(true)));
+    assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().reason, "AdoptedFromEarlier");
+    assert_eq!((status.task_id, status.attempt), (crate::api::TaskId::new(30453), Some(earlier(true).attempt)));
+}
+
+#[test]
+fn a_job_of_this_very_run_counts_however_long_ago_it_ended() {
+    // A gateway said 429, and the call was executed all the same.
+    let waiting = after(&object(&json!({})), 0, &refused(RefusedKind::RateLimited));
+    let ended = ended(described(6, REQUEST, FIRST), JobState::EndedWell);
+    let seen = Seen { job_list: Some(listed(vec![ended])), recent_jobs: Some(listed(vec![])), ..seen() };
+    let (status, _) = recorded(decide(&Observed { seen, ..observed(&waiting) }, &settings(), &at(3700)));
+    assert_eq!((status.phase, status.job_ids.len(), status.adopted), (Some(Phase::Running), 1, None));
+}
+
+#[test]
+fn a_list_that_fails_is_not_asked_for_in_a_loop_when_the_secret_was_changed() {
+    let other_secret = || Some(Ok(connection_at("https://cc.example.com/commandcenter/api", "11")));
+    let stalled = after(&object(&json!({})), 0, &refused(RefusedKind::TokenRejected));
+    let failing =
+        Seen { connection: other_secret(), job_list: Some(Listing::Failed(Unreadable::Unavailable)), ..seen() };
+    let (status, _) = recorded(decide(&Observed { seen: failing, ..observed(&stalled) }, &settings(), &at(60)));
+    assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"));
+    let waiting = SalesforceBackup { status: Some(status), ..stalled };
+    let unseen = Seen { connection: other_secret(), ..Seen::default() };
+    assert!(matches!(
+        decide(&Observed { seen: unseen, ..observed(&waiting) }, &settings(), &at(60)),
+        Step::Rest(Some(_))
+    ));
 }

@@ -43,7 +43,7 @@ impl Effect {
 
     /// Whether it changes nothing, so that it is the same whether it was done or not.
     pub fn only_reads(&self) -> bool {
-        ["GET", "LIST", "WATCH"].contains(&self.verb.as_str())
+        ["GET", "LIST", "WATCH"].contains(&self.verb.as_str()) || self.asks_for_the_job_list()
     }
 
     /// Whether it only tells people what the status says already.
@@ -51,14 +51,18 @@ impl Effect {
         self.what.starts_with("events")
     }
 
-    /// Whether the operator waits for its answer for a limited time.
-    pub fn has_a_time_limit(&self) -> bool {
-        !["LIST", "WATCH"].contains(&self.verb.as_str())
-    }
-
     /// Whether it is the call that starts a backup.
     pub fn starts_a_backup(&self) -> bool {
         self.system == System::CommandCenter && self.what == "CreateTask"
+    }
+
+    fn asks_for_the_job_list(&self) -> bool {
+        self.system == System::CommandCenter && self.what == "Jobs"
+    }
+
+    /// Whether it is the intent that permits a call.
+    pub fn permits_a_call(&self) -> bool {
+        self.writes_status() && self.what.ends_with(" Starting")
     }
 
     /// Whether it asks for one job.

@@ -28,21 +28,17 @@ const LATE: Duration = Duration::from_millis(600);
 const LATER: Duration = Duration::from_millis(1500);
 /// Longer than any plan takes.
 const FOREVER: Duration = Duration::from_mins(5);
-/// Longer than the time limit of any call that has one.
-const LONG: Duration = Duration::from_secs(20);
 
 /// Works as ever.
 pub const NONE: Fault = replied("nothing", Execution::Now, Reply::Given);
 /// An API server's own time limit is 10 s, so that this one is tried less often.
 pub const HANGS: Fault = replied("executed, never answered", Execution::Now, Reply::Withheld(FOREVER));
-/// Lists and watches have no time limit of their own: without the end of the connection, the operator would wait for good.
-pub const HANGS_FOR_LONG: Fault = replied("never answered, cut in the end", Execution::Now, Reply::Withheld(LONG));
 pub const RATE_LIMITED: Fault = replied("429", Execution::Never, Reply::Status(429));
 pub const KILLED_BEFORE: Fault = killed("crash before it", Execution::Never);
 pub const KILLED_AFTER: Fault = killed("crash after it", Execution::Now);
 pub const LOST: Fault = replied("executed, answer lost", Execution::Now, Reply::Cut);
 
-const ALL: [Fault; 19] = [
+const ALL: [Fault; 18] = [
     KILLED_BEFORE,
     KILLED_AFTER,
     killed("crash, executed later", Execution::Late(LATE)),
@@ -58,7 +54,6 @@ const ALL: [Fault; 19] = [
     replied("executed, a page answered", Execution::Now, Reply::Page),
     replied("executed, answer truncated", Execution::Now, Reply::Truncated),
     HANGS,
-    HANGS_FOR_LONG,
     replied("504, executed later", Execution::Late(LATE), Reply::Status(504)),
     replied("connection lost, executed later", Execution::Late(LATE), Reply::Cut),
     replied("504, executed much later", Execution::Late(LATER), Reply::Status(504)),
@@ -70,21 +65,16 @@ pub fn of(effect: &Effect) -> Vec<Fault> {
 }
 
 impl Fault {
-    /// Whether a fault at `effect`, after `earlier` others, may leave a doubt that only a person can end. A call that may
-    /// have started a backup does, unless it was refused or answered after all; and so does a crash that comes before what
-    /// is known is written down.
-    pub fn may_leave_doubt(self, effect: &Effect, earlier: usize) -> bool {
-        let settled = [Reply::Status(409), Reply::Status(429), Reply::Late(LATE)].map(Then::Replied);
-        let acts = !effect.only_reads() && !effect.only_tells();
-        match self.then {
-            Then::Killed => acts || earlier > 0,
-            Then::Replied(_) => acts && effect.system == System::CommandCenter && !settled.contains(&self.then),
-        }
+    /// Whether a fault at `effect`, after `earlier` others, may leave a doubt that only a person can end. One lost call
+    /// never does: the job list tells. A second one may: a conflict then is evidence of the first, and a list that never
+    /// showed a job is believed once.
+    pub fn may_leave_doubt(effect: &Effect, earlier: usize) -> bool {
+        (effect.starts_a_backup() || effect.permits_a_call()) && earlier > 0
     }
 
     fn matters_at(self, effect: &Effect) -> bool {
-        if self == HANGS || self == HANGS_FOR_LONG {
-            return effect.has_a_time_limit() == (self == HANGS);
+        if self == HANGS {
+            return true;
         }
         if effect.only_reads() {
             // Done or not is the same: what counts is what is answered.

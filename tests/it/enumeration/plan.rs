@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::{
     effect::System,
+    fault::Fault,
     gate::{Gate, Passed, Strike},
     process::Process,
     verdict::{self, End},
@@ -147,8 +148,8 @@ impl<'a> Stage<'a> {
             return Err(wrong.clone());
         }
         let passed = self.gate.passed();
-        let struck = passed.iter().filter_map(|passed| passed.fault.map(|fault| (fault, &passed.effect)));
-        let doubt = struck.enumerate().any(|(earlier, (fault, effect))| fault.may_leave_doubt(effect, earlier));
+        let struck = passed.iter().filter(|passed| passed.fault.is_some()).map(|passed| &passed.effect);
+        let doubt = struck.enumerate().any(|(earlier, effect)| Fault::may_leave_doubt(effect, earlier));
         verdict::judge(&backup, run, &self.world.simulator.ledger(), doubt)
     }
 
