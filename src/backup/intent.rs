@@ -24,18 +24,18 @@ pub struct SendPermit {
     window: Duration,
 }
 
-impl SendPermit {
-    /// Whether `now` lies in the window. A wall clock that was set back closes it as well.
-    fn holds_at(&self, now: &Now) -> bool {
-        let by_wall = Duration::try_from(now.wall.duration_since(self.opened.wall)).ok();
-        now.boot.since(self.opened.boot) < self.window && by_wall.is_some_and(|passed| passed < self.window)
+impl Permit for SendPermit {
+    fn still_holds(&self) -> bool {
+        in_window(&self.opened, self.window, &clock::now())
     }
 }
 
-impl Permit for SendPermit {
-    fn still_holds(&self) -> bool {
-        self.holds_at(&clock::now())
-    }
+/// Whether what was decided at `opened` may still be sent at `now`, `window` being the time for it. A wall clock that was
+/// set back closes the window as well. Pure.
+#[must_use]
+pub fn in_window(opened: &Now, window: Duration, now: &Now) -> bool {
+    let by_wall = Duration::try_from(now.wall.duration_since(opened.wall)).ok();
+    now.boot.since(opened.boot) < window && by_wall.is_some_and(|passed| passed < window)
 }
 
 /// What became of an intent.
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_permit_ends_with_its_window_on_either_clock_and_when_the_wall_clock_is_set_back() {
-        let permit = SendPermit { opened: at(1000, 50), window: Duration::from_secs(15) };
+        let (opened, window) = (at(1000, 50), Duration::from_secs(15));
         let cases = [
             (at(1000, 50), true),
             (at(1014, 64), true),
@@ -109,7 +109,7 @@ mod tests {
             (at(4600, 51), false),
         ];
         for (now, expected) in cases {
-            assert_eq!(permit.holds_at(&now), expected, "{now:?}");
+            assert_eq!(in_window(&opened, window, &now), expected, "{now:?}");
         }
     }
 }
