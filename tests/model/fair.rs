@@ -1,0 +1,117 @@
+//! How a world ends when nothing goes wrong any more: a fixed order in which every part takes its steps, and replicas look
+//! only when they are told of a change or when they said they would. Stateright's own `eventually` tells of paths without
+//! cycles only, and these have some; so this is run from every state that is explored.
+
+use salesforce_backup_operator::backup::state::RunState;
+
+use crate::{
+    command_center::Fate,
+    protocol::{Action, At, Protocol},
+    replica::{How, Task},
+    world::World,
+};
+
+/// By then everything has to have ended.
+const LONGEST: u32 = 100;
+
+/// Whether `world` ends well.
+pub fn ends_well(protocol: &Protocol, world: &World) -> bool {
+    let mut world = world.clone();
+    for replica in &mut world.replicas {
+        replica.due.fill(Some(world.now));
+    }
+    let (begin, mut passed) = (world.now, Vec::new());
+    loop {
+        let key = world.fingerprint();
+        if protocol.ends_well.lock().unwrap().contains(&key) {
+            break;
+        }
+        passed.push(key);
+        let Some(action) = next(protocol, &world) else {
+            if !well(&world) {
+                return false;
+            }
+            break;
+        };
+        if world.now - begin > LONGEST {
+            return false;
+        }
+        world = protocol.after(&world, action);
+    }
+    protocol.ends_well.lock().unwrap().extend(passed);
+    true
+}
+
+/// The next step of a world in which nothing goes wrong; nothing when all is done.
+fn next(protocol: &Protocol, world: &World) -> Option<Action> {
+    if !world.late.is_empty() {
+        return Some(Action::Apply(0));
+    }
+    let ats = || {
+        let names = 0..world.store.len();
+        let all =
+            (0..world.replicas.len()).flat_map(move |replica| names.clone().map(move |name| At { replica, name }));
+        all.filter(|at| !protocol.scenario.each_its_own || at.replica == at.name)
+    };
+    if let Some(replica) = world.replicas.iter().position(|replica| replica.lags) {
+        return Some(Action::CatchUp(replica));
+    }
+    if let Some(replica) = world.replicas.iter().position(|replica| replica.sleeps) {
+        return Some(Action::Wake(replica));
+    }
+    for at in ats() {
+        match &world.replicas[at.replica].tasks[at.name] {
+            None => {}
+            Some(Task::Waiting(it)) => match world.center.call(it.number).map(|call| (call.fate, call.sent)) {
+                Some((Fate::Executed(_) | Fate::Refused, _)) => return Some(Action::Answer(at)),
+                Some((Fate::Lost, sent)) if world.now > sent => return Some(Action::GiveUp(at)),
+                Some((Fate::Lost | Fate::Flying, _)) => {}
+                None => return Some(Action::GiveUp(at)),
+            },
+            // It polls every half second; the answer comes, or the window closes.
+            Some(Task::Unsure(it)) if it.decided == world.now && stored_elsewhere(world, at, it.number) => {}
+            Some(_) => return Some(Action::GoOn(at, How::Well)),
+        }
+    }
+    let due = |at: &At| {
+        let replica = &world.replicas[at.replica];
+        replica.tasks[at.name].is_none()
+            && replica.cache[at.name].is_some()
+            && replica.due[at.name].is_some_and(|due| due <= world.now)
+    };
+    if let Some(at) = ats().find(due) {
+        return Some(Action::Reconcile(at, How::Well));
+    }
+    if let Some(call) = world.center.calls.iter().position(|call| call.fate == Fate::Flying) {
+        return Some(Action::Execute(call));
+    }
+    if let Some(job) = world.center.jobs.iter().position(|job| !job.shown) {
+        return Some(Action::Show(job));
+    }
+    let idle = |at: At| world.replicas[at.replica].tasks[at.name].is_none();
+    if ats().all(idle) && world.store.iter().flatten().all(|stored| done(&stored.state())) {
+        return None;
+    }
+    match world.center.jobs.iter().position(|job| job.ended.is_none()) {
+        Some(job) => Some(Action::End(job)),
+        None => Some(Action::Tick),
+    }
+}
+
+/// Whether the intent `number` is not what is stored, so that asking changes nothing.
+fn stored_elsewhere(world: &World, at: At, number: u8) -> bool {
+    world.store[at.name].as_ref().is_none_or(|stored| stored.attempt() != Some(number))
+}
+
+const fn done(state: &RunState<'_>) -> bool {
+    matches!(state, RunState::Ended(_) | RunState::Held(_))
+}
+
+/// Whether every executed call of an object that exists was told of: its job was in a status, or a person was called.
+fn well(world: &World) -> bool {
+    let exists = |uid: u8| world.store.iter().flatten().any(|stored| stored.uid() == uid);
+    world.center.calls.iter().filter(|call| exists(call.uid)).all(|call| match call.fate {
+        Fate::Executed(job) => world.ghosts.reported.contains(&job) || world.ghosts.told.contains(&call.attempt),
+        Fate::Flying | Fate::Lost | Fate::Refused => true,
+    })
+}
