@@ -115,12 +115,8 @@ impl Center {
         })
     }
 
-    /// Executes a call; one that comes while a job of the target runs is refused when `busy` says so.
-    pub fn execute(&mut self, index: usize, busy: bool) {
-        if busy && self.jobs.iter().any(|job| job.ended.is_none()) {
-            self.calls[index].fate = Fate::Refused;
-            return;
-        }
+    /// Executes a call.
+    pub fn execute(&mut self, index: usize) {
         let id = self.start(Some(index), false);
         self.calls[index].fate = Fate::Executed(id);
     }

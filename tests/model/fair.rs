@@ -82,7 +82,11 @@ fn next(protocol: &Protocol, world: &World) -> Option<Action> {
     if let Some(at) = ats().find(due) {
         return Some(Action::Reconcile(at, How::Well));
     }
+    let active = world.center.jobs.iter().position(|job| job.ended.is_none());
     if let Some(call) = world.center.calls.iter().position(|call| call.fate == Fate::Flying) {
+        if let Some(job) = active.filter(|_| protocol.refuses(world)) {
+            return Some(Action::End(job));
+        }
         return Some(Action::Execute(call));
     }
     if let Some(job) = world.center.jobs.iter().position(|job| !job.shown) {
@@ -92,10 +96,7 @@ fn next(protocol: &Protocol, world: &World) -> Option<Action> {
     if ats().all(idle) && world.store.iter().flatten().all(|stored| done(&stored.state())) {
         return None;
     }
-    match world.center.jobs.iter().position(|job| job.ended.is_none()) {
-        Some(job) => Some(Action::End(job)),
-        None => Some(Action::Tick),
-    }
+    Some(active.map_or(Action::Tick, Action::End))
 }
 
 /// Whether the intent `number` is not what is stored, so that asking changes nothing.

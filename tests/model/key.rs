@@ -46,7 +46,7 @@ impl Hash for World {
             (call.attempt, call.uid, call.name, call.generation, call.run, age, call.fate, &call.known).hash(into);
         }
         for job in &self.center.jobs {
-            (job.id, job.call, job.shown, job.ended.map(|at| (self.now - at).min(1))).hash(into);
+            (job.id, job.call, job.shown, job.ended.map(|at| (self.now - at).min(3))).hash(into);
         }
         for (index, replica) in self.replicas.iter().enumerate() {
             replica.normalised(self, index, into);

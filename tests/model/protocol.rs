@@ -20,7 +20,8 @@ use crate::{
     command_center::Fate,
     mutants::Mutant,
     properties,
-    replica::{How, Replica, Task, Turn},
+    replica::{How, Replica, Task},
+    turn::Turn,
     world::{Budget, TICK, World},
 };
 
@@ -148,11 +149,13 @@ impl Protocol {
         }
     }
 
-    fn outside(world: &World, actions: &mut Vec<Action>) {
+    fn outside(&self, world: &World, actions: &mut Vec<Action>) {
         let left = &world.left;
         for (index, call) in world.center.calls.iter().enumerate() {
             if call.fate == Fate::Flying {
-                actions.push(Action::Execute(index));
+                if left.refusals > 0 || !self.refuses(world) {
+                    actions.push(Action::Execute(index));
+                }
                 if left.lost_calls > 0 {
                     actions.push(Action::LoseCall(index));
                 }
@@ -203,7 +206,6 @@ impl Protocol {
             Action::Sleep(_) => left.naps -= 1,
             Action::LoseAnswer(_) => left.lost_answers -= 1,
             Action::LoseCall(_) => left.lost_calls -= 1,
-            Action::Refuse(_) => left.refusals -= 1,
             Action::Delete(_) => left.deletions -= 1,
             Action::NewRun(_) => left.new_runs -= 1,
             Action::Stranger => left.strangers -= 1,
@@ -227,9 +229,13 @@ impl Protocol {
             Action::Answer(at) => self.reply(world, at, true),
             Action::LoseAnswer(at) | Action::GiveUp(at) => self.reply(world, at, false),
             Action::Crash(replica) => world.replicas[replica] = Replica::new(world.store.len()),
-            Action::Execute(call) => world.center.execute(call, self.scenario.busy),
+            Action::Execute(call) if self.refuses(world) => self.act(world, Action::Refuse(call)),
+            Action::Execute(call) => world.center.execute(call),
             Action::LoseCall(call) => world.center.calls[call].fate = Fate::Lost,
-            Action::Refuse(call) => world.center.calls[call].fate = Fate::Refused,
+            Action::Refuse(call) => {
+                world.left.refusals -= 1;
+                world.center.calls[call].fate = Fate::Refused;
+            }
             Action::Show(job) => world.center.jobs[job].shown = true,
             Action::End(job) => world.center.jobs[job].ended = Some(now),
             Action::Stranger => {
@@ -246,6 +252,11 @@ impl Protocol {
             Action::Create(name) => world.create(name),
             Action::NewRun(name) => world.new_run(name),
         }
+    }
+
+    /// Whether the Command Center would refuse a call, because a job of the target runs.
+    pub fn refuses(&self, world: &World) -> bool {
+        self.scenario.busy && world.center.jobs.iter().any(|job| job.ended.is_none())
     }
 
     fn turn<'a>(&'a self, world: &'a mut World, At { replica, name }: At) -> Turn<'a> {
@@ -343,7 +354,7 @@ impl Model for Protocol {
             return;
         }
         self.turns(world, actions);
-        Self::outside(world, actions);
+        self.outside(world, actions);
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The send window, the request timeout and the settle time are one tick each, and jobs are asked for once a tick.
-pub const TICK: Duration = Duration::from_mins(20);
+pub const TICK: Duration = Duration::from_mins(5);
 /// The tick at which a path begins, so that something can have been before.
 pub const BEGIN: u32 = 100;
 /// How long an ended job counts for an object that is created again (design, section 4, rule 6).
