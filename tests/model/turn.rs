@@ -8,7 +8,7 @@ use salesforce_backup_operator::{
     backup::{
         decide::{self, Step, decide},
         intent::in_window,
-        memory::{Earlier, Memory},
+        memory::{EARLIER, Earlier, Memory},
         observe::{Look, Observed, Seen},
         others::Other,
         settle::{Next, Record, speaks_of},
@@ -146,21 +146,24 @@ impl Turn<'_> {
             }
             listing
         };
-        let others = |objects: &[Option<Version>]| -> Vec<Other> {
+        let others = |objects: &[Option<Version>], recent: Duration| -> Vec<Other> {
             let objects: Vec<&Version> = objects.iter().flatten().collect();
             let exists = |wanted: &str| {
                 wanted == uid || objects.iter().any(|other| other.object.metadata.uid.as_deref() == Some(wanted))
             };
-            let gone = memory.of_gone(exists, protocol.settings.until_settled(), now.boot);
+            let gone = memory.of_gone(|_| true, exists, recent, now.boot);
             let there = objects.iter().filter_map(|other| Other::of(&other.object)).filter(|other| other.uid != uid);
             there.chain(gone).collect()
         };
         match look {
             Look::Secret => observed.seen.connection = Some(Ok(protocol.connection.clone())),
             Look::Namespace => observed.seen.namespace_uid = Some(Ok(NAMESPACE_UID.to_owned())),
-            Look::Neighbours => observed.seen.neighbours = Some(others(&world.replicas[replica].cache)),
+            Look::Neighbours => {
+                observed.seen.neighbours =
+                    Some(others(&world.replicas[replica].cache, protocol.settings.until_settled()))
+            }
             Look::Others if protocol.scenario.is(Mutant::NoOthers) => observed.seen.others = Some(Vec::new()),
-            Look::Others => observed.seen.others = Some(others(&world.store)),
+            Look::Others => observed.seen.others = Some(others(&world.store, EARLIER)),
             Look::JobList(query) => {
                 memory.note(&uid, |kept| (kept.last_poll, kept.list_refused) = (Some(now.boot), None));
                 observed.seen.job_list = Some(list(&query));
@@ -320,7 +323,7 @@ impl Turn<'_> {
         } else {
             AnsweredBy::Nobody
         };
-        let mut version = it.version.clone();
+        let (mut version, mut recorded) = (it.version.clone(), None);
         let gone = loop {
             let record = Record { id: &id, outcome: &outcome, answered_by };
             let next = match record.onto(&version.object, now.wall) {
@@ -337,6 +340,7 @@ impl Turn<'_> {
                 return self.set(Task::Recording(it, outcome));
             }
             if self.put(&next).is_ok() {
+                recorded = Some(next);
                 break false;
             }
             let stored = self.world.store[self.name].clone();
@@ -347,6 +351,9 @@ impl Turn<'_> {
         };
         let memory = self.me().memory();
         memory.note(&format!("u{}", it.version.uid()), |kept| kept.recorded(&id, &outcome, now.boot));
+        if let Some(recorded) = &recorded {
+            memory.sees(&recorded.object, now.boot);
+        }
         if gone {
             memory.outcome_of_gone(&it.version.object, &id, &outcome);
         }
