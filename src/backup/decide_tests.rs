@@ -279,17 +279,3 @@ fn calls_that_never_left_are_tried_again_and_local_names_stall_meanwhile() {
         assert!(matches!(step(&waiting, 6), Step::Attempt(_)), "{expected}");
     }
 }
-
-#[test]
-fn what_this_process_knows_of_an_open_attempt_counts() {
-    let Step::Attempt(attempt) = step(&object(&json!({})), 0) else { panic!() };
-    let open = SalesforceBackup { status: Some(attempt.intent), ..object(&json!({})) };
-    let unsent = Remembered { unsent: Some(AttemptId::from(FIRST)), ..Remembered::default() };
-    let (status, _) = recorded(decide(&Observed { remembered: unsent, ..observed(&open) }, &settings(), &at(1)));
-    assert_eq!(reason(&status), (Phase::Pending, "SendWindowMissed"));
-    let settled = Remembered { settled: Some((AttemptId::from(FIRST), at(0).boot)), ..Remembered::default() };
-    assert!(matches!(
-        decide(&Observed { remembered: settled, ..observed(&open) }, &settings(), &at(1)),
-        Step::Rest(Some(_))
-    ));
-}

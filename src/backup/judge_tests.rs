@@ -1,7 +1,6 @@
 //! The conditions under which a lost answer counts as resolved, one by one.
 
 use super::*;
-use crate::{api::JobStatus, command_center::job::JobState};
 
 const MARK: i64 = 100;
 
@@ -15,16 +14,7 @@ fn ours() -> AttemptId {
 
 /// A job of client 12, of level Full, without a description.
 fn job(id: u64) -> Job {
-    let shown = JobStatus {
-        id: JobId::new(id).unwrap(),
-        status: None,
-        percent_complete: None,
-        started_at: None,
-        ended_at: None,
-        failed_items: None,
-        reason: None,
-    };
-    Job { state: JobState::Active, target: target(12), level: Some(BackupLevel::Full), ..Job::from_shown(shown) }
+    Job { target: target(12), level: Some(BackupLevel::Full), ..Job::bare(id) }
 }
 
 fn marked(id: u64, attempt: &AttemptId) -> Job {

@@ -95,6 +95,10 @@ fn a_run_that_a_person_gave_up_stays_given_up_unless_its_call_was_accepted_after
     });
     assert_eq!(after(&abandoned, &refused()), Err("superseded"));
     assert_eq!(after(&abandoned, &accepted(7)), Ok((Phase::Held, vec!["7".to_owned()])));
+    let outcome = accepted(7);
+    let record = Record { id: &AttemptId::from("a1"), outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
+    let Next::Write(status) = record.onto(&object(&abandoned), Timestamp::UNIX_EPOCH) else { panic!() };
+    assert_eq!(status.finished_at, None, "it is not over");
 }
 
 #[test]

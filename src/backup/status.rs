@@ -298,6 +298,7 @@ impl Facts<'_> {
     /// the jobs are added, and a person looks.
     #[must_use]
     pub fn duplicate(&self, mut status: SalesforceBackupStatus, accepted: &Accepted) -> SalesforceBackupStatus {
+        status.finished_at = None;
         status.task_id = status.task_id.or(accepted.task_id);
         for id in &accepted.job_ids {
             if !status.job_ids.contains(id) && status.job_ids.len() < MAX_JOBS {

@@ -66,7 +66,9 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     }
     let Some(readings) = &seen.jobs else { return Step::Look(Look::Jobs(going_on(submitted))) };
     let remembered = &view.observed.remembered;
-    if remembered.refused_looks >= REFUSED_LOOKS {
+    // A new process has not counted, and goes on from what the status says.
+    let counted = remembered.refused_looks >= REFUSED_LOOKS || status.phase == Some(Phase::Held);
+    if remembered.refused_looks > 0 && counted {
         return forbidden(view, status, next_poll);
     }
     let jobs: Vec<Option<Job>> = submitted.job_ids.iter().map(|id| newest(readings, &status, *id)).collect();

@@ -285,6 +285,11 @@ fn jobs_that_may_not_be_read_are_held_after_three_looks_unless_submitting_was_al
     assert_eq!(reason(&forbidden(&running, 2)), (Phase::Running, "Forbidden"));
     let held = forbidden(&running, 3);
     assert_eq!(reason(&held), (Phase::Held, "JobsNotReadable"));
+    let again = SalesforceBackup { status: Some(held.clone()), ..running.clone() };
+    let remembered = Remembered { refused_looks: 1, ..Remembered::default() };
+    let seen_again = Seen { jobs: Some(vec![reading(403, &json!({}))]), ..seen() };
+    let new_process = Observed { remembered, seen: seen_again, ..observed(&again) };
+    assert!(matches!(decide(&new_process, &settings(), &at(60)), Step::Rest(Some(_))), "it stays held");
     let object = SalesforceBackup { status: Some(held), ..running.clone() };
     let abandoned = resolving::annotated(&object, &format!("abandon={FIRST}"));
     assert_eq!(reason(&recorded(step(&abandoned, 40)).0), (Phase::Failed, "Abandoned"));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    api::{BackupLevel, JobStatus, Target},
+    api::{BackupLevel, Target},
     backup::{
         directive::ANNOTATION,
         memory::Earlier,
@@ -16,17 +16,8 @@ use crate::{
 
 /// A job of client 12 and of the level that the tests ask for.
 pub(super) fn new_job(id: u64) -> Job {
-    let shown = JobStatus {
-        id: JobId::new(id).unwrap(),
-        status: None,
-        percent_complete: None,
-        started_at: None,
-        ended_at: None,
-        failed_items: None,
-        reason: None,
-    };
     let target = Target { client_id: Some(12), ..Target::default() };
-    Job { target, level: Some(BackupLevel::Incremental), ..Job::from_shown(shown) }
+    Job { target, level: Some(BackupLevel::Incremental), ..Job::bare(id) }
 }
 
 pub(super) fn described(id: u64, request: &str, attempt: &str) -> Job {
