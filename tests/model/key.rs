@@ -32,7 +32,9 @@ impl Hash for World {
         }
         for (name, stored) in self.store.iter().enumerate() {
             stored.is_some().hash(into);
-            stored.iter().for_each(|stored| stored.normalised(self, name, into));
+            if let Some(stored) = stored {
+                stored.normalised(self, name, into);
+            }
         }
         for call in &self.center.calls {
             let waited = self.replicas.iter().flat_map(|replica| replica.tasks.iter().flatten());
@@ -90,7 +92,9 @@ impl Replica {
         (&self.saw, self.lags, self.sleeps).hash(into);
         for (name, cached) in self.cache.iter().enumerate() {
             cached.is_some().hash(into);
-            cached.iter().for_each(|cached| cached.normalised(world, name, into));
+            if let Some(cached) = cached {
+                cached.normalised(world, name, into);
+            }
         }
         let open = world.open_attempts();
         for (uid, kept) in &self.remembered {
@@ -99,7 +103,9 @@ impl Replica {
         }
         for kept in &self.earlier {
             kept.is_some().hash(into);
-            kept.iter().for_each(|kept| earlier(kept, world, index, into));
+            if let Some(kept) = kept {
+                earlier(kept, world, index, into);
+            }
         }
         for (name, task) in self.tasks.iter().enumerate() {
             let it = match task {

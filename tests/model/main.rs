@@ -1,5 +1,8 @@
 //! The protocol of design, section 4, explored by a model checker: two replicas, one or two objects, a Command Center, and
 //! whatever may go wrong between them. What decides is the production code.
+//!
+//! Small worlds are explored with all tests; `SFB_MODEL=full cargo test --test model -- --nocapture` explores larger ones
+//! too, for some minutes, and prints how many states there were.
 
 #![expect(clippy::disallowed_methods, reason = "the environment says how far to explore")]
 #![expect(

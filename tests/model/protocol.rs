@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// What a run of the checker is about.
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing of the world, and all combinations are meant")]
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     /// Its name.

@@ -147,7 +147,7 @@ impl Replica {
                 attempt: Some(earlier.attempt.clone()),
                 task_id: earlier.task_id,
                 job_ids: earlier.job_ids.clone(),
-                finished_at: earlier.ended.then(|| Time(Timestamp::UNIX_EPOCH)),
+                finished_at: earlier.ended.then_some(Time(Timestamp::UNIX_EPOCH)),
                 ..SalesforceBackupStatus::default()
             };
             let shown = SalesforceBackup { status: Some(status), ..object(name, number(&earlier.uid)) };

@@ -123,7 +123,7 @@ impl Turn<'_> {
         if self.is(Mutant::AnyoneSends)
             && let RunState::Open(open) = version.state()
         {
-            let again = self.attempt_again(&version, open.id.clone());
+            let again = self.attempt_again(&version, open.id);
             self.keep(memory, &version);
             self.set(Task::Permitted(Box::new(again)));
             return;
@@ -241,17 +241,17 @@ impl Turn<'_> {
     /// Attempts that this process has seen, or whose jobs this list shows, but those whose jobs ended too long ago. Left
     /// out as well is one that is known to be accepted and whose jobs this list does not show yet, or of which only the
     /// task is known: there an object that is created again is sent again, which is to be mended.
-    fn known(&mut self, listed: Option<&Listing>, last: Option<&Earlier>) -> BTreeSet<u8> {
+    fn known(&mut self, listed: Option<&Listing>, before: Option<&Earlier>) -> BTreeSet<u8> {
         let Some(Listing::Read(list)) = listed else { return BTreeSet::new() };
         let shown = list.jobs.iter().filter_map(|job| match &job.described {
             Described::Ours { attempt, .. } => Some(number(attempt.as_str())),
             Described::Nothing | Described::Other => None,
         });
         let mut known: BTreeSet<u8> = self.me().saw.clone();
-        if let Some(last) = last.filter(|last| last.open_attempt().is_none())
-            && !last.job_ids.iter().any(|id| list.has(id.number()))
+        if let Some(earlier) = before.filter(|earlier| earlier.open_attempt().is_none())
+            && !earlier.job_ids.iter().any(|id| list.has(id.number()))
         {
-            last.attempt.id.iter().for_each(|id| _ = known.remove(&number(id.as_str())));
+            known.retain(|attempt| earlier.attempt.id.as_ref() != Some(&attempt_id(*attempt)));
         }
         known.extend(shown);
         known.retain(|attempt| !self.world.ended_long_ago(*attempt));
@@ -362,7 +362,7 @@ impl Turn<'_> {
     }
 
     /// An attempt that somebody else made, as a process without the permit would send it.
-    fn attempt_again(&self, version: &Version, id: AttemptId) -> Try {
+    fn attempt_again(&self, version: &Version, id: &AttemptId) -> Try {
         let attempt = decide::Attempt {
             intent: version.object.status.clone().unwrap(),
             opened: self.world.clocks(self.replica),
