@@ -114,6 +114,12 @@ pub struct Attempt {
     #[schemars(range(min = 0), extend("format" = "int64"))]
     pub last_job_id_before: Option<i64>,
 
+    /// The highest job id that earlier runs of this object knew of: no job up to it can be one of this run. Absent in the
+    /// first run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0), extend("format" = "int64"))]
+    pub earlier_runs_up_to: Option<i64>,
+
     /// What the call asked to back up, by its ids: a lost answer is resolved against these, whatever the spec says then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
@@ -127,6 +133,14 @@ pub struct Attempt {
     /// started nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<AttemptId>,
+}
+
+impl Attempt {
+    /// The job id above which a job may be this attempt's.
+    #[must_use]
+    pub fn floor(&self) -> i64 {
+        self.last_job_id_before.max(self.earlier_runs_up_to).unwrap_or(0)
+    }
 }
 
 /// One job, as the Command Center last told of it.

@@ -33,6 +33,8 @@ pub struct Case<'a> {
     pub id: &'a AttemptId,
     /// The highest job id that was listed before the attempt; nothing when the list could not be had.
     pub last_job_id_before: Option<i64>,
+    /// The job id above which a job may be the attempt's.
+    pub floor: i64,
     /// What it asked to back up.
     pub targets: &'a [Target],
     /// The level that it asked for.
@@ -48,6 +50,7 @@ impl<'a> Case<'a> {
         Self {
             id,
             last_job_id_before: attempt.last_job_id_before,
+            floor: attempt.floor(),
             targets: &attempt.targets,
             level: attempt.backup_level,
             reaches_back,
@@ -94,7 +97,7 @@ impl<'a> Case<'a> {
     /// Command Center may have changed the level, or written a description of its own.
     fn is_evidence(&self, job: &Job) -> bool {
         !matches!(job.described, Described::Ours { .. })
-            && job.shown.id.number() > self.last_job_id_before.unwrap_or(0)
+            && job.shown.id.number() > self.floor
             && self.targets.iter().any(|target| target.has(&job.target) != Belongs::No)
     }
 

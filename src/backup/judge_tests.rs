@@ -32,7 +32,14 @@ fn judge(jobs: Vec<Job>) -> Verdict {
 }
 
 fn case<'a>(id: &'a AttemptId, targets: &'a [Target]) -> Case<'a> {
-    Case { id, last_job_id_before: Some(MARK), targets, level: Some(BackupLevel::Full), reaches_back: true }
+    Case {
+        id,
+        last_job_id_before: Some(MARK),
+        floor: MARK,
+        targets,
+        level: Some(BackupLevel::Full),
+        reaches_back: true,
+    }
 }
 
 fn numbers(ids: &[u64]) -> Vec<JobId> {
@@ -87,6 +94,15 @@ fn what_cannot_be_told_apart_is_ambiguous() {
 }
 
 #[test]
+fn a_job_of_an_earlier_run_that_was_not_listed_at_the_look_is_not_this_attempts() {
+    let id = ours();
+    let targets = [target(12)];
+    let after_another_run = Case { floor: 101, ..case(&id, &targets) };
+    assert_eq!(after_another_run.judge(&list(vec![job(100), job(101)])), Verdict::Nothing);
+    assert_eq!(after_another_run.judge(&list(vec![job(100), job(101), job(102)])), Verdict::OfTarget(numbers(&[102])));
+}
+
+#[test]
 fn several_targets_need_one_job_each() {
     let id = ours();
     let targets = [target(12), target(13)];
@@ -113,7 +129,7 @@ fn nothing_is_concluded_only_from_a_complete_answer() {
     assert_eq!(case.judge(&list(vec![])), incomplete);
     let unlooked = Case { last_job_id_before: None, ..case };
     assert_eq!(unlooked.judge(&list(vec![])), incomplete, "nobody knows what was there before");
-    let none_before = Case { last_job_id_before: Some(0), ..case };
+    let none_before = Case { last_job_id_before: Some(0), floor: 0, ..case };
     assert_eq!(none_before.judge(&list(vec![])), Verdict::Nothing);
     let foreign = Job { target: target(13), ..job(5) };
     assert_eq!(none_before.judge(&list(vec![foreign])), Verdict::Nothing, "a whole list with other rows tells as much");

@@ -96,7 +96,7 @@ impl Facts<'_> {
             requested_at: Some(Time(self.now)),
             attempt: old
                 .and_then(last_known_job)
-                .map(|last| Attempt { last_job_id_before: Some(last), ..Attempt::default() }),
+                .map(|last| Attempt { earlier_runs_up_to: Some(last), ..Attempt::default() }),
             conditions: old
                 .map(|status| {
                     status
@@ -133,6 +133,7 @@ impl Facts<'_> {
             send_before: self.after(window),
             // Should a job of the attempt before come to light after all, it has to be above the mark.
             last_job_id_before: if last.follows.is_some() { last.last_job_id_before } else { last_job_id },
+            earlier_runs_up_to: last.earlier_runs_up_to,
             targets: self.targets(),
             backup_level: Some(self.object.spec.backup_level),
             follows: last.follows,
@@ -354,7 +355,7 @@ pub fn submission(status: &SalesforceBackupStatus) -> Submission {
 
 /// The highest job id that a status knows of: no job up to it can be one of a later run.
 fn last_known_job(status: &SalesforceBackupStatus) -> Option<i64> {
-    let before = status.attempt.as_ref().and_then(|attempt| attempt.last_job_id_before);
+    let before = status.attempt.as_ref().map(Attempt::floor).filter(|floor| *floor > 0);
     before.into_iter().chain(status.job_ids.iter().map(|id| id.number())).max()
 }
 

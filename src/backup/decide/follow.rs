@@ -72,6 +72,7 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         return forbidden(view, status, next_poll);
     }
     let jobs: Vec<Option<Job>> = submitted.job_ids.iter().map(|id| newest(readings, &status, *id)).collect();
+    let unlisted = UNLISTED.max(view.settings.until_settled());
     let trouble = readings.iter().find_map(|(_, reading)| match reading {
         JobReading::Unreadable(cause) => Some(Trouble {
             why: messages::unreadable(*cause, endpoint),
@@ -79,7 +80,7 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         }),
         JobReading::Missing => Some(Trouble {
             why: messages::job_missing(),
-            needs_person: remembered.missing_since.is_some_and(|since| view.now.boot.since(since) >= UNLISTED),
+            needs_person: remembered.missing_since.is_some_and(|since| view.now.boot.since(since) >= unlisted),
         }),
         JobReading::Found(_) => None,
     });
@@ -126,7 +127,7 @@ fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>, next_poll: Duration) ->
         }
         Verdict::OfTarget(jobs) if over => {
             let Some(others) = &view.observed.seen.others else { return Step::Look(Look::Others) };
-            let (endpoint, mark) = (submitted.endpoint.unwrap_or_default(), attempt.last_job_id_before.unwrap_or(0));
+            let (endpoint, mark) = (submitted.endpoint.unwrap_or_default(), attempt.floor());
             if !others::disputed(others, endpoint, &attempt.targets, mark, &jobs) {
                 return view.go_on(view.facts.found(status, jobs, Found::ByTarget));
             }

@@ -78,7 +78,7 @@ fn adopt(view: &View<'_>, status: &SalesforceBackupStatus, attempt: &Attempt, jo
         Some((_, JobReading::Missing)) => return Decision::NotFollowed(NotFollowed::NoSuchJob),
         Some((_, JobReading::Unreadable(_))) | None => return Decision::NotFollowed(NotFollowed::NotReachable),
     };
-    let newer = job.number() > attempt.last_job_id_before.unwrap_or(0);
+    let newer = job.number() > attempt.floor();
     if !newer || attempt.targets.iter().all(|target| target.has(&found.target) == Belongs::No) {
         return Decision::NotFollowed(NotFollowed::NotOfTarget);
     }

@@ -200,7 +200,7 @@ fn started_already(
 ) -> Already {
     let targets = view.facts.targets();
     let attempt = status.attempt.as_ref();
-    let floor = attempt.and_then(|attempt| attempt.last_job_id_before).unwrap_or(0);
+    let floor = attempt.map_or(0, AttemptStatus::floor);
     let object = &view.observed.object;
     let request = Mark {
         namespace: object.metadata.namespace.as_deref().unwrap_or_default(),

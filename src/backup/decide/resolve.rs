@@ -133,7 +133,7 @@ fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, list
             None => Step::Look(Look::Others),
             Some(others) => {
                 let endpoint = connection.endpoint.to_string();
-                let mark = open.attempt.last_job_id_before.unwrap_or(0);
+                let mark = open.attempt.floor();
                 if others::disputed(others, &endpoint, &open.attempt.targets, mark, &jobs) {
                     hold(view, status, messages::ambiguous_job())
                 } else {

@@ -211,7 +211,7 @@ fn runs_that_go_back_to_an_earlier_run_id_are_new_requests() {
     object.spec.run_id = Some("2".to_owned());
     object.spec.suspend = true;
     let (status, _) = recorded(step(&object, 2));
-    assert_eq!(status.attempt.as_ref().unwrap().last_job_id_before, Some(149_806));
+    assert_eq!(status.attempt.as_ref().unwrap().earlier_runs_up_to, Some(149_806));
     object.status = Some(status);
     object.spec.run_id = None;
     object.spec.suspend = false;
