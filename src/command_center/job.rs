@@ -92,21 +92,6 @@ const STATUSES: &[(&str, JobState)] = &[
 const UNKNOWN_STATUS: &str = "Unknown";
 
 impl Job {
-    /// A job of which nothing is known but its id.
-    #[cfg(test)]
-    #[must_use]
-    pub fn bare(id: u64) -> Self {
-        Self::from_shown(JobStatus {
-            id: JobId::new(id).unwrap(),
-            status: None,
-            percent_complete: None,
-            started_at: None,
-            ended_at: None,
-            failed_items: None,
-            reason: None,
-        })
-    }
-
     /// The job behind its line in the status.
     #[must_use]
     pub fn from_shown(shown: JobStatus) -> Self {
@@ -231,6 +216,22 @@ pub fn progress(jobs: &[Job]) -> Option<u8> {
     });
     let count = u64::try_from(jobs.len()).ok().filter(|count| *count > 0)?;
     u8::try_from(parts.sum::<u64>() / count).ok()
+}
+
+#[cfg(test)]
+impl Job {
+    /// A job of which nothing is known but its id.
+    pub(crate) fn bare(id: u64) -> Self {
+        Self::from_shown(JobStatus {
+            id: JobId::new(id).unwrap(),
+            status: None,
+            percent_complete: None,
+            started_at: None,
+            ended_at: None,
+            failed_items: None,
+            reason: None,
+        })
+    }
 }
 
 #[cfg(test)]

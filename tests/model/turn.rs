@@ -159,8 +159,8 @@ impl Turn<'_> {
             Look::Secret => observed.seen.connection = Some(Ok(protocol.connection.clone())),
             Look::Namespace => observed.seen.namespace_uid = Some(Ok(NAMESPACE_UID.to_owned())),
             Look::Neighbours => {
-                observed.seen.neighbours =
-                    Some(others(&world.replicas[replica].cache, protocol.settings.until_settled()))
+                let cache = &world.replicas[replica].cache;
+                observed.seen.neighbours = Some(others(cache, protocol.settings.until_settled()));
             }
             Look::Others if protocol.scenario.is(Mutant::NoOthers) => observed.seen.others = Some(Vec::new()),
             Look::Others => observed.seen.others = Some(others(&world.store, EARLIER)),
