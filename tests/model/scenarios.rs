@@ -100,6 +100,6 @@ fn at_length() -> Vec<Scenario> {
             ..one("a task without jobs and a nap", Budget { naps: 1, lost_answers: 1, crashes: 1, ..NOTHING })
         },
         two("two objects", true, Budget { lost_calls: 1, ..NOTHING }),
-        two("two objects without descriptions", false, Budget { lost_calls: 1, lags: 1, ..NOTHING }),
+        two("two objects without descriptions", false, Budget { lost_calls: 1, ..NOTHING }),
     ]
 }

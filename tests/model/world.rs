@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use salesforce_backup_operator::{
-    api::{AttemptId, SalesforceBackup, SalesforceBackupStatus},
+    api::{AttemptId, Phase, SalesforceBackup, SalesforceBackupStatus},
     backup::state::RunState,
     process::clock::{BootTime, Now},
 };
@@ -303,7 +303,8 @@ impl World {
         self.ghosts.stored.extend(after.attempt());
         let jobs = after.object.status.iter().flat_map(|status| &status.job_ids).map(|id| id.number());
         self.ghosts.reported.extend(jobs);
-        if matches!(after.state(), RunState::Held(_)) {
+        // A run that is held gives way to one that is asked for, but the person was called.
+        if after.object.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Held)) {
             self.ghosts.told.extend(after.attempt());
         }
     }
