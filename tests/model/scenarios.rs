@@ -54,14 +54,14 @@ const fn alone(name: &'static str, budget: Budget) -> Scenario {
 fn bounded() -> Vec<Scenario> {
     vec![
         one("a nap and a lost call", Budget { naps: 1, lost_calls: 1, ..NOTHING }),
-        one("a crash", Budget { crashes: 1, lost_calls: 1, ..NOTHING }),
+        one("a crash", Budget { crashes: 1, lost_answers: 1, ..NOTHING }),
         one("a late write", Budget { late_writes: 1, lost_answers: 1, ..NOTHING }),
         one("an old copy", Budget { lags: 1, ..NOTHING }),
         one("a list with a row missing", Budget { partial_lists: 1, lost_answers: 1, ..NOTHING }),
-        alone("two new runs of one replica", Budget { new_runs: 2, lost_answers: 1, ..NOTHING }),
+        alone("a new run of one replica", Budget { new_runs: 1, lost_answers: 1, lost_calls: 1, ..NOTHING }),
         alone("created again before one replica", Budget { deletions: 1, lost_answers: 1, ..NOTHING }),
         undescribed("no descriptions", Budget { naps: 1, lost_answers: 1, ..NOTHING }),
-        undescribed("a stranger", Budget { strangers: 1, lost_calls: 1, ..NOTHING }),
+        undescribed("a stranger", Budget { strangers: 1, lost_answers: 1, ..NOTHING }),
         Scenario { names_jobs: false, ..undescribed("a task without jobs", Budget { crashes: 1, ..NOTHING }) },
         Scenario { busy: true, ..alone("one job at a time", Budget { strangers: 1, refusals: 1, ..NOTHING }) },
     ]
@@ -71,6 +71,7 @@ fn at_length() -> Vec<Scenario> {
     vec![
         one("two crashes", Budget { crashes: 2, lost_calls: 1, lost_answers: 1, ..NOTHING }),
         one("a late write and a crash", Budget { late_writes: 1, lost_answers: 1, crashes: 1, ..NOTHING }),
+        undescribed("a stranger and a lost call", Budget { strangers: 1, lost_calls: 1, ..NOTHING }),
         one("an old copy and a nap", Budget { lags: 1, naps: 1, lost_calls: 1, ..NOTHING }),
         one("a row missing and a lost call", Budget { partial_lists: 1, lost_answers: 1, lost_calls: 1, ..NOTHING }),
         alone("two new runs and a lost call", Budget { new_runs: 2, lost_answers: 1, lost_calls: 1, ..NOTHING }),
