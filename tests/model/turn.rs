@@ -8,7 +8,7 @@ use salesforce_backup_operator::{
     backup::{
         decide::{self, Step, decide},
         intent::in_window,
-        memory::{EARLIER, Earlier, Memory},
+        memory::{EARLIER, Memory},
         observe::{Look, Observed, Seen},
         others::Other,
         settle::{Next, Record, speaks_of},
@@ -204,7 +204,7 @@ impl Turn<'_> {
                     return;
                 }
                 let next = version.with(made.intent.clone(), version.number);
-                let known = self.known(listed, memory.last_request(&version.object).as_ref());
+                let known = self.known(listed);
                 let decided = self.world.now;
                 let intent = |version| Box::new(Try { attempt: made.into(), version, number: attempt, decided, known });
                 if how == How::WriteLate {
@@ -238,21 +238,14 @@ impl Turn<'_> {
         !free
     }
 
-    /// Attempts that this process has seen, or whose jobs this list shows, but those whose jobs ended too long ago. Left
-    /// out as well is one that is known to be accepted and whose jobs this list does not show yet, or of which only the
-    /// task is known: there an object that is created again is sent again, which is to be mended.
-    fn known(&mut self, listed: Option<&Listing>, before: Option<&Earlier>) -> BTreeSet<u8> {
+    /// Attempts that this process has seen, or whose jobs this list shows, but those whose jobs ended too long ago.
+    fn known(&mut self, listed: Option<&Listing>) -> BTreeSet<u8> {
         let Some(Listing::Read(list)) = listed else { return BTreeSet::new() };
         let shown = list.jobs.iter().filter_map(|job| match &job.described {
             Described::Ours { attempt, .. } => Some(number(attempt.as_str())),
             Described::Nothing | Described::Other => None,
         });
         let mut known: BTreeSet<u8> = self.me().saw.clone();
-        if let Some(earlier) = before.filter(|earlier| earlier.open_attempt().is_none())
-            && !earlier.job_ids.iter().any(|id| list.has(id.number()))
-        {
-            known.retain(|attempt| earlier.attempt.id.as_ref() != Some(&attempt_id(*attempt)));
-        }
         known.extend(shown);
         known.retain(|attempt| !self.world.ended_long_ago(*attempt));
         known
