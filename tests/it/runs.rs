@@ -86,20 +86,28 @@ async fn a_finished_backup_makes_no_more_calls() {
 }
 
 #[tokio::test]
-async fn two_operators_at_once_start_one_backup_each_object() {
+async fn three_operators_at_once_start_one_backup_each_object() {
     let mut world = World::new().await;
-    let mut second = World::without_operator(Behaviour::default()).await;
-    second.namespace.clone_from(&world.namespace);
-    second.start_operator(&fast_flags()).await;
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        let mut other = World::without_operator(Behaviour::default()).await;
+        other.namespace.clone_from(&world.namespace);
+        other.start_operator(&fast_flags()).await;
+        others.push(other);
+    }
+    // Half of them have a target of their own, so that nothing but the API server keeps the operators apart.
     let names: Vec<String> = (0..20).map(|number| format!("crm-{number}")).collect();
-    for name in &names {
-        world.create(name, &json!({})).await;
+    for (number, name) in names.iter().enumerate() {
+        let client = if number % 2 == 0 { 12 } else { 100 + number };
+        world.create(name, &json!({"associations": [{"clientId": client}]})).await;
     }
     for name in &names {
         world.until_phase(name, Phase::Succeeded).await;
     }
     assert_eq!(world.executed(), names.len());
-    second.stop_operator().await;
+    for mut other in others {
+        other.stop_operator().await;
+    }
     world.stop_operator().await;
 }
 
