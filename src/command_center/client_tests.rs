@@ -247,7 +247,10 @@ async fn once_the_body_has_left_every_failure_leaves_the_outcome_open() {
 
 #[tokio::test]
 async fn before_a_connection_stands_nothing_is_sent() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound and not listened on: connections are refused, and nobody else gets the port.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = closed.local_addr().unwrap();
     let refused = connection(&format!("http://{free}/api"), None);
     assert_eq!(send_to(&refused, true).await, Reply::NeverSent(NeverSent::Connect));
     let nowhere = connection("http://no-such-host.invalid/api", None);

@@ -1,6 +1,6 @@
 //! Every way a request can go, read back from a real API server: phase, conditions, what to do, and an event.
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -181,7 +181,10 @@ async fn a_name_that_resolves_to_loopback_stalls_and_is_not_called() {
 #[tokio::test]
 async fn calls_that_never_left_are_retried() {
     let world = World::new().await;
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound and not listened on: connections are refused, and nobody else gets the port.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = closed.local_addr().unwrap();
     let tls_expected = world.simulator.url().replace("http://", "https://");
     let cases = [
         ("dns", "http://no-such-host.invalid/api".to_owned(), "DnsFailed", "cluster's DNS"),
