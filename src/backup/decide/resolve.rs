@@ -17,7 +17,6 @@ use crate::{
     },
     command_center::{
         connection::Connection,
-        job::Unreadable,
         job_list::{JobList, JobQuery, Listing},
         outcome::{Accepted, NeverSent, Outcome},
     },
@@ -92,12 +91,10 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
             None => Step::Look(Look::JobList(query(open.attempt, waited))),
         },
         Some(Listing::NotAllowed(refused)) => held_for_now(messages::job_list_forbidden(*refused)),
-        Some(Listing::Failed(cause)) => {
-            let endpoint = connection.endpoint.to_string();
-            let why = match cause {
-                Unreadable::NeverSent(cause) => messages::never_sent(*cause, &endpoint),
-                Unreadable::Refused(_) | Unreadable::Unavailable => messages::job_list_unavailable(&endpoint),
-            };
+        // It stays a person's matter, so that it is not adopted by its target later.
+        Some(Listing::Failed(_)) if needs_person => Step::Rest(Some(interval)),
+        Some(Listing::Failed(_)) => {
+            let why = messages::job_list_unavailable(&connection.endpoint.to_string());
             view.record(view.facts.resolving(open.status.clone(), why, false), Some(interval))
         }
         Some(Listing::Read(list)) => settle(view, open, connection, list, waited),
@@ -153,6 +150,9 @@ fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, list
             OnUnknownOutcome::Resolve => view.go_on(facts.nothing_started(status)),
         },
         Verdict::Incomplete(jobs) => match (view.incomplete_for_long(), jobs.is_empty()) {
+            (false, _) if is_true(&status.conditions, ConditionType::Stalled) => {
+                Step::Rest(Some(view.settings.poll_interval))
+            }
             (false, _) => {
                 let why = messages::job_list_incomplete(false);
                 view.record(facts.resolving(status, why, false), Some(view.settings.poll_interval))

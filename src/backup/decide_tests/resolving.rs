@@ -435,6 +435,24 @@ fn what_waited_for_a_person_is_not_adopted_by_its_target_alone() {
     assert_eq!(Other::of(&held).unwrap().claim, Claim::Held, "others do not wait for it");
     let (status, _) = recorded(with_list(&held, vec![new_job(5), new_job(6)]));
     assert_eq!(reason(&status), (Phase::Held, "AmbiguousJob"), "the job may be of one that is gone by now");
+    let in_between = [
+        Listing::Failed(Unreadable::Unavailable),
+        Listing::Failed(Unreadable::NeverSent(NeverSent::Dns)),
+        Listing::Read(JobList { jobs: vec![new_job(6)], whole: false }),
+    ];
+    for listing in in_between {
+        let step = after_the_wait(&held, Seen { job_list: Some(listing.clone()), ..seen() });
+        assert!(matches!(step, Step::Rest(Some(_))), "and that is not forgotten meanwhile: {listing:?}");
+    }
+}
+
+#[test]
+fn a_lost_answer_is_never_told_as_a_call_that_was_not_sent() {
+    let lost = unknown(&json!({}));
+    let unreached = Seen { job_list: Some(Listing::Failed(Unreadable::NeverSent(NeverSent::Dns))), ..seen() };
+    let (status, _) = recorded(after_the_wait(&lost, unreached));
+    assert_eq!(reason(&status), (Phase::Resolving, "JobListUnavailable"));
+    assert!(!find(&status.conditions, ConditionType::Ready).unwrap().message.contains("Nothing was sent"));
 }
 
 #[test]
