@@ -145,8 +145,12 @@ reasons! {
     NoJob,
     /// The jobs have not ended.
     JobsRunning,
+    /// The jobs are suspended in the Command Center.
+    JobsSuspended,
     /// The Command Center does not tell about the jobs at present.
     JobsNotReadable,
+    /// The Command Center does not know a job any more that it named.
+    JobLost,
     /// Every job ended well.
     Completed,
     /// Every job ended, some with errors or with a part missing.
@@ -194,6 +198,15 @@ impl Conditions {
     #[must_use]
     pub fn unknown(self, kind: ConditionType, reason: Reason, message: &str) -> Self {
         self.with(kind, "Unknown", reason, message)
+    }
+
+    /// The same, where those with this reason say `more`.
+    #[must_use]
+    pub fn saying(mut self, reason: Reason, more: &str) -> Self {
+        for wanted in self.0.iter_mut().filter(|wanted| wanted.reason == reason) {
+            wanted.message = format!("{} {more}", wanted.message);
+        }
+        self
     }
 
     fn with(mut self, kind: ConditionType, status: &'static str, reason: Reason, message: &str) -> Self {

@@ -26,6 +26,7 @@ use super::{
     record::{self, Recorded},
     settle::Record,
     status::AnsweredBy,
+    turns::Turn,
 };
 
 /// Writes a status that was decided, and tells of what is new in it.
@@ -39,8 +40,14 @@ pub async fn write(
     context: &Context,
 ) -> Result<Option<Duration>, Error> {
     let next = SalesforceBackup { status: Some(status), ..object.clone() };
+    if next.status.as_ref().is_some_and(|status| status.finished_at.is_some()) {
+        // A finished run asks for nothing any more.
+        context.poll.leave(object.metadata.uid.as_deref().unwrap_or_default());
+    }
     match context.cluster.write_status(&next).await {
         Ok(stored) => {
+            let uid = stored.metadata.uid.as_deref().unwrap_or_default();
+            context.memory.note(uid, |remembered| remembered.written = Some(clock::now().boot));
             tell(object.status.as_ref(), &stored, context).await;
             Ok(again)
         }
@@ -54,7 +61,12 @@ pub async fn write(
 ///
 /// # Errors
 /// When the API server cannot be used; nothing was sent to a Command Center then, or its outcome is recorded.
-pub async fn make(attempt: Attempt, observed: &Observed<'_>, context: &Context) -> Result<Option<Duration>, Error> {
+pub async fn make(
+    attempt: Attempt,
+    observed: &Observed<'_>,
+    context: &Context,
+    turn: &mut Turn,
+) -> Result<Option<Duration>, Error> {
     let object = observed.object;
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
@@ -78,7 +90,8 @@ pub async fn make(attempt: Attempt, observed: &Observed<'_>, context: &Context) 
     };
     context.memory.sees(&stored, attempt.opened.boot);
     // From here on the outcome is recorded, whatever happens.
-    let reply = match context.command_center.create_task(&attempt.connection, &call, permit).await {
+    let call = context.command_center.create_task(&attempt.connection, &call, permit);
+    let reply = match turn.aside(&endpoint, call).await {
         Ok(reply) => reply,
         Err(error) => {
             warn!(namespace, name, error = %error, "no call could be made");

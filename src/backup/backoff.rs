@@ -66,12 +66,21 @@ fn doubling(first: Duration, number: u32, longest: Duration) -> Duration {
     first.saturating_mul(2u32.saturating_pow(number.saturating_sub(1).min(20))).min(longest)
 }
 
+/// A share of `whole`, from nothing to nearly all of it, by the hash of `seed`.
+#[must_use]
+pub fn share(whole: Duration, seed: &impl Hash) -> Duration {
+    whole / 1000 * thousandths(seed)
+}
+
 /// `wait` less up to a fifth, by the hash of `seed`.
 fn spread(wait: Duration, seed: Seed<'_>) -> Duration {
+    wait.saturating_sub(share(wait / 5, &seed))
+}
+
+fn thousandths(seed: &impl Hash) -> u32 {
     let mut hasher = DefaultHasher::new();
     seed.hash(&mut hasher);
-    let thousandths = u32::try_from(hasher.finish() % 200).unwrap_or(0);
-    wait.saturating_sub(wait / 1000 * thousandths)
+    u32::try_from(hasher.finish() % 1000).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 
 use std::{
     collections::HashSet,
+    convert::Infallible,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -15,18 +17,25 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt as _, TryStreamExt as _, future::join_all};
+use futures::{
+    FutureExt as _, StreamExt as _, TryStreamExt as _,
+    channel::mpsc::{UnboundedSender, unbounded},
+    future::join_all,
+};
 use kube::{
     Api, Client, ResourceExt as _,
     runtime::{
         Controller, WatchStreamExt as _,
         controller::{self, Action},
-        reflector::{self, Store, store::Writer},
+        reflector::{self, ObjectRef, Store, store::Writer},
         watcher,
     },
 };
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -34,7 +43,15 @@ use crate::{
     process::{clock, telemetry::chain},
 };
 
-use super::{Context, Error, backoff, objects::Objects, reconcile};
+use super::{
+    Context, Error,
+    aside::{Aside, Begin},
+    backoff,
+    objects::Objects,
+    poll, reconcile,
+    turns::Turns,
+    waiting::ObjectName,
+};
 
 /// How often what is remembered of deleted objects is dropped.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
@@ -51,9 +68,18 @@ pub struct Watch {
     pub concurrency: u16,
 }
 
+/// The objects that a controller is to look at again.
+type Bell = UnboundedSender<ObjectRef<SalesforceBackup>>;
+
 struct Shared {
-    context: Context,
-    turns: Arc<Semaphore>,
+    context: Arc<Context>,
+    turns: Turns,
+    /// The reconciles under way.
+    tasks: TaskTracker,
+    /// The objects that are worked on.
+    aside: Aside,
+    /// For each watch its namespace, if it has one, and its bell.
+    bells: Vec<(Option<String>, Bell)>,
     stop: CancellationToken,
     /// Watches that have not listed their objects yet.
     unlisted: AtomicUsize,
@@ -63,33 +89,39 @@ struct Shared {
 /// Watches and reconciles until `stop`, then lets reconciles under way end: a call under way is recorded before this
 /// returns. `ready` turns true when every watch has listed its objects.
 pub async fn run(mut context: Context, client: Client, watch: &Watch, ready: Arc<AtomicBool>, stop: CancellationToken) {
-    let apis: Vec<Api<SalesforceBackup>> = if watch.namespaces.is_empty() {
-        vec![Api::all(client)]
-    } else {
-        watch.namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
-    };
-    let (stores, writers): (Vec<_>, Vec<_>) = apis.iter().map(|_| reflector::store()).unzip();
+    let scopes: Vec<Option<String>> =
+        if watch.namespaces.is_empty() { vec![None] } else { watch.namespaces.iter().cloned().map(Some).collect() };
+    let (stores, writers): (Vec<_>, Vec<_>) = scopes.iter().map(|_| reflector::store()).unzip();
+    let (bells, rung): (Vec<_>, Vec<_>) = scopes.iter().map(|_| unbounded()).unzip();
     context.objects = Objects::new(stores.clone());
     let shared = Arc::new(Shared {
-        context,
-        turns: Arc::new(Semaphore::new(usize::from(watch.concurrency))),
+        context: Arc::new(context),
+        turns: Turns::new(watch.concurrency),
+        tasks: TaskTracker::new(),
+        aside: Aside::default(),
+        bells: scopes.iter().cloned().zip(bells).collect(),
         stop,
-        unlisted: AtomicUsize::new(apis.len()),
+        unlisted: AtomicUsize::new(scopes.len()),
         ready,
     });
-    let housekeeping = tokio::spawn(forget_deleted(Arc::clone(&shared)));
-    let watches = apis.into_iter().zip(stores.into_iter().zip(writers));
-    let driving = join_all(
-        watches.map(|(api, store)| drive(watched(api, store, &shared), watch.concurrency, Arc::clone(&shared))),
-    );
+    let _housekeeping = AbortOnDropHandle::new(tokio::spawn(forget_deleted(Arc::clone(&shared))));
+    let wake = {
+        let shared = Arc::clone(&shared);
+        move |object| shared.wake(&object)
+    };
+    let _poll = AbortOnDropHandle::new(tokio::spawn(poll::run(Arc::clone(&shared.context), wake)));
+    let watches = scopes.into_iter().zip(stores.into_iter().zip(writers)).zip(rung);
+    let driving = join_all(watches.map(|((scope, store), rung)| {
+        let api = scope.map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), &name));
+        drive(watched(api, store, &shared).reconcile_on(rung), watch.concurrency, Arc::clone(&shared))
+    }));
     tokio::select! {
         _ = driving => {}
         () = shared.stop.cancelled() => {}
     }
-    // A controller whose watch has not listed yet never ends by itself, so it is the turns that are waited for: when all
-    // are ours, no reconcile is under way and none can begin.
-    let _all = shared.turns.acquire_many(u32::from(watch.concurrency)).await;
-    housekeeping.abort();
+    // Nothing begins any more, and what has begun ends.
+    shared.tasks.close();
+    shared.tasks.wait().await;
 }
 
 /// A controller over one watch. That it has listed is seen in its stream: of several that wait for a store, kube wakes
@@ -119,6 +151,20 @@ impl Shared {
             info!("watching SalesforceBackups");
         }
     }
+
+    /// There is news for the object.
+    fn wake(&self, object: &ObjectName) {
+        self.aside.news(object);
+        self.ring(object);
+    }
+
+    fn ring(&self, (namespace, name): &ObjectName) {
+        for (scope, bell) in &self.bells {
+            if scope.as_ref().is_none_or(|scope| scope == namespace) {
+                let _ = bell.unbounded_send(ObjectRef::new(name).within(namespace));
+            }
+        }
+    }
 }
 
 /// Drops what is remembered of objects that are gone.
@@ -137,7 +183,7 @@ async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, share
     controller
         .with_config(controller::Config::default().concurrency(concurrency))
         .graceful_shutdown_on(shared.stop.clone().cancelled_owned())
-        .run(|object, shared| Box::pin(take_turn(object, shared)), after_error, shared)
+        .run(|object, shared| Box::pin(take_turn(object, shared)), |_, never, _| match *never {}, shared)
         .for_each(|result| async move {
             if let Err(controller::Error::QueueError(error)) = result {
                 report_watch_error(&error);
@@ -146,46 +192,65 @@ async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, share
         .await;
 }
 
-/// One reconcile, in a task of its own: a panic ends that task and nothing else, and the task has its turn until it ends.
-async fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Result<Action, Error> {
-    let Ok(turn) = Arc::clone(&shared.turns).acquire_owned().await else { return Ok(Action::await_change()) };
+/// One reconcile, in a task of its own, which goes on when its turn is given back: the controller then has room for other
+/// objects, and hears when to look again once the task has ended.
+async fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Result<Action, Infallible> {
+    let name = (object.namespace().unwrap_or_default(), object.name_any());
+    match shared.aside.begin(&name, object.metadata.resource_version.as_deref()) {
+        Begin::Now => {}
+        Begin::NotNow(again) => return Ok(action(again)),
+    }
+    let (mut turn, went_aside) = shared.turns.next().await;
     if shared.stop.is_cancelled() {
         return Ok(Action::await_change());
     }
-    let work = {
-        let (shared, object) = (Arc::clone(&shared), Arc::clone(&object));
-        async move {
-            let _turn = turn;
-            reconcile(&object, &shared.context).await
+    let (told, ended) = oneshot::channel();
+    let tasks = shared.tasks.clone();
+    tasks.spawn(async move {
+        let result = isolated(Box::pin(reconcile(&object, &shared.context, &mut turn))).await;
+        shared.context.metrics.reconciled(&result);
+        let again = after(&object, result, &shared.context);
+        if turn.went_aside() {
+            shared.aside.rest(&name, object.metadata.resource_version.as_deref(), again);
+            shared.ring(&name);
+        } else {
+            shared.aside.end(&name);
+            let _ = told.send(again);
         }
-    };
-    let result = isolated(work).await;
-    shared.context.metrics.reconciled(&result);
-    if result.is_ok()
-        && let Some(uid) = &object.metadata.uid
-    {
-        shared.context.memory.note(uid, |remembered| remembered.failures = 0);
+    });
+    tokio::select! {
+        biased;
+        Ok(()) = went_aside => Ok(Action::await_change()),
+        again = ended => Ok(action(again.unwrap_or_default())),
     }
-    result
 }
 
-/// What `work` gives; an error when it panics, or when the process is ending.
-async fn isolated<T: Send + 'static>(
-    work: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::spawn(work).await.unwrap_or(Err(Error::Panicked))
+fn action(again: Option<Duration>) -> Action {
+    again.map_or_else(Action::await_change, Action::requeue)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the controller's signature")]
-fn after_error(object: Arc<SalesforceBackup>, error: &Error, shared: Arc<Shared>) -> Action {
+/// What `work` gives; an error when it panics.
+async fn isolated<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(Error::Panicked))
+}
+
+/// When to look at the object again; sooner and then later when the machinery fails.
+fn after(object: &SalesforceBackup, result: Result<Option<Duration>, Error>, context: &Context) -> Option<Duration> {
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
-    let failures = shared.context.memory.note(uid, |remembered| {
+    let error = match result {
+        Ok(again) => {
+            context.memory.note(uid, |remembered| remembered.failures = 0);
+            return again;
+        }
+        Err(error) => error,
+    };
+    let failures = context.memory.note(uid, |remembered| {
         remembered.failures = remembered.failures.saturating_add(1);
         remembered.failures
     });
     let wait = backoff::after_error(failures, uid);
-    warn!(namespace = object.metadata.namespace, name = object.metadata.name, error = %chain(error), retry_seconds = wait.as_secs(), "reconcile failed");
-    Action::requeue(wait)
+    warn!(namespace = object.metadata.namespace, name = object.metadata.name, error = %chain(&error), retry_seconds = wait.as_secs(), "reconcile failed");
+    Some(wait)
 }
 
 fn report_watch_error(error: &watcher::Error) {
@@ -220,7 +285,7 @@ mod tests {
             let _ = wait.await;
             Ok(1)
         }));
-        let broken = isolated::<()>(async { panic!("a bug") }).await;
+        let broken = isolated::<Option<Duration>>(async { panic!("a bug") }).await;
         metrics.reconciled(&broken);
         assert!(matches!(broken, Err(Error::Panicked)));
         assert!(broken.unwrap_err().to_string().contains("please report it"));

@@ -19,6 +19,7 @@ use crate::{
 use super::{
     Settings,
     observe::{Look, Observed},
+    progress::{self, News},
     standing::Why,
     state::RunState,
     status::Facts,
@@ -98,6 +99,17 @@ impl View<'_> {
             Step::Rest(again)
         } else {
             Step::Record(Box::new(status), again)
+        }
+    }
+
+    /// A status of running jobs: numbers that move all the time are written once in a while.
+    fn record_progress(&self, status: SalesforceBackupStatus, again: Duration) -> Step {
+        let before = self.observed.object.status.as_ref();
+        let written_ago = self.observed.remembered.written.map(|at| self.now.boot.since(at));
+        let wait = written_ago.and_then(|passed| progress::NUMBERS.checked_sub(passed)).filter(|left| !left.is_zero());
+        match (before.map(|before| News::between(before, &status)), wait) {
+            (Some(News::Numbers), Some(left)) => Step::Rest(Some(left.min(again))),
+            _ => self.record(status, Some(again)),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
         memory::Remembered,
         observe::{SecretProblem, Seen},
         status::AnsweredBy,
+        waiting::{Known, Told, Wait},
     },
     command_center::{
         connection::ConnectionError,
@@ -89,7 +90,8 @@ fn seen() -> Seen {
         others: Some(Vec::new()),
         job_list: Some(listed(Vec::new())),
         recent_jobs: None,
-        jobs: None,
+        job: None,
+        told: None,
     }
 }
 

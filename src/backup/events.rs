@@ -98,7 +98,7 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::JobsRunning => Worth::Nothing,
         Reason::TargetBusy | Reason::RetryRequested => Worth::Knowing("Submit"),
         Reason::NothingStarted => Worth::Knowing("Resolve"),
-        Reason::FindingJobs | Reason::Completed => Worth::Knowing("Follow"),
+        Reason::FindingJobs | Reason::JobsSuspended | Reason::Completed => Worth::Knowing("Follow"),
         Reason::SecretNotFound
         | Reason::SecretForbidden
         | Reason::NamespaceForbidden
@@ -132,7 +132,7 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::HoldRequested
         | Reason::DuplicateDetected
         | Reason::Abandoned => Worth::Warning("Resolve"),
-        Reason::NoJob | Reason::JobsNotReadable | Reason::CompletedWithErrors | Reason::JobFailed => {
+        Reason::NoJob | Reason::JobsNotReadable | Reason::JobLost | Reason::CompletedWithErrors | Reason::JobFailed => {
             Worth::Warning("Follow")
         }
     }

@@ -12,10 +12,7 @@ use crate::{
         conditions::find,
         target::{Target, overlap},
     },
-    command_center::{
-        job::{JobReading, Unreadable},
-        outcome::{Accepted, Outcome, RefusedKind},
-    },
+    command_center::outcome::{Accepted, Outcome},
     process::clock::BootTime,
 };
 
@@ -53,14 +50,12 @@ pub struct Remembered {
     /// An attempt whose outcome this process has recorded, and when: an object that still shows it open a moment later is
     /// an old copy.
     pub settled: Option<(AttemptId, BootTime)>,
-    /// Since when the Command Center does not list some of its jobs.
-    pub missing_since: Option<BootTime>,
+    /// When this process wrote its status last.
+    pub written: Option<BootTime>,
     /// Since when the job list does not tell enough about the open attempt.
     pub incomplete_since: Option<BootTime>,
     /// The version of the Secret with which the job list was refused last.
     pub list_refused: Option<String>,
-    /// How often in a row the jobs might not be read.
-    pub refused_looks: u32,
     /// Failures of the machinery in a row.
     pub failures: u32,
 }
@@ -272,14 +267,6 @@ impl Remembered {
                 Self { open_attempt, settled: Some((attempt.clone(), now)), ..Self::default() }
             }
         };
-    }
-
-    /// Remembers how a look at the jobs went.
-    pub fn reads(&mut self, readings: &[(JobId, JobReading)], now: BootTime) {
-        let forbidden = JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden));
-        let any = |wanted: &JobReading| readings.iter().any(|(_, reading)| reading == wanted);
-        self.missing_since = any(&JobReading::Missing).then(|| self.missing_since.unwrap_or(now));
-        self.refused_looks = if any(&forbidden) { self.refused_looks.saturating_add(1) } else { 0 };
     }
 
     /// How long the attempt has been known to be open.

@@ -1,10 +1,10 @@
 //! What people are told: each thing that can go wrong as a reason and a message that names what to do. Pure.
 
 use crate::{
-    api::Reason,
+    api::{JobId, JobStatus, Reason},
     command_center::{
         connection::ConnectionError,
-        job::Unreadable,
+        job::{Job, JobState, Unreadable},
         outcome::{NeverSent, NoAnswer, Refused, RefusedKind, Unknown},
     },
 };
@@ -409,13 +409,50 @@ pub fn jobs_forbidden() -> Why {
     )
 }
 
-/// Why a job that the Command Center named is not followed.
+/// Why a job that the Command Center named is not followed at present.
 #[must_use]
 pub fn job_missing() -> Why {
     Why::new(
         Reason::JobsNotReadable,
-        "The Command Center does not list a job that it named: a new one takes some seconds. If it lasts, look for the ids of status.jobIds there; change spec.runId to give them up and run the backup again.",
+        "The Command Center does not know a job at present that it named; it is asked again. To do: nothing unless it lasts; then look for the ids of status.jobIds there.",
     )
+}
+
+/// Why a job that the Command Center named is given up.
+#[must_use]
+pub fn job_lost(job: JobId) -> Why {
+    Why::new(
+        Reason::JobLost,
+        format!(
+            "The Command Center does not know job {job} any more, which it named itself, so that it cannot be seen how it ended: it may have been deleted there. To do: look for it in the Command Center's job history, and change spec.runId to run the backup again. It is looked for every ten minutes; if it is there again, it is followed."
+        ),
+    )
+}
+
+/// What jobs wait for that are suspended.
+#[must_use]
+pub fn job_suspended() -> Why {
+    Why::new(
+        Reason::JobsSuspended,
+        "The jobs are suspended in the Command Center and go on when they are resumed, by a person, or by themselves when the organization's daily limit of Salesforce API calls begins anew: see status.jobs. Nothing to do.",
+    )
+}
+
+/// What is to be said of how the jobs of a run ended, besides that they did: the first one that did not end well, in the
+/// Command Center's own words, and what was left out.
+#[must_use]
+pub fn about(jobs: &[JobStatus]) -> Option<String> {
+    let jobs_read = jobs.iter().map(|job| Job::from_shown(job.clone()));
+    let ended = jobs_read.filter(|job| matches!(job.state, JobState::EndedInPart | JobState::Failed));
+    let worst = ended.max_by_key(|job| (job.state, std::cmp::Reverse(job.shown.id)));
+    let worst = worst.map(|Job { shown: JobStatus { id, status, reason, .. }, .. }| {
+        let reason = reason.map(|reason| format!(", saying: {reason}")).unwrap_or_default();
+        format!("Job {id} ended {}{reason}", status.unwrap_or_default())
+    });
+    let failed = jobs.iter().filter_map(|job| job.failed_items).fold(0, i64::saturating_add);
+    let left_out = (failed > 0).then(|| format!("{failed} items were not backed up"));
+    let parts: Vec<String> = worst.into_iter().chain(left_out).map(|part| format!("{part}.")).collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
 }
 
 /// Why a task without jobs needs a person.

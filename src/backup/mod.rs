@@ -2,9 +2,12 @@
 //!
 //! [`reconcile`] is the whole flow: [`observe`] looks, [`decide`] says what to do, [`act`] does it, [`record`] writes
 //! what came of it. Everything that has to be decided is decided in pure files: [`decide`], [`state`], [`judge`],
-//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`backoff`], [`messages`], [`events`].
+//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`waiting`], [`progress`], [`backoff`], [`messages`], [`events`].
+//!
+//! Beside it, [`poll`] asks about the jobs of all objects at once, and wakes those for which there is news.
 
 pub mod act;
+pub mod aside;
 pub mod backoff;
 pub mod cluster;
 pub mod controller;
@@ -18,15 +21,17 @@ pub mod messages;
 pub mod objects;
 pub mod observe;
 pub mod others;
+pub mod poll;
+pub mod progress;
 pub mod record;
 pub mod settle;
 pub mod standing;
 pub mod state;
 pub mod status;
+pub mod turns;
+pub mod waiting;
 
-use std::{sync::Arc, time::Duration};
-
-use kube::runtime::controller::Action;
+use std::time::Duration;
 
 use crate::{
     api::SalesforceBackup,
@@ -37,7 +42,9 @@ use crate::{
     process::{clock, metrics::Metrics},
 };
 
-use self::{cluster::Cluster, decide::Step, memory::Memory, objects::Objects, observe::Observed};
+use self::{
+    cluster::Cluster, decide::Step, memory::Memory, objects::Objects, observe::Observed, poll::Poll, turns::Turn,
+};
 
 /// What the flags say about how backups are run.
 #[derive(Clone, Debug)]
@@ -73,6 +80,8 @@ pub struct Context {
     pub memory: Memory,
     /// The objects as the watches told of them.
     pub objects: Objects,
+    /// The objects that wait for jobs.
+    pub poll: Poll,
     /// The flags.
     pub settings: Settings,
     /// The counters.
@@ -97,15 +106,22 @@ pub enum Error {
 ///
 /// # Errors
 /// When the API server cannot be used; the controller tries again with backoff.
-pub async fn reconcile(object: &Arc<SalesforceBackup>, context: &Context) -> Result<Action, Error> {
+pub async fn reconcile(
+    object: &SalesforceBackup,
+    context: &Context,
+    turn: &mut Turn,
+) -> Result<Option<Duration>, Error> {
     let mut observed = Observed::of(object, context);
     let again = loop {
         match decide::decide(&observed, &context.settings, &clock::now()) {
-            Step::Look(look) => observed.look(look, context).await?,
+            Step::Look(look) => observed.look(look, context, turn).await?,
             Step::Rest(again) => break again,
             Step::Record(status, again) => break act::write(object, *status, again, context).await?,
-            Step::Attempt(attempt) => break act::make(*attempt, &observed, context).await?,
+            Step::Attempt(attempt) => break act::make(*attempt, &observed, context, turn).await?,
         }
     };
-    Ok(again.map_or_else(Action::await_change, Action::requeue))
+    if observed.seen.told.is_none() {
+        context.poll.leave(observed.uid());
+    }
+    Ok(again)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::api::SalesforceBackup;
 
@@ -15,6 +15,14 @@ impl Objects {
     #[must_use]
     pub const fn new(stores: Vec<Store<SalesforceBackup>>) -> Self {
         Self(stores)
+    }
+
+    /// Whether the object `uid` is there under this name.
+    #[must_use]
+    pub fn has(&self, uid: &str, namespace: &str, name: &str) -> bool {
+        let reference = ObjectRef::new(name).within(namespace);
+        let found = self.0.iter().find_map(|store| store.get(&reference));
+        found.is_some_and(|object| object.metadata.uid.as_deref() == Some(uid))
     }
 
     /// Every object.

@@ -2,14 +2,12 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-
 use crate::{
     api::{AttemptId, JobId, SalesforceBackup},
     command_center::{
         connection::{Connection, ConnectionError},
         job::{JobReading, Unreadable, read_job},
-        job_list::{JobQuery, Listing, Next, Pages},
+        job_list::{JobQuery, Listing},
     },
     process::clock,
 };
@@ -19,10 +17,9 @@ use super::{
     cluster::ClusterError,
     memory::{EARLIER, Earlier, Remembered},
     others::{Claim, Other},
+    turns::Turn,
+    waiting::{Told, Wait},
 };
-
-/// Jobs of one object that are asked for at once.
-const AT_ONCE: usize = 16;
 
 /// Everything that [`super::decide`] depends on, besides the flags and the time.
 #[derive(Clone, Debug)]
@@ -54,8 +51,10 @@ pub enum Look {
     JobList(JobQuery),
     /// The job list again, only of jobs that go on or ended a moment ago.
     RecentJobs(JobQuery),
-    /// These jobs.
-    Jobs(Vec<JobId>),
+    /// This job, at once.
+    Job(JobId),
+    /// What is told to those who wait for their jobs.
+    Told(Box<Wait>),
 }
 
 /// What was looked at. What nobody asked for is not there.
@@ -73,8 +72,10 @@ pub struct Seen {
     pub job_list: Option<Listing>,
     /// The job list, only of jobs that go on or ended a moment ago.
     pub recent_jobs: Option<Listing>,
-    /// Jobs one by one.
-    pub jobs: Option<Vec<(JobId, JobReading)>>,
+    /// One job.
+    pub job: Option<JobReading>,
+    /// What is told of the jobs that are waited for; nothing yet when they were not asked for since.
+    pub told: Option<Option<Told>>,
 }
 
 /// The operator may not read the Namespace.
@@ -134,9 +135,12 @@ impl<'a> Observed<'a> {
     ///
     /// # Errors
     /// When the API server cannot be used.
-    pub async fn look(&mut self, look: Look, context: &Context) -> Result<(), Error> {
+    pub async fn look(&mut self, look: Look, context: &Context, turn: &mut Turn) -> Result<(), Error> {
         match look {
-            Look::Secret => self.seen.connection = Some(self.read_connection(context).await?),
+            Look::Secret => {
+                let connection = read_connection(self.namespace(), self.secret_name(), context).await?;
+                self.seen.connection = Some(connection);
+            }
             Look::Namespace => {
                 self.seen.namespace_uid = Some(match context.cluster.namespace_uid(self.namespace()).await {
                     Ok(uid) => Ok(uid),
@@ -148,36 +152,23 @@ impl<'a> Observed<'a> {
             Look::Others => self.seen.others = Some(self.others(context).await?),
             Look::JobList(query) => {
                 context.memory.note(self.uid(), |kept| kept.last_poll = Some(clock::now().boot));
-                let listing = self.job_list(&query, context).await?;
+                let listing = self.job_list(&query, context, turn).await?;
                 let version = self.connection().map(|connection| connection.version.clone());
                 let refused = version.filter(|_| matches!(listing, Listing::NotAllowed(_)));
                 context.memory.note(self.uid(), |kept| kept.list_refused = refused);
                 self.seen.job_list = Some(listing);
             }
-            Look::RecentJobs(query) => self.seen.recent_jobs = Some(self.job_list(&query, context).await?),
-            Look::Jobs(ids) => {
+            Look::RecentJobs(query) => self.seen.recent_jobs = Some(self.job_list(&query, context, turn).await?),
+            Look::Job(id) => {
                 context.memory.note(self.uid(), |kept| kept.last_poll = Some(clock::now().boot));
-                let readings = self.jobs(ids, context).await?;
-                self.remembered = context.memory.note(self.uid(), |kept| {
-                    kept.reads(&readings, clock::now().boot);
-                    kept.clone()
-                });
-                self.seen.jobs = Some(readings);
+                self.seen.job = Some(self.job(id, context, turn).await?);
+            }
+            Look::Told(wait) => {
+                let secret = (self.namespace().to_owned(), self.secret_name().to_owned());
+                self.seen.told = Some(context.poll.ask(secret, self.uid(), *wait));
             }
         }
         Ok(())
-    }
-
-    async fn read_connection(&self, context: &Context) -> Result<Result<Connection, SecretProblem>, Error> {
-        let secret = match context.cluster.secret(self.namespace(), self.secret_name()).await {
-            Ok(Some(secret)) => secret,
-            Ok(None) => return Ok(Err(SecretProblem::NotFound)),
-            Err(ClusterError::Forbidden { .. }) => return Ok(Err(SecretProblem::Forbidden)),
-            Err(error) => return Err(error.into()),
-        };
-        let version = secret.metadata.resource_version.unwrap_or_default();
-        let data = secret.data.unwrap_or_default();
-        Ok(Connection::from_secret(&data, &version, &context.settings.policy).map_err(SecretProblem::Unusable))
     }
 
     /// The open attempts of the other objects as the watch told of them, and of objects that are gone while they may still
@@ -209,35 +200,47 @@ impl<'a> Observed<'a> {
         context.memory.of_gone(counts, exists, recent, clock::now().boot)
     }
 
-    async fn job_list(&self, query: &JobQuery, context: &Context) -> Result<Listing, Error> {
+    async fn job_list(&self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Listing, Error> {
         let Some(connection) = self.connection() else { return Ok(Listing::Failed(Unreadable::Unavailable)) };
-        let reading = async {
-            let (mut pages, mut at) = (Pages::default(), 0);
-            loop {
-                let reply = context.command_center.jobs(connection, &query.page(at)).await?;
-                match pages.push(&reply, &connection.token) {
-                    (_, Next::Done(listing)) => return Ok(listing),
-                    (read, Next::Page(next)) => (pages, at) = (read, next),
-                }
-            }
-        };
-        in_time(reading, context).await.unwrap_or(Ok(Listing::Failed(Unreadable::Unavailable)))
+        let listed = visit(connection, context.command_center.list(connection, query), context, turn).await;
+        Ok(listed.transpose()?.map_or(Listing::Failed(Unreadable::Unavailable), |listed| listed.listing))
     }
 
-    async fn jobs(&self, ids: Vec<JobId>, context: &Context) -> Result<Vec<(JobId, JobReading)>, Error> {
-        let Some(connection) = self.connection() else { return Ok(Vec::new()) };
-        let readings = stream::iter(ids.clone()).map(|id| async move {
-            let reply = context.command_center.job(connection, id).await?;
-            Ok::<_, Error>((id, read_job(&reply, id, &connection.token)))
-        });
-        let readings = in_time(readings.buffered(AT_ONCE).try_collect(), context).await;
-        let unread = |id| (id, JobReading::Unreadable(Unreadable::Unavailable));
-        readings.unwrap_or_else(|| Ok(ids.into_iter().map(unread).collect()))
+    async fn job(&self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
+        let Some(connection) = self.connection() else { return Ok(JobReading::Unreadable(Unreadable::Unavailable)) };
+        let reply = visit(connection, context.command_center.job(connection, id), context, turn).await.transpose()?;
+        let reading = reply.map(|reply| read_job(&reply, id, &connection.token));
+        Ok(reading.unwrap_or(JobReading::Unreadable(Unreadable::Unavailable)))
     }
 }
 
-/// What a look at a Command Center gives, if it ends in a few times what one call may take: no object waits longer for a
-/// turn because another one's Command Center is slow.
-async fn in_time<T>(look: impl Future<Output = T>, context: &Context) -> Option<T> {
-    tokio::time::timeout(context.settings.request_timeout.saturating_mul(2), look).await.ok()
+/// The connection in a Secret, read anew at each use.
+///
+/// # Errors
+/// When the API server cannot be used.
+pub async fn read_connection(
+    namespace: &str,
+    name: &str,
+    context: &Context,
+) -> Result<Result<Connection, SecretProblem>, ClusterError> {
+    let secret = match context.cluster.secret(namespace, name).await {
+        Ok(Some(secret)) => secret,
+        Ok(None) => return Ok(Err(SecretProblem::NotFound)),
+        Err(ClusterError::Forbidden { .. }) => return Ok(Err(SecretProblem::Forbidden)),
+        Err(error) => return Err(error),
+    };
+    let version = secret.metadata.resource_version.unwrap_or_default();
+    let data = secret.data.unwrap_or_default();
+    Ok(Connection::from_secret(&data, &version, &context.settings.policy).map_err(SecretProblem::Unusable))
+}
+
+/// What a look at a Command Center gives, if it ends in a few times what one call may take; without the turn meanwhile.
+async fn visit<T>(
+    connection: &Connection,
+    look: impl Future<Output = T>,
+    context: &Context,
+    turn: &mut Turn,
+) -> Option<T> {
+    let limit = context.settings.request_timeout.saturating_mul(2);
+    tokio::time::timeout(limit, turn.aside(&connection.endpoint.to_string(), look)).await.ok()
 }

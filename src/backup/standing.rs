@@ -105,6 +105,21 @@ const ABANDONED: &str = "A person gave this run up with the annotation commandce
 const NOT_FOLLOWED: &str = "The backup was submitted, as spec.readyWhen asks for. Its jobs may not be read with this token, so it is not known how they end: give the token's user the right to view jobs.";
 const RUNNING: &str = "The jobs are running.";
 
+impl Ending {
+    /// The reason that says so.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Completed => Reason::Completed,
+            Self::CompletedWithErrors => Reason::CompletedWithErrors,
+            Self::JobFailed => Reason::JobFailed,
+            Self::DeadlineExceeded => Reason::DeadlineExceeded,
+            Self::Abandoned(_) => Reason::Abandoned,
+            Self::NotFollowed => Reason::JobsNotReadable,
+        }
+    }
+}
+
 impl Standing {
     /// Not submitted, because `endpoint` was not reached.
     #[must_use]

@@ -96,5 +96,5 @@ pub const fn begun(status: &SalesforceBackupStatus) -> bool {
 fn may_pass(status: &SalesforceBackupStatus) -> bool {
     let finished =
         find(&status.conditions, ConditionType::Finished).and_then(|finished| Reason::parse(&finished.reason));
-    matches!(finished, Some(Reason::JobsNotReadable | Reason::ConnectionChanged))
+    matches!(finished, Some(Reason::JobsNotReadable | Reason::ConnectionChanged | Reason::JobLost))
 }

@@ -71,6 +71,11 @@ impl Facts<'_> {
     #[must_use]
     pub fn standing(&self, mut status: SalesforceBackupStatus, standing: &Standing) -> SalesforceBackupStatus {
         let mut conditions = standing.conditions(self.object.spec.ready_when);
+        if let Standing::Ended(ending) = standing
+            && let Some(about) = messages::about(&status.jobs)
+        {
+            conditions = conditions.saying(ending.reason(), &about);
+        }
         if is_true(&status.conditions, ConditionType::Simulated) {
             conditions = simulated(conditions);
         }

@@ -26,6 +26,8 @@ use crate::{
         controller::{self, Watch},
         memory::Memory,
         objects::Objects,
+        poll::Poll,
+        waiting::Waiting,
     },
     command_center::{
         client::CommandCenter,
@@ -175,6 +177,7 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
         command_center: CommandCenter::new(args.request_timeout),
         memory: Memory::default(),
         objects: Objects::default(),
+        poll: Poll::new(Waiting::new(args.poll_interval)),
         settings: Settings {
             policy,
             poll_interval: args.poll_interval,

@@ -41,7 +41,7 @@ const MAX_BODY: usize = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait that a server may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
-/// Clients that are kept; they differ only by the certificates they trust.
+/// Clients, which differ only by the certificates they trust, and sizes of pages that are kept.
 const MAX_CLIENTS: usize = 64;
 
 /// The permission to send one CreateTask call. Asked once, when the body begins to flow.
@@ -55,6 +55,8 @@ pub trait Permit: Send + Sync + 'static {
 pub struct CommandCenter {
     request_timeout: Duration,
     clients: Mutex<HashMap<(Option<Roots>, LocalAddresses), Client>>,
+    /// Rows of a page of the job list, by base URL, where the usual page is too large.
+    pages: Mutex<HashMap<String, u64>>,
 }
 
 /// The TLS side of a client could not be set up.
@@ -70,7 +72,7 @@ impl CommandCenter {
     /// A client whose calls end within `request_timeout`, from the first byte to the last.
     #[must_use]
     pub fn new(request_timeout: Duration) -> Self {
-        Self { request_timeout, clients: Mutex::default() }
+        Self { request_timeout, clients: Mutex::default(), pages: Mutex::default() }
     }
 
     /// Sends one CreateTask call, at most once, and only while `permit` holds.
@@ -119,6 +121,23 @@ impl CommandCenter {
             .header(header::CONTENT_TYPE, JSON)
             .body(body);
         Ok(reply(request).await)
+    }
+
+    /// Rows to ask `endpoint` for in a page of the job list.
+    pub(super) fn page_of(&self, endpoint: &str) -> u64 {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.get(endpoint).copied().unwrap_or(job_list::PAGE)
+    }
+
+    /// Remembers that `endpoint` is asked for pages of `rows`.
+    pub(super) fn note_page(&self, endpoint: &str, rows: u64) {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if rows < job_list::PAGE {
+            if pages.len() >= MAX_CLIENTS {
+                pages.clear();
+            }
+            pages.insert(endpoint.to_owned(), rows);
+        }
     }
 
     fn request(&self, client: &Client, method: Method, connection: &Connection, path: &str) -> RequestBuilder {

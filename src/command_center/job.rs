@@ -21,6 +21,8 @@ pub enum JobReading {
     Found(Job),
     /// The Command Center does not list the job; a new one may take some seconds.
     Missing,
+    /// A 404 that does not say who says so: of the Command Center, the job is missing.
+    NotFound,
     /// No usable answer this time.
     Unreadable(Unreadable),
 }
@@ -100,6 +102,20 @@ impl Job {
     }
 }
 
+impl Job {
+    /// Whether it goes on.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.state == JobState::Active
+    }
+
+    /// Whether it goes on only when somebody, or the next day, lets it: an organization's API calls may be used up.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        matches!(self.shown.status.as_deref(), Some("Suspended" | "Suspend" | "Suspend Pending"))
+    }
+}
+
 fn recognize(said: &str) -> (&'static str, JobState) {
     STATUSES
         .iter()
@@ -127,7 +143,7 @@ pub fn read_job(reply: &Reply, id: JobId, token: &Token) -> JobReading {
 fn read_rows(answer: &Answer, id: JobId, token: &Token) -> JobReading {
     let Ok(json) = serde_json::from_slice::<Value>(&answer.body) else {
         return if answer.status == 404 {
-            JobReading::Missing
+            JobReading::NotFound
         } else {
             JobReading::Unreadable(Unreadable::Unavailable)
         };

@@ -10,13 +10,15 @@ use crate::api::{JobId, Target};
 use super::{
     Token,
     job::{Job, Unreadable, counts_none, job, job_id},
-    outcome::{Answer, RefusedKind, Reply},
+    outcome::{Answer, NoAnswer, RefusedKind, Reply},
 };
 
 /// The operation, relative to the base address.
 pub const OPERATION: &str = "Jobs";
-/// Rows of a page: a row may take some kilobytes, and of an answer one megabyte is read.
-const PAGE: u64 = 100;
+/// Rows of a page, unless that is more than what is read of an answer.
+pub const PAGE: u64 = 1000;
+/// A page of so few rows that is too large is not asked for again.
+const SMALLEST_PAGE: u64 = 16;
 /// Pages that are read; a target with more jobs than that cannot be looked through.
 const MAX_PAGES: u64 = 50;
 
@@ -40,13 +42,13 @@ impl JobQuery {
         Self { ended_within, clients }
     }
 
-    /// The request for the page that begins at row `offset`.
+    /// The request for the page of `limit` rows that begins at row `offset`.
     #[must_use]
-    pub fn page(&self, offset: u64) -> JobsRequest {
+    pub fn page(&self, (offset, limit): (u64, u64)) -> JobsRequest {
         JobsRequest {
             scope: 1,
             category: 0,
-            paging_config: PagingConfig { sort_field: "jobId", sort_direction: 1, offset, limit: PAGE },
+            paging_config: PagingConfig { sort_field: "jobId", sort_direction: 1, offset, limit },
             job_filter: JobFilter {
                 completed_job_lookup_time: self.ended_within.as_secs(),
                 show_aged_jobs: false,
@@ -133,15 +135,17 @@ impl JobList {
 /// What to do after a page.
 #[derive(Debug)]
 pub enum Next {
-    /// Ask for the page that begins at this row.
-    Page(u64),
+    /// Ask for the page that begins at this row, and has so many.
+    Page(u64, u64),
     /// That was all.
     Done(Listing),
 }
 
 /// Puts pages together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pages {
+    /// Rows of the page that was asked for last.
+    limit: u64,
     jobs: BTreeMap<JobId, Job>,
     rows: u64,
     read: u64,
@@ -151,9 +155,20 @@ pub struct Pages {
 }
 
 impl Pages {
+    /// No page yet; the first one is asked for with `limit` rows.
+    #[must_use]
+    pub const fn of(limit: u64) -> Self {
+        Self { limit, jobs: BTreeMap::new(), rows: 0, read: 0, total: None, unsound: false, ended: false }
+    }
+
     /// Takes the reply to the next page.
     #[must_use]
     pub fn push(mut self, reply: &Reply, token: &Token) -> (Self, Next) {
+        if *reply == Reply::NoAnswer(NoAnswer::TooLarge) && self.limit > SMALLEST_PAGE {
+            self.limit = (self.limit / 2).max(SMALLEST_PAGE);
+            let next = Next::Page(self.rows, self.limit);
+            return (self, next);
+        }
         let page = match page(reply) {
             Ok(page) => page,
             Err(listing) => return (self, Next::Done(listing)),
@@ -179,7 +194,7 @@ impl Pages {
         let next = if all || no_news || self.read >= MAX_PAGES {
             Next::Done(Listing::Read(self.list()))
         } else {
-            Next::Page(self.rows)
+            Next::Page(self.rows, self.limit)
         };
         (self, next)
     }

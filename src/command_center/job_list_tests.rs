@@ -18,9 +18,9 @@ fn rows(ids: impl IntoIterator<Item = u64>) -> Vec<Value> {
 }
 
 fn listing(reply: &Reply) -> Listing {
-    match Pages::default().push(reply, &token()).1 {
+    match Pages::of(100).push(reply, &token()).1 {
         Next::Done(listing) => listing,
-        Next::Page(at) => panic!("no further page was expected, and not one at {at}"),
+        Next::Page(at, _) => panic!("no further page was expected, and not one at {at}"),
     }
 }
 
@@ -35,10 +35,10 @@ fn read(reply: &Reply) -> (Vec<i64>, bool) {
 #[test]
 fn the_request_is_the_one_that_the_vendors_clients_send() {
     let targets = [12, 11, 12].map(|id| Target { client_id: Some(id), ..Target::default() });
-    let sent = serde_json::to_value(JobQuery::of(&targets, Duration::from_mins(10)).page(400)).unwrap();
+    let sent = serde_json::to_value(JobQuery::of(&targets, Duration::from_mins(10)).page((400, 250))).unwrap();
     let expected = json!({
         "scope": 1, "category": 0,
-        "pagingConfig": {"sortField": "jobId", "sortDirection": 1, "offset": 400, "limit": 100},
+        "pagingConfig": {"sortField": "jobId", "sortDirection": 1, "offset": 400, "limit": 250},
         "jobFilter": {
             "completedJobLookupTime": 600, "showAgedJobs": false, "hideAdminJobs": false,
             "clientList": [{"clientId": 11}, {"clientId": 12}], "jobTypeList": [], "statusList": [],
@@ -73,8 +73,8 @@ fn pages_are_read_until_all_rows_are_there_and_a_list_that_changes_meanwhile_is_
         answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": rows(ids)}))
     };
     let after = |second: &Reply| {
-        let (pages, next) = Pages::default().push(&page(1..101, 130), &token());
-        assert!(matches!(next, Next::Page(100)), "{next:?}");
+        let (pages, next) = Pages::of(100).push(&page(1..101, 130), &token());
+        assert!(matches!(next, Next::Page(100, 100)), "{next:?}");
         pages.push(second, &token()).1
     };
     let whole = |next| match next {
@@ -90,25 +90,44 @@ fn pages_are_read_until_all_rows_are_there_and_a_list_that_changes_meanwhile_is_
 }
 
 #[test]
+fn pages_that_are_too_large_are_asked_for_in_smaller_ones_from_the_same_row_on_but_not_for_ever() {
+    let too_large = Reply::NoAnswer(NoAnswer::TooLarge);
+    let page = |ids: std::ops::Range<u64>| answer(200, &json!({"totalRecordsWithoutPaging": 2500, "jobs": rows(ids)}));
+    let (pages, next) = Pages::of(PAGE).push(&page(1..1001), &token());
+    assert!(matches!(next, Next::Page(1000, 1000)), "{next:?}");
+    let (pages, next) = pages.push(&too_large, &token());
+    assert!(matches!(next, Next::Page(1000, 500)), "{next:?}");
+    let (mut pages, next) = pages.push(&page(1001..1501), &token());
+    assert!(matches!(next, Next::Page(1500, 500)), "{next:?}");
+    for smaller in [250, 125, 62, 31, 16] {
+        let (read, next) = pages.push(&too_large, &token());
+        assert!(matches!(next, Next::Page(1500, limit) if limit == smaller), "{next:?}");
+        pages = read;
+    }
+    let given_up = pages.push(&too_large, &token()).1;
+    assert!(matches!(given_up, Next::Done(Listing::Failed(Unreadable::Unavailable))), "{given_up:?}");
+}
+
+#[test]
 fn without_a_total_only_an_empty_page_shows_the_end() {
     let page = |ids: std::ops::Range<u64>| answer(200, &json!({"jobs": rows(ids)}));
-    let (pages, next) = Pages::default().push(&page(1..41), &token());
-    assert!(matches!(next, Next::Page(40)), "a server may give fewer rows than it was asked for: {next:?}");
+    let (pages, next) = Pages::of(100).push(&page(1..41), &token());
+    assert!(matches!(next, Next::Page(40, 100)), "a server may give fewer rows than it was asked for: {next:?}");
     let whole = |next| match next {
         Next::Done(Listing::Read(list)) => (list.jobs.len(), list.whole),
         other => panic!("{other:?}"),
     };
     assert_eq!(whole(pages.push(&page(0..0), &token()).1), (40, true));
-    let (pages, _) = Pages::default().push(&page(1..41), &token());
+    let (pages, _) = Pages::of(100).push(&page(1..41), &token());
     assert_eq!(whole(pages.push(&page(1..41), &token()).1), (40, false), "it gives the same page again");
 }
 
 #[test]
 fn a_list_without_end_is_given_up_and_not_taken_for_whole() {
-    let mut pages = Pages::default();
+    let mut pages = Pages::of(100);
     for number in 0..MAX_PAGES {
-        let first = 1 + number * PAGE;
-        let (read, next) = pages.push(&answer(200, &json!({"jobs": rows(first..first + PAGE)})), &token());
+        let first = 1 + number * 10;
+        let (read, next) = pages.push(&answer(200, &json!({"jobs": rows(first..first + 10)})), &token());
         pages = read;
         if let Next::Done(Listing::Read(list)) = next {
             assert_eq!((number + 1, list.whole), (MAX_PAGES, false));

@@ -9,7 +9,7 @@ use salesforce_backup_operator::{
     command_center::{
         Token,
         job::{JobReading, read_job},
-        job_list::{JobQuery, Listing, Next, Pages},
+        job_list::{JobQuery, Listing, Next, PAGE, Pages},
         outcome::{Answer, Reply},
     },
 };
@@ -153,23 +153,23 @@ impl Center {
             rows.pop();
         }
         let reply = answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": rows}));
-        match Pages::default().push(&reply, token) {
+        match Pages::of(PAGE).push(&reply, token) {
             (_, Next::Done(listing)) => listing,
-            (pages, Next::Page(_)) => {
+            (pages, Next::Page(..)) => {
                 match pages.push(&answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": []})), token).1 {
                     Next::Done(listing) => listing,
-                    Next::Page(_) => panic!("an empty page is the last one"),
+                    Next::Page(..) => panic!("an empty page is the last one"),
                 }
             }
         }
     }
 
     /// One job as the operator reads it.
-    pub fn read(&self, id: JobId, described: bool, token: &Token) -> (JobId, JobReading) {
+    pub fn read(&self, id: JobId, described: bool, token: &Token) -> JobReading {
         let found = self.job(id.number()).filter(|job| job.shown);
         let rows: Vec<Value> = found.map(|job| json!({"jobSummary": self.row(job, described)})).into_iter().collect();
         let reply = answer(200, &json!({"totalRecordsWithoutPaging": rows.len(), "jobs": rows}));
-        (id, read_job(&reply, id, token))
+        read_job(&reply, id, token)
     }
 
     fn row(&self, job: &Job, described: bool) -> Value {

@@ -141,7 +141,7 @@ fn remembered(kept: &Remembered, world: &World, (replica, open): (usize, &HashSe
     };
     let unsent = kept.unsent.as_ref().filter(|id| open.contains(*id));
     (age(kept.last_poll, 1), of_open(&kept.open_attempt, SETTLED), unsent, of_open(&kept.settled, 1)).hash(into);
-    (age(kept.missing_since, 1), age(kept.incomplete_since, INCOMPLETE), &kept.list_refused).hash(into);
+    (age(kept.incomplete_since, INCOMPLETE), &kept.list_refused).hash(into);
 }
 
 fn earlier(kept: &Earlier, world: &World, replica: usize, into: &mut impl Hasher) {

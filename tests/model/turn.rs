@@ -14,6 +14,7 @@ use salesforce_backup_operator::{
         settle::{Next, Record, speaks_of},
         state::RunState,
         status::{AnsweredBy, Facts},
+        waiting::{Known, Told},
     },
     command_center::{
         job_list::{JobQuery, Listing},
@@ -120,6 +121,7 @@ impl Turn<'_> {
                 step => break step,
             }
         };
+        let step = if observed.seen.told.is_some() { woken(step) } else { step };
         if self.is(Mutant::AnyoneSends)
             && let RunState::Open(open) = version.state()
         {
@@ -169,15 +171,16 @@ impl Turn<'_> {
                 observed.seen.job_list = Some(list(&query));
             }
             Look::RecentJobs(query) => observed.seen.recent_jobs = Some(list(&query)),
-            Look::Jobs(ids) => {
+            Look::Job(id) => {
                 memory.note(&uid, |kept| kept.last_poll = Some(now.boot));
-                let token = &protocol.connection.token;
-                let readings: Vec<_> = ids.into_iter().map(|id| world.center.read(id, described, token)).collect();
-                observed.remembered = memory.note(&uid, |kept| {
-                    kept.reads(&readings, now.boot);
-                    kept.clone()
-                });
-                observed.seen.jobs = Some(readings);
+                observed.seen.job = Some(world.center.read(id, described, &protocol.connection.token));
+            }
+            Look::Told(wait) => {
+                let read = |id| world.center.read(id, described, &protocol.connection.token);
+                let known = |id| Known { reading: read(id), missing_since: None, refused_looks: 0 };
+                let jobs = wait.jobs.iter().map(|id| (*id, known(*id))).collect();
+                let connection = Ok(protocol.connection.endpoint.to_string());
+                observed.seen.told = Some(Some(Told { connection, jobs }));
             }
         }
     }
@@ -390,5 +393,15 @@ impl Turn<'_> {
         let ticks = again.map(|again| u32::try_from(again.as_secs().div_ceil(TICK.as_secs())).unwrap());
         let (now, name) = (self.world.now, self.name);
         self.me().due[name] = ticks.map(|ticks| now + ticks);
+    }
+}
+
+/// A step of one who is woken when there is news of its jobs: the poll asks once a tick.
+fn woken(step: Step) -> Step {
+    let sooner = |again: Option<Duration>| again.map(|again| again.min(TICK));
+    match step {
+        Step::Rest(again) => Step::Rest(sooner(again)),
+        Step::Record(status, again) => Step::Record(status, sooner(again)),
+        step @ (Step::Look(_) | Step::Attempt(_)) => step,
     }
 }

@@ -13,99 +13,199 @@ use crate::{
         standing::{Ending, Standing, Submission, Trouble, Why},
         state::Submitted,
         status::Found,
+        waiting::{Told, Wait},
     },
     command_center::{
         job::{Job, JobReading, JobState, Unreadable, progress},
-        job_list::Listing,
+        job_list::{JobQuery, Listing},
     },
 };
 
 use super::{
-    INCOMPLETE, Step, UNTIL_THE_WATCH_FOLLOWS, View,
+    IN_ANY_CASE, INCOMPLETE, Step, UNTIL_THE_WATCH_FOLLOWS, View, headline,
     held::{self, Decision},
-    resolve,
+    resolve, since,
 };
 
-/// How long a Command Center may not list a job that it named, before a person should look.
+/// How long a Command Center may not list a job that it named, before the job counts as lost.
 const UNLISTED: Duration = Duration::from_mins(5);
 
 /// How often in a row jobs may be refused to be read, before a person should look.
 const REFUSED_LOOKS: u32 = 3;
 
 pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
-    let status = submitted.status.clone();
-    let seen = &view.observed.seen;
+    let status = submitted.status;
     if status.phase == Some(Phase::Held)
-        && let Some(Decision::Followed(step)) = held::decision(view, &status)
+        && let Some(Decision::Followed(step)) = held::decision(view, status)
     {
         return step;
     }
-    let left = view.until_poll(view.settings.poll_interval);
-    let next_poll = left.unwrap_or(view.settings.poll_interval);
-    let asked = seen.jobs.is_some() || seen.job_list.is_some();
-    if !asked && left.is_some() {
-        return Step::Rest(Some(next_poll));
-    }
-    let next_look = next_poll.min(backoff::until_next_look(Duration::MAX, view.observed.uid()));
-    let endpoint = submitted.endpoint.unwrap_or_default();
-    match &seen.connection {
-        None => return Step::Look(Look::Secret),
-        Some(Err(problem)) => {
-            let why = messages::secret_problem(problem, view.observed.secret_name());
-            let standing = Standing::Running(Some(Trouble { why, needs_person: true }));
-            return view.record(view.facts.standing(status, &standing), Some(next_look));
-        }
-        Some(Ok(connection)) if connection.endpoint.to_string() != endpoint => {
-            let why = messages::connection_changed(endpoint, view.observed.secret_name());
-            return unfollowable(view, &status, why, next_look);
-        }
-        Some(Ok(_)) => {}
-    }
     if submitted.job_ids.is_empty() {
-        return find_jobs(view, submitted, next_poll);
+        return find_jobs(view, submitted);
     }
-    let Some(readings) = &seen.jobs else { return Step::Look(Look::Jobs(going_on(submitted))) };
-    let remembered = &view.observed.remembered;
-    // A new process has not counted, and goes on from what the status says.
-    let counted = remembered.refused_looks >= REFUSED_LOOKS || status.phase == Some(Phase::Held);
-    if remembered.refused_looks > 0 && counted {
-        return forbidden(view, status, next_poll);
+    let awaited = going_on(submitted);
+    if awaited.is_empty() {
+        return after_jobs(view, submitted, None);
     }
-    let jobs: Vec<Option<Job>> = submitted.job_ids.iter().map(|id| newest(readings, &status, *id)).collect();
-    let unlisted = UNLISTED.max(view.settings.until_settled());
-    let trouble = readings.iter().find_map(|(_, reading)| match reading {
-        JobReading::Unreadable(cause) => Some(Trouble {
-            why: messages::unreadable(*cause, endpoint),
-            needs_person: matches!(cause, Unreadable::Refused(_)),
-        }),
-        JobReading::Missing => Some(Trouble {
-            why: messages::job_missing(),
-            needs_person: remembered.missing_since.is_some_and(|since| view.now.boot.since(since) >= unlisted),
-        }),
-        JobReading::Found(_) => None,
-    });
-    after_jobs(view, status, &jobs, trouble, next_poll)
+    match &view.observed.seen.told {
+        None => Step::Look(Look::Told(Box::new(wait(view, submitted, awaited)))),
+        Some(None) => Step::Rest(Some(IN_ANY_CASE)),
+        Some(Some(told)) => after_jobs(view, submitted, Some(told)),
+    }
 }
 
-/// The jobs may not be read: whether that is the end depends on what the owner waits for.
-fn forbidden(view: &View<'_>, status: SalesforceBackupStatus, next_poll: Duration) -> Step {
-    match view.observed.object.spec.ready_when {
-        ReadyWhen::Submitted => end(view, status, Ending::NotFollowed),
-        ReadyWhen::Completed => {
-            view.record(view.facts.held(status, messages::jobs_forbidden(), Submission::Yes), Some(next_poll))
-        }
+/// What the object waits for.
+fn wait(view: &View<'_>, submitted: &Submitted<'_>, jobs: Vec<JobId>) -> Wait {
+    let (status, metadata) = (submitted.status, &view.observed.object.metadata);
+    let targets = status.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
+    let clients = JobQuery::of(targets, Duration::ZERO).clients;
+    let accepted_ago = status.submitted_at.as_ref().map(|at| since(at.0, view.now.wall)).unwrap_or_default();
+    let rarely = headline(status).is_some_and(|why| why.reason == Reason::JobLost);
+    Wait {
+        object: (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default()),
+        endpoint: submitted.endpoint.unwrap_or_default().to_owned(),
+        jobs,
+        clients: (!clients.is_empty()).then_some(clients),
+        accepted_ago,
+        rarely,
     }
 }
 
 /// The jobs of which it is not known that they ended.
 fn going_on(submitted: &Submitted<'_>) -> Vec<JobId> {
-    let goes_on = |id: &JobId| known(submitted.status, *id).is_none_or(|job| job.state == JobState::Active);
+    let goes_on = |id: &JobId| known(submitted.status, *id).is_none_or(|job| job.is_active());
     submitted.job_ids.iter().copied().filter(goes_on).collect()
 }
 
+/// What the jobs make of the run, as `told` says and as the status knows already.
+fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -> Step {
+    let before = submitted.status;
+    let endpoint = submitted.endpoint.unwrap_or_default();
+    match told.map(|told| &told.connection) {
+        Some(Err(problem)) => {
+            let why = messages::secret_problem(problem, view.observed.secret_name());
+            let standing = Standing::Running(Some(Trouble { why, needs_person: true }));
+            return view.record(view.facts.standing(before.clone(), &standing), Some(IN_ANY_CASE));
+        }
+        Some(Ok(now)) if now != endpoint => {
+            return unfollowable(view, before, messages::connection_changed(endpoint, view.observed.secret_name()));
+        }
+        Some(Ok(_)) | None => {}
+    }
+    // A new process has not counted, and goes on from what the status says.
+    let is_held = before.phase == Some(Phase::Held);
+    let refused = told.into_iter().flat_map(|told| &told.jobs).map(|(_, known)| known.refused_looks).max().unwrap_or(0);
+    if refused > 0 && (refused >= REFUSED_LOOKS || is_held) {
+        return forbidden(view, before.clone());
+    }
+    let jobs: Vec<Option<Job>> = submitted.job_ids.iter().map(|id| newest(told, before, *id)).collect();
+    let known: Vec<Job> = jobs.iter().flatten().cloned().collect();
+    let mut status = before.clone();
+    status.jobs = known.iter().map(|job| job.shown.clone()).collect();
+    if let Some(percent) = progress(&known) {
+        status.progress = Some(format!("{percent}%"));
+    }
+    if known.len() == jobs.len() && !known.iter().any(Job::is_active) {
+        let worst = known.iter().map(|job| job.state).max();
+        return end(view, status, worst.map_or(Ending::JobFailed, how_it_ended));
+    }
+    match told.and_then(|told| trouble(view, told, endpoint)) {
+        Some(Trouble { why, .. }) if why.reason == Reason::JobLost => {
+            view.record(view.facts.held(status, why, Submission::Yes), Some(IN_ANY_CASE))
+        }
+        Some(Trouble { why, needs_person: true }) if why.reason == Reason::Forbidden => {
+            unfollowable(view, &status, why)
+        }
+        trouble => {
+            let trouble = trouble.or_else(|| suspended(&known));
+            let missing = told.is_some_and(|told| told.jobs.iter().any(|(_, known)| known.missing_since.is_some()));
+            let again =
+                if missing { view.settings.settle.clamp(UNTIL_THE_WATCH_FOLLOWS, UNLISTED) } else { IN_ANY_CASE };
+            view.record_progress(view.facts.standing(status, &Standing::Running(trouble)), again)
+        }
+    }
+}
+
+const fn how_it_ended(worst: JobState) -> Ending {
+    match worst {
+        JobState::EndedWell => Ending::Completed,
+        JobState::EndedInPart => Ending::CompletedWithErrors,
+        JobState::Failed | JobState::Active => Ending::JobFailed,
+    }
+}
+
+/// What keeps jobs from being followed.
+fn trouble(view: &View<'_>, told: &Told, endpoint: &str) -> Option<Trouble> {
+    let unlisted = UNLISTED.max(view.settings.until_settled());
+    let missing = |since| view.now.boot.since(since);
+    if let Some((lost, _)) =
+        told.jobs.iter().find(|(_, known)| known.missing_since.is_some_and(|since| missing(since) >= unlisted))
+    {
+        return Some(Trouble { why: messages::job_lost(*lost), needs_person: true });
+    }
+    told.jobs.iter().find_map(|(_, known)| match &known.reading {
+        JobReading::Unreadable(cause) => Some(Trouble {
+            why: messages::unreadable(*cause, endpoint),
+            needs_person: matches!(cause, Unreadable::Refused(_)),
+        }),
+        // A job that was just started need not be listed yet.
+        JobReading::Missing | JobReading::NotFound => known
+            .missing_since
+            .filter(|since| missing(*since) >= view.settings.settle)
+            .map(|_| Trouble { why: messages::job_missing(), needs_person: false }),
+        JobReading::Found(_) => None,
+    })
+}
+
+/// What is told of jobs that all wait in the Command Center, which is no fault.
+fn suspended(jobs: &[Job]) -> Option<Trouble> {
+    let mut active = jobs.iter().filter(|job| job.is_active()).peekable();
+    let all_are = active.peek().is_some() && active.all(Job::is_suspended);
+    all_are.then(|| Trouble { why: messages::job_suspended(), needs_person: false })
+}
+
+/// The jobs may not be read: whether that is the end depends on what the owner waits for.
+fn forbidden(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
+    match view.observed.object.spec.ready_when {
+        ReadyWhen::Submitted => end(view, status, Ending::NotFollowed),
+        ReadyWhen::Completed => {
+            view.record(view.facts.held(status, messages::jobs_forbidden(), Submission::Yes), Some(IN_ANY_CASE))
+        }
+    }
+}
+
+/// The jobs cannot be followed until a person mends it, or gives them up by asking for a new run. A Secret or a token that
+/// is missing is no such case: it may be in the middle of being replaced, while the jobs still run.
+fn unfollowable(view: &View<'_>, status: &SalesforceBackupStatus, why: Why) -> Step {
+    if !view.other_run(status) {
+        let standing = Standing::Running(Some(Trouble { why, needs_person: true }));
+        return view.record(view.facts.standing(status.clone(), &standing), Some(IN_ANY_CASE));
+    }
+    view.go_on(view.facts.held(status.clone(), why, Submission::Yes))
+}
+
 /// The Command Center named only a task: its jobs are found as those of a lost answer are, for as long.
-fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>, next_poll: Duration) -> Step {
-    let status = submitted.status.clone();
+fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
+    let (status, seen) = (submitted.status.clone(), &view.observed.seen);
+    let endpoint = submitted.endpoint.unwrap_or_default();
+    let left = view.until_poll(view.settings.poll_interval);
+    let next_poll = left.unwrap_or(view.settings.poll_interval);
+    if seen.job_list.is_none() && left.is_some() {
+        return Step::Rest(left);
+    }
+    match &seen.connection {
+        None => return Step::Look(Look::Secret),
+        Some(Err(problem)) => {
+            let why = messages::secret_problem(problem, view.observed.secret_name());
+            let standing = Standing::Running(Some(Trouble { why, needs_person: true }));
+            let next_look = next_poll.min(backoff::until_next_look(Duration::MAX, view.observed.uid()));
+            return view.record(view.facts.standing(status, &standing), Some(next_look));
+        }
+        Some(Ok(connection)) if connection.endpoint.to_string() != endpoint => {
+            return unfollowable(view, &status, messages::connection_changed(endpoint, view.observed.secret_name()));
+        }
+        Some(Ok(_)) => {}
+    }
     let no_job = |status| view.go_on(view.facts.held(status, messages::no_job(), Submission::Yes));
     let Some((attempt, id)) = status.attempt.as_ref().and_then(|attempt| Some((attempt, attempt.id.as_ref()?))) else {
         return no_job(status);
@@ -113,7 +213,7 @@ fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>, next_poll: Duration) ->
     let waited = view.observed.remembered.open_for(id, view.now.boot);
     let settled = resolve::until_settled(view, attempt);
     let (over, given_up) = (waited >= settled, waited >= settled + view.settings.settle.saturating_mul(INCOMPLETE));
-    let verdict = match &view.observed.seen.job_list {
+    let verdict = match &seen.job_list {
         None => return Step::Look(Look::JobList(resolve::query(attempt, waited))),
         Some(Listing::Read(list)) => Case::of(attempt, id, true).judge(list),
         Some(Listing::NotAllowed(_) | Listing::Failed(_)) => Verdict::Incomplete(Vec::new()),
@@ -126,9 +226,8 @@ fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>, next_poll: Duration) ->
             return view.go_on(view.facts.found(status, jobs, Found::ByDescription));
         }
         Verdict::OfTarget(jobs) if over => {
-            let Some(others) = &view.observed.seen.others else { return Step::Look(Look::Others) };
-            let (endpoint, mark) = (submitted.endpoint.unwrap_or_default(), attempt.floor());
-            if !others::disputed(others, endpoint, &attempt.targets, mark, &jobs) {
+            let Some(others) = &seen.others else { return Step::Look(Look::Others) };
+            if !others::disputed(others, endpoint, &attempt.targets, attempt.floor(), &jobs) {
                 return view.go_on(view.facts.found(status, jobs, Found::ByTarget));
             }
             return no_job(status);
@@ -141,61 +240,19 @@ fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>, next_poll: Duration) ->
     view.record(view.facts.standing(status, &finding), Some(next_poll))
 }
 
-/// The jobs cannot be followed until a person mends it, or gives them up by asking for a new run. A Secret or a token that
-/// is missing is no such case: it may be in the middle of being replaced, while the jobs still run.
-fn unfollowable(view: &View<'_>, status: &SalesforceBackupStatus, why: Why, again: Duration) -> Step {
-    if !view.other_run(status) {
-        let standing = Standing::Running(Some(Trouble { why, needs_person: true }));
-        return view.record(view.facts.standing(status.clone(), &standing), Some(again));
-    }
-    view.go_on(view.facts.held(status.clone(), why, Submission::Yes))
-}
-
-fn after_jobs(
-    view: &View<'_>,
-    mut status: SalesforceBackupStatus,
-    jobs: &[Option<Job>],
-    trouble: Option<Trouble>,
-    next_poll: Duration,
-) -> Step {
-    let all_known: Option<Vec<Job>> = jobs.iter().cloned().collect();
-    let known: Vec<Job> = jobs.iter().flatten().cloned().collect();
-    status.jobs = known.iter().map(|job| job.shown.clone()).collect();
-    if let Some(percent) = progress(&known) {
-        status.progress = Some(format!("{percent}%"));
-    }
-    let worst = all_known
-        .filter(|jobs| jobs.iter().all(|job| job.state != JobState::Active))
-        .and_then(|jobs| jobs.iter().map(|job| job.state).max());
-    match worst {
-        None | Some(JobState::Active)
-            if let Some(Trouble { why, needs_person: true }) = &trouble
-                && matches!(why.reason, Reason::JobsNotReadable | Reason::Forbidden) =>
-        {
-            unfollowable(view, &status, why.clone(), next_poll)
-        }
-        None | Some(JobState::Active) => {
-            view.record(view.facts.standing(status, &Standing::Running(trouble)), Some(next_poll))
-        }
-        Some(JobState::EndedWell) => end(view, status, Ending::Completed),
-        Some(JobState::EndedInPart) => end(view, status, Ending::CompletedWithErrors),
-        Some(JobState::Failed) => end(view, status, Ending::JobFailed),
-    }
-}
-
 /// The run ends; a new one that was asked for meanwhile comes next.
 fn end(view: &View<'_>, status: SalesforceBackupStatus, ending: Ending) -> Step {
     let next_run = view.other_run(&status);
     view.record(view.facts.ended(status, ending), next_run.then_some(UNTIL_THE_WATCH_FOLLOWS))
 }
 
-/// What the last look and the status know of job `id`: a job that could not be read is shown as it was.
-fn newest(readings: &[(JobId, JobReading)], status: &SalesforceBackupStatus, id: JobId) -> Option<Job> {
-    readings
-        .iter()
-        .find_map(|(read, reading)| match reading {
-            JobReading::Found(job) if *read == id => Some(job.clone()),
-            JobReading::Found(_) | JobReading::Missing | JobReading::Unreadable(_) => None,
+/// What was told of job `id`, or else what the status knows: a job that could not be read is shown as it was.
+fn newest(told: Option<&Told>, status: &SalesforceBackupStatus, id: JobId) -> Option<Job> {
+    told.into_iter()
+        .flat_map(|told| &told.jobs)
+        .find_map(|(job, known)| match &known.reading {
+            JobReading::Found(found) if *job == id => Some(found.clone()),
+            JobReading::Found(_) | JobReading::Missing | JobReading::NotFound | JobReading::Unreadable(_) => None,
         })
         .or_else(|| known(status, id))
 }

@@ -67,16 +67,16 @@ fn adopt(view: &View<'_>, status: &SalesforceBackupStatus, attempt: &Attempt, jo
         Some(Ok(connection)) if Some(connection.endpoint.to_string()) == attempt.endpoint => connection,
         Some(_) => return Decision::NotFollowed(NotFollowed::NotReachable),
     };
-    let Some(readings) = &seen.jobs else {
+    let Some(reading) = &seen.job else {
         return Decision::Followed(match view.until_poll(view.settings.poll_interval) {
             Some(left) => Step::Rest(Some(left)),
-            None => Step::Look(Look::Jobs(vec![job])),
+            None => Step::Look(Look::Job(job)),
         });
     };
-    let found = match readings.first() {
-        Some((_, JobReading::Found(found))) => found,
-        Some((_, JobReading::Missing)) => return Decision::NotFollowed(NotFollowed::NoSuchJob),
-        Some((_, JobReading::Unreadable(_))) | None => return Decision::NotFollowed(NotFollowed::NotReachable),
+    let found = match reading {
+        JobReading::Found(found) => found,
+        JobReading::Missing | JobReading::NotFound => return Decision::NotFollowed(NotFollowed::NoSuchJob),
+        JobReading::Unreadable(_) => return Decision::NotFollowed(NotFollowed::NotReachable),
     };
     let newer = job.number() > attempt.floor();
     if !newer || attempt.targets.iter().all(|target| target.has(&found.target) == Belongs::No) {

@@ -16,8 +16,22 @@ fn job(status: &str, percent: u8) -> (JobId, JobReading) {
     reading(200, &json!({"jobs": [{"jobSummary": {"jobId": 149_806, "status": status, "percentComplete": percent}}]}))
 }
 
+fn read(reading: JobReading) -> Known {
+    Known { reading, missing_since: None, refused_looks: 0 }
+}
+
+/// What an object is told that waits at the usual connection.
+fn told(jobs: impl IntoIterator<Item = (JobId, Known)>) -> Seen {
+    let told = Told { connection: Ok(connection().endpoint.to_string()), jobs: jobs.into_iter().collect() };
+    Seen { told: Some(Some(told)), ..seen() }
+}
+
+fn decide_told(object: &SalesforceBackup, seen: Seen, seconds: u64) -> Step {
+    decide(&Observed { seen, ..observed(object) }, &settings(), &at(seconds))
+}
+
 fn with_jobs(object: &SalesforceBackup, readings: Vec<(JobId, JobReading)>) -> Step {
-    decide(&Observed { seen: Seen { jobs: Some(readings), ..seen() }, ..observed(object) }, &settings(), &at(30))
+    decide_told(object, told(readings.into_iter().map(|(id, reading)| (id, read(reading)))), 30)
 }
 
 #[test]
@@ -62,9 +76,8 @@ fn the_worst_of_several_jobs_decides_once_all_have_ended() {
     let (status, _) = recorded(with_jobs(&object, vec![job(1, "Failed"), job(2, "Running")]));
     assert_eq!(status.phase, Some(Phase::Running));
     let object = SalesforceBackup { status: Some(status), ..object };
-    let nothing_seen = Observed { seen: Seen { job_list: None, ..seen() }, ..observed(&object) };
     assert!(
-        matches!(decide(&nothing_seen, &settings(), &at(60)), Step::Look(Look::Jobs(ids)) if ids == [JobId::new(2).unwrap()]),
+        matches!(decide_told(&object, Seen::default(), 60), Step::Look(Look::Told(wait)) if wait.jobs == [JobId::new(2).unwrap()]),
         "a job that ended is not asked for again"
     );
     let (status, _) = recorded(with_jobs(&object, vec![job(2, "Committed")]));
@@ -91,31 +104,83 @@ fn jobs_that_cannot_be_read_keep_what_was_known_of_them() {
         let (status, again) = recorded(with_jobs(&known, vec![reading]));
         assert_eq!(reason(&status), (Phase::Running, expected));
         assert_eq!(is_true(&status.conditions, ConditionType::Stalled), stalled, "{expected}");
-        assert_eq!((status.progress.as_deref(), again), (Some("40%"), Some(Duration::from_secs(30))));
+        assert_eq!(status.progress.as_deref(), Some("40%"));
+        assert!(again.is_some());
     }
-    let (status, again) = recorded(with_jobs(&known, vec![reading(404, &json!({}))]));
-    assert_eq!((reason(&status), status.progress.as_deref()), ((Phase::Running, "JobsNotReadable"), Some("40%")));
-    assert!(is_true(&status.conditions, ConditionType::Reconciling) && again.is_some());
 }
 
 #[test]
-fn a_job_that_is_not_listed_for_minutes_needs_a_person_and_a_new_run_gives_it_up() {
+fn a_job_that_vanished_is_asked_for_again_and_after_five_minutes_the_run_is_held_and_still_followed() {
     let mut running = running();
-    let remembered = Remembered { missing_since: Some(at(0).boot), ..Remembered::default() };
     let missing = |object: &SalesforceBackup, seconds| {
-        let seen = Seen { jobs: Some(vec![reading(404, &json!({}))]), ..seen() };
-        decide(&Observed { remembered: remembered.clone(), seen, ..observed(object) }, &settings(), &at(seconds))
+        let known = Known { missing_since: Some(at(0).boot), ..read(JobReading::Missing) };
+        decide_told(object, told([(JobId::new(149_806).unwrap(), known)]), seconds)
     };
-    let (status, _) = recorded(missing(&running, 299));
+    assert!(matches!(missing(&running, 30), Step::Rest(Some(_))), "a new one need not be listed yet");
+    let (status, _) = recorded(missing(&running, 120));
+    assert_eq!(reason(&status), (Phase::Running, "JobsNotReadable"));
     assert!(is_true(&status.conditions, ConditionType::Reconciling));
     let (status, _) = recorded(missing(&running, 300));
-    assert_eq!(reason(&status), (Phase::Running, "JobsNotReadable"));
-    assert!(is_true(&status.conditions, ConditionType::Stalled));
-    running.spec.run_id = Some("2".to_owned());
-    let (status, _) = recorded(missing(&running, 300));
-    assert_eq!(reason(&status), (Phase::Held, "JobsNotReadable"));
+    assert_eq!(reason(&status), (Phase::Held, "JobLost"));
+    assert!(
+        is_true(&status.conditions, ConditionType::Stalled) && is_true(&status.conditions, ConditionType::Submitted)
+    );
     running.status = Some(status);
-    assert!(matches!(step(&running, 301), Step::Attempt(_)));
+    let again = decide_told(&running, Seen::default(), 900);
+    assert!(matches!(again, Step::Look(Look::Told(wait)) if wait.rarely), "it is looked for, and rarely");
+    let (status, _) = recorded(with_jobs(&running, vec![job("Completed", 100)]));
+    assert_eq!(status.phase, Some(Phase::Succeeded), "it came back");
+    running.spec.run_id = Some("2".to_owned());
+    assert!(matches!(step(&running, 301), Step::Attempt(_)), "a new run gives it up");
+}
+
+#[test]
+fn suspended_jobs_are_shown_as_waiting_and_as_no_fault() {
+    let (status, _) = recorded(with_jobs(&running(), vec![job("Suspended", 40)]));
+    assert_eq!(reason(&status), (Phase::Running, "JobsSuspended"));
+    assert!(is_true(&status.conditions, ConditionType::Reconciling));
+    let object = SalesforceBackup { status: Some(status), ..running() };
+    let a_day = told([(JobId::new(149_806).unwrap(), read(job("Suspended", 40).1))]);
+    assert!(matches!(decide_told(&object, a_day, 86_400), Step::Rest(Some(_))), "and stays so, however long");
+    let (status, _) = recorded(with_jobs(&object, vec![job("Running", 41)]));
+    assert_eq!(reason(&status), (Phase::Running, "JobsRunning"));
+}
+
+#[test]
+fn how_a_job_failed_and_what_was_left_out_is_in_the_message() {
+    let summary = |status: &str| {
+        reading(
+            200,
+            &json!({"jobs": [{"jobSummary": {
+                "jobId": 149_806, "status": status, "pendingReason": "<b>limit</b> reached", "totalFailedFiles": 3,
+            }}]}),
+        )
+    };
+    let message = |said: &str| {
+        let (status, _) = recorded(with_jobs(&running(), vec![summary(said)]));
+        find(&status.conditions, ConditionType::Ready).unwrap().message.clone()
+    };
+    let failed = message("Failed");
+    assert!(failed.starts_with("A job failed") && failed.contains("Job 149806 ended Failed, saying: limit reached."));
+    assert!(
+        message("Committed").contains("Job 149806 ended Committed, saying: limit reached. 3 items were not backed up.")
+    );
+    assert_eq!(message("Completed"), "Every job ended well. 3 items were not backed up.");
+}
+
+#[test]
+fn numbers_that_move_are_written_once_a_minute_and_news_at_once() {
+    let (status, _) = recorded(with_jobs(&running(), vec![job("Running", 40)]));
+    let object = SalesforceBackup { status: Some(status), ..running() };
+    let moved = |percent, seconds| {
+        let remembered = Remembered { written: Some(at(30).boot), ..Remembered::default() };
+        let seen = told([(JobId::new(149_806).unwrap(), read(job("Running", percent).1))]);
+        decide(&Observed { remembered, seen, ..observed(&object) }, &settings(), &at(seconds))
+    };
+    assert!(matches!(moved(42, 60), Step::Rest(Some(left)) if left == Duration::from_secs(30)));
+    assert_eq!(recorded(moved(42, 90)).0.progress.as_deref(), Some("42%"));
+    assert_eq!(recorded(moved(45, 31)).0.progress.as_deref(), Some("45%"));
+    assert!(matches!(moved(40, 1000), Step::Rest(Some(_))), "nothing new");
 }
 
 #[test]
@@ -129,15 +194,15 @@ fn an_object_on_its_way_out_is_followed_while_it_is_there() {
 #[test]
 fn a_secret_that_goes_away_while_jobs_run_is_told_and_the_jobs_are_followed_when_it_is_back() {
     let running = running();
-    let observed_without =
-        Observed { seen: Seen { connection: Some(Err(SecretProblem::NotFound)), ..seen() }, ..observed(&running) };
-    let (status, again) = recorded(decide(&observed_without, &settings(), &at(30)));
+    let without = || Seen {
+        told: Some(Some(Told { connection: Err(SecretProblem::NotFound), jobs: Vec::new() })),
+        ..Seen::default()
+    };
+    let (status, _) = recorded(decide_told(&running, without(), 30));
     assert_eq!(reason(&status), (Phase::Running, "SecretNotFound"));
-    assert!(again.unwrap() < Duration::from_mins(1));
     let mut changed = running.clone();
     changed.spec.run_id = Some("2".to_owned());
-    let without_too = Observed { object: &changed, ..observed_without };
-    let (status_too, _) = recorded(decide(&without_too, &settings(), &at(30)));
+    let (status_too, _) = recorded(decide_told(&changed, without(), 30));
     assert_eq!(status_too.phase, Some(Phase::Running), "a Secret that is being replaced does not give the jobs up");
     let back = SalesforceBackup { status: Some(status), ..running };
     let (status, _) = recorded(with_jobs(&back, vec![job("Running", 50)]));
@@ -147,29 +212,35 @@ fn a_secret_that_goes_away_while_jobs_run_is_told_and_the_jobs_are_followed_when
 #[test]
 fn jobs_are_not_asked_for_where_the_secret_points_to_another_command_center() {
     let running = running();
-    let moved = || Some(Ok(connection_at("https://other.example.com/api", "11")));
-    let elsewhere = Observed { seen: Seen { connection: moved(), ..seen() }, ..observed(&running) };
-    let (status, again) = recorded(decide(&elsewhere, &settings(), &at(30)));
+    let elsewhere = || Seen {
+        told: Some(Some(Told { connection: Ok("https://other.example.com/api".to_owned()), jobs: Vec::new() })),
+        ..seen()
+    };
+    let (status, again) = recorded(decide_told(&running, elsewhere(), 30));
     assert_eq!(reason(&status), (Phase::Running, "ConnectionChanged"));
     assert!(is_true(&status.conditions, ConditionType::Stalled) && again.is_some());
     let mut changed = running.clone();
     changed.spec.run_id = Some("2".to_owned());
-    let elsewhere = Observed { object: &changed, ..elsewhere };
-    let (status, _) = recorded(decide(&elsewhere, &settings(), &at(30)));
+    let (status, _) = recorded(decide_told(&changed, elsewhere(), 30));
     assert_eq!(reason(&status), (Phase::Held, "ConnectionChanged"), "the message says that a new run gives them up");
     changed.status = Some(status);
     assert!(matches!(step(&changed, 31), Step::Attempt(_)));
 }
 
 #[test]
-fn jobs_are_asked_for_once_an_interval() {
-    let running = running();
-    let remembered = Remembered { last_poll: Some(at(0).boot), ..Remembered::default() };
-    let unseen = Observed { remembered, seen: Seen::default(), ..observed(&running) };
-    assert!(matches!(decide(&unseen, &settings(), &at(20)), Step::Rest(Some(left)) if left == Duration::from_secs(10)));
-    assert!(matches!(decide(&unseen, &settings(), &at(30)), Step::Look(Look::Secret)));
-    let with_secret = Observed { seen: Seen { connection: Some(Ok(connection())), ..Seen::default() }, ..unseen };
-    assert!(matches!(decide(&with_secret, &settings(), &at(30)), Step::Look(Look::Jobs(_))));
+fn a_backup_waits_with_others_for_its_jobs_and_looks_again_when_it_is_woken() {
+    let Step::Look(Look::Told(wait)) = decide_told(&running(), Seen::default(), 90) else { panic!() };
+    let expected = Wait {
+        object: ("n".to_owned(), "crm".to_owned()),
+        endpoint: connection().endpoint.to_string(),
+        jobs: vec![JobId::new(149_806).unwrap()],
+        clients: Some(vec![12]),
+        accepted_ago: Duration::from_secs(90),
+        rarely: false,
+    };
+    assert_eq!(*wait, expected);
+    let nothing_yet = Seen { told: Some(None), ..Seen::default() };
+    assert!(matches!(decide_told(&running(), nothing_yet, 90), Step::Rest(Some(_))));
 }
 
 #[test]
@@ -277,19 +348,16 @@ fn the_jobs_of_a_task_that_named_none_are_looked_for_and_then_held() {
 #[test]
 fn jobs_that_may_not_be_read_are_held_after_three_looks_unless_submitting_was_all_that_was_asked_for() {
     let mut running = running();
-    let forbidden = |object: &SalesforceBackup, refused_looks| {
-        let remembered = Remembered { refused_looks, ..Remembered::default() };
-        let seen = Seen { jobs: Some(vec![reading(403, &json!({}))]), ..seen() };
-        recorded(decide(&Observed { remembered, seen, ..observed(object) }, &settings(), &at(30))).0
+    let look = |object: &SalesforceBackup, refused_looks, seconds| {
+        let (id, reading) = reading(403, &json!({}));
+        decide_told(object, told([(id, Known { refused_looks, ..read(reading) })]), seconds)
     };
+    let forbidden = |object: &SalesforceBackup, refused_looks| recorded(look(object, refused_looks, 30)).0;
     assert_eq!(reason(&forbidden(&running, 2)), (Phase::Running, "Forbidden"));
     let held = forbidden(&running, 3);
     assert_eq!(reason(&held), (Phase::Held, "JobsNotReadable"));
     let again = SalesforceBackup { status: Some(held.clone()), ..running.clone() };
-    let remembered = Remembered { refused_looks: 1, ..Remembered::default() };
-    let seen_again = Seen { jobs: Some(vec![reading(403, &json!({}))]), ..seen() };
-    let new_process = Observed { remembered, seen: seen_again, ..observed(&again) };
-    assert!(matches!(decide(&new_process, &settings(), &at(60)), Step::Rest(Some(_))), "it stays held");
+    assert!(matches!(look(&again, 1, 60), Step::Rest(Some(_))), "a new process has not counted, and it stays held");
     let object = SalesforceBackup { status: Some(held), ..running.clone() };
     let abandoned = resolving::annotated(&object, &format!("abandon={FIRST}"));
     assert_eq!(reason(&recorded(step(&abandoned, 40)).0), (Phase::Failed, "Abandoned"));

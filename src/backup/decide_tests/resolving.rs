@@ -345,8 +345,7 @@ fn a_person_leaves_held_by_a_new_run_or_by_the_annotation_bound_to_the_attempt()
 fn a_job_that_a_person_names_must_be_new_of_the_target_and_nobody_elses() {
     let held = annotated(&ambiguous(), &format!("adopt=6@{FIRST}"));
     let named = |reading: JobReading, others: Vec<Other>| {
-        let jobs = Some(vec![(JobId::new(6).unwrap(), reading)]);
-        let seen = Seen { jobs, others: Some(others), ..seen() };
+        let seen = Seen { job: Some(reading), others: Some(others), ..seen() };
         recorded(decide(&Observed { remembered: waited(), seen, ..observed(&held) }, &settings(), &at(300))).0
     };
     let status = named(JobReading::Found(new_job(6)), Vec::new());
@@ -375,7 +374,7 @@ fn a_job_that_a_person_names_must_be_new_of_the_target_and_nobody_elses() {
         assert!(told.message.contains("was not followed: ") && told.message.contains(expected), "{}", told.message);
     }
     let older = annotated(&ambiguous(), &format!("adopt=5@{FIRST}"));
-    let seen = Seen { jobs: Some(vec![(JobId::new(5).unwrap(), JobReading::Found(new_job(5)))]), ..seen() };
+    let seen = Seen { job: Some(JobReading::Found(new_job(5))), ..seen() };
     let (status, _) = recorded(decide(&Observed { seen, ..observed(&older) }, &settings(), &at(300)));
     assert!(find(&status.conditions, ConditionType::Ready).unwrap().message.contains("older than the call"));
 }

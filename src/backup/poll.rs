@@ -1,0 +1,135 @@
+//! Asks Command Centers about jobs, once for all objects that wait at a connection: [`super::waiting`] says when and what,
+//! and the objects that are told something new are woken. Effects, no decisions. Nobody's turn is used for it: a Command
+//! Center that hangs delays its own next round and nothing else.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::{FutureExt as _, StreamExt as _, stream};
+use tokio::{sync::Notify, task::JoinSet};
+use tracing::warn;
+
+use crate::{
+    api::JobId,
+    command_center::{
+        client::ClientError,
+        connection::Connection,
+        job::{JobReading, Unreadable, read_job},
+        job_list::Listing,
+        lister::Listed,
+    },
+    process::{clock, telemetry::chain},
+};
+
+use super::{
+    Context,
+    observe::{SecretProblem, read_connection},
+    waiting::{Desk, ObjectName, SecretName, Told, Wait, Waiting},
+};
+
+/// Jobs of one connection that are looked up at once.
+const AT_ONCE: usize = 8;
+
+/// Everyone who waits for jobs, and the times to ask.
+#[derive(Debug)]
+pub struct Poll {
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+}
+
+impl Poll {
+    /// Nobody waits yet.
+    #[must_use]
+    pub fn new(waiting: Waiting) -> Self {
+        Self { waiting: Mutex::new(waiting), changed: Notify::new() }
+    }
+
+    /// From now on the object `uid` waits so, and is woken when there is news. Gives what is known already.
+    pub fn ask(&self, secret: SecretName, uid: &str, wait: Wait) -> Option<Told> {
+        let told = self.lock().ask(secret, uid, wait, clock::now().boot);
+        self.changed.notify_one();
+        told
+    }
+
+    /// The object `uid` does not wait any more.
+    pub fn leave(&self, uid: &str) {
+        self.lock().leave(uid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at<T>(&self, secret: &SecretName, work: impl FnOnce(&mut Desk) -> T) -> Option<T> {
+        self.lock().desk(secret).map(work)
+    }
+}
+
+/// Asks when it is time to, and gives the objects that are told something new to `wake`. Never ends by itself.
+pub async fn run(context: Arc<Context>, wake: impl Fn(ObjectName) + Clone + Send + 'static) {
+    let mut rounds = JoinSet::new();
+    loop {
+        let exists = |uid: &str, (namespace, name): &ObjectName| context.objects.has(uid, namespace, name);
+        let (due, next) = context.poll.lock().due(exists, clock::now().boot);
+        for secret in due {
+            let (context, wake) = (Arc::clone(&context), wake.clone());
+            rounds.spawn(async move {
+                // A bug in one round must not be the last of its connection.
+                if AssertUnwindSafe(round(&secret, &context)).catch_unwind().await.is_err() {
+                    warn!(
+                        namespace = secret.0,
+                        secret = secret.1,
+                        "asking for jobs panicked; this is a bug, please report it"
+                    );
+                }
+                let news = context.poll.at(&secret, Desk::done).unwrap_or_default();
+                news.into_iter().for_each(wake);
+            });
+        }
+        tokio::select! {
+            () = context.poll.changed.notified() => {}
+            () = tokio::time::sleep(next.unwrap_or_default()), if next.is_some() => {}
+            Some(_) = rounds.join_next() => {}
+        }
+    }
+}
+
+/// One round at one connection.
+async fn round(secret: &SecretName, context: &Context) {
+    let (namespace, name) = secret;
+    let connection = match read_connection(namespace, name, context).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            warn!(namespace, secret = name, error = %chain(&error), "a Secret could not be read; trying again");
+            return;
+        }
+    };
+    let endpoint = connection.as_ref().map(|known| known.endpoint.to_string()).map_err(SecretProblem::clone);
+    let query = context.poll.at(secret, |desk| desk.connected(endpoint, clock::now().boot)).flatten();
+    let (Ok(connection), Some(query)) = (connection, query) else { return };
+    let Listed { listing, asked_to_wait } = match context.command_center.list(&connection, &query).await {
+        Ok(listed) => listed,
+        Err(error) => unusable(&error),
+    };
+    let lacking = context.poll.at(secret, |desk| desk.listed(&listing, asked_to_wait, clock::now().boot));
+    let readings = look_up(lacking.unwrap_or_default(), &connection, context).await;
+    context.poll.at(secret, |desk| desk.looked_up(readings, &listing, clock::now().boot));
+}
+
+async fn look_up(ids: Vec<JobId>, connection: &Connection, context: &Context) -> Vec<(JobId, JobReading)> {
+    let readings = stream::iter(ids).map(|id| async move {
+        let reading = match context.command_center.job(connection, id).await {
+            Ok(reply) => read_job(&reply, id, &connection.token),
+            Err(_) => JobReading::Unreadable(Unreadable::Unavailable),
+        };
+        (id, reading)
+    });
+    readings.buffered(AT_ONCE).collect().await
+}
+
+fn unusable(error: &ClientError) -> Listed {
+    warn!(error = %chain(error), "no call could be made");
+    Listed { listing: Listing::Failed(Unreadable::Unavailable), asked_to_wait: None }
+}

@@ -1,0 +1,86 @@
+//! How much a status says that the one before did not: numbers that move all the time are not written each time. Pure.
+
+use std::time::Duration;
+
+use crate::api::{JobStatus, SalesforceBackupStatus};
+
+/// Numbers are at most so old.
+pub const NUMBERS: Duration = Duration::from_mins(1);
+/// A step of the progress that is told at once, in percent.
+const STEP: u8 = 5;
+
+/// How much a status says that the one before did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Nothing.
+    Nothing,
+    /// Other numbers, or other words of the Command Center about a job.
+    Numbers,
+    /// Something that is told at once.
+    AtOnce,
+}
+
+impl News {
+    /// What `after` says that `before` did not.
+    #[must_use]
+    pub fn between(before: &SalesforceBackupStatus, after: &SalesforceBackupStatus) -> Self {
+        let moved = percent(before).zip(percent(after)).is_none_or(|(before, after)| before.abs_diff(after) >= STEP);
+        if before == after {
+            Self::Nothing
+        } else if moved || without_numbers(before) != without_numbers(after) {
+            Self::AtOnce
+        } else {
+            Self::Numbers
+        }
+    }
+}
+
+fn percent(status: &SalesforceBackupStatus) -> Option<u8> {
+    status.progress.as_ref()?.strip_suffix('%')?.parse().ok()
+}
+
+fn without_numbers(status: &SalesforceBackupStatus) -> SalesforceBackupStatus {
+    let job = |job: &JobStatus| JobStatus { percent_complete: None, failed_items: None, reason: None, ..job.clone() };
+    SalesforceBackupStatus { progress: None, jobs: status.jobs.iter().map(job).collect(), ..status.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{JobId, Phase};
+
+    fn status(progress: u8, job: JobStatus) -> SalesforceBackupStatus {
+        SalesforceBackupStatus { progress: Some(format!("{progress}%")), jobs: vec![job], ..Default::default() }
+    }
+
+    fn job(status: &str, percent: u8) -> JobStatus {
+        JobStatus {
+            id: JobId::new(7).unwrap(),
+            status: Some(status.to_owned()),
+            percent_complete: Some(percent),
+            started_at: None,
+            ended_at: None,
+            failed_items: None,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn a_changed_state_or_five_points_are_told_at_once_and_other_numbers_later() {
+        let before = status(40, job("Running", 40));
+        let with_reason = JobStatus { reason: Some("waits".to_owned()), failed_items: Some(3), ..job("Running", 40) };
+        let cases = [
+            (before.clone(), News::Nothing),
+            (status(44, job("Running", 44)), News::Numbers),
+            (status(45, job("Running", 45)), News::AtOnce),
+            (status(35, job("Running", 35)), News::AtOnce),
+            (status(40, with_reason), News::Numbers),
+            (status(40, job("Suspended", 40)), News::AtOnce),
+            (SalesforceBackupStatus { phase: Some(Phase::Running), ..before.clone() }, News::AtOnce),
+            (SalesforceBackupStatus { jobs: Vec::new(), ..before.clone() }, News::AtOnce),
+        ];
+        for (after, expected) in cases {
+            assert_eq!(News::between(&before, &after), expected, "{after:?}");
+        }
+    }
+}

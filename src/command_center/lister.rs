@@ -1,0 +1,121 @@
+//! Asks for the job list, page by page.
+
+use std::time::Duration;
+
+use super::{
+    client::{ClientError, CommandCenter},
+    connection::Connection,
+    job_list::{JobQuery, Listing, Next, Pages},
+    outcome::Reply,
+};
+
+/// How long a server is left alone that says 429 and not for how long.
+const TOO_MANY_CALLS: Duration = Duration::from_mins(1);
+
+/// A job list, and how long the server wants to be left alone.
+#[derive(Debug)]
+pub struct Listed {
+    /// The list.
+    pub listing: Listing,
+    /// How long the server asks to wait, in an answer with status 429 or 503.
+    pub asked_to_wait: Option<Duration>,
+}
+
+impl CommandCenter {
+    /// Asks for the whole list.
+    ///
+    /// # Errors
+    /// When no client can be set up for the connection's certificates.
+    pub async fn list(&self, connection: &Connection, query: &JobQuery) -> Result<Listed, ClientError> {
+        let endpoint = connection.endpoint.to_string();
+        let first = self.page_of(&endpoint);
+        let (mut pages, mut at, mut asked_to_wait) = (Pages::of(first), (0, first), None);
+        loop {
+            let reply = self.jobs(connection, &query.page(at)).await?;
+            asked_to_wait = asked_to_wait.max(asks_to_wait(&reply));
+            match pages.push(&reply, &connection.token) {
+                (_, Next::Done(listing)) => return Ok(Listed { listing, asked_to_wait }),
+                (read, Next::Page(offset, limit)) => (pages, at) = (read, (offset, limit)),
+            }
+            // Pages that were too large once are not asked for again.
+            self.note_page(&endpoint, at.1);
+        }
+    }
+}
+
+fn asks_to_wait(reply: &Reply) -> Option<Duration> {
+    let Reply::Answer(answer) = reply else { return None };
+    match answer.status {
+        429 => Some(answer.retry_after.unwrap_or(TOO_MANY_CALLS)),
+        503 => answer.retry_after,
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+
+    use super::*;
+    use crate::{
+        command_center::{endpoint::EndpointPolicy, job::Unreadable},
+        simulator::{Association, BackupLevel, Fault, Operation, Options, Reply as Answer, Simulator, When},
+    };
+
+    const EVERYTHING: JobQuery = JobQuery { ended_within: Duration::ZERO, clients: Vec::new() };
+
+    async fn simulator() -> (Simulator, Connection) {
+        let simulator = Simulator::start(Options::default()).await.unwrap();
+        let keys = [("url", simulator.url()), ("token", simulator.token().to_owned())];
+        let data = keys.map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())));
+        let policy = EndpointPolicy { allowed: Vec::new(), allow_insecure_http: true };
+        let connection = Connection::from_secret(&data.into(), "1", &policy).unwrap();
+        (simulator, connection)
+    }
+
+    /// How many jobs are listed, and with how many calls.
+    async fn list(client: &CommandCenter, simulator: &Simulator, connection: &Connection) -> (usize, u64) {
+        let calls = || simulator.calls()[&Operation::ListJobs];
+        let before = calls();
+        match client.list(connection, &EVERYTHING).await.unwrap().listing {
+            Listing::Read(list) if list.whole => (list.jobs.len(), calls() - before),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn thousands_of_jobs_come_in_pages_of_a_thousand_or_of_as_many_as_are_read_of_an_answer() {
+        let (simulator, connection) = simulator().await;
+        let client = CommandCenter::new(Duration::from_secs(30));
+        let start = |description: Option<String>| {
+            let _ = simulator.start_foreign_job(Association::default(), BackupLevel::Full, description);
+        };
+        (0..2500).for_each(|_| start(None));
+        assert_eq!(list(&client, &simulator, &connection).await, (2500, 3));
+        (0..500).for_each(|_| start(Some("x".repeat(3000))));
+        assert_eq!(
+            list(&client, &simulator, &connection).await,
+            (3000, 14),
+            "two pages were too large, and twelve were not"
+        );
+        assert_eq!(list(&client, &simulator, &connection).await, (3000, 12), "that is remembered");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_wants_to_be_left_alone_says_for_how_long() {
+        let (simulator, connection) = simulator().await;
+        let client = CommandCenter::new(Duration::from_secs(30));
+        for (status, wait) in [(429, Some(TOO_MANY_CALLS)), (503, None)] {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            simulator.set_faults(vec![Fault::answer(Operation::ListJobs, When::BeforeExecuting, status, "{}")]);
+            let listed = client.list(&connection, &EVERYTHING).await.unwrap();
+            assert_eq!(listed.listing, Listing::Failed(Unreadable::Unavailable));
+            assert_eq!(listed.asked_to_wait, wait, "{status}");
+        }
+        simulator.set_faults(vec![Fault::reply(Operation::ListJobs, When::BeforeExecuting, Answer::HugeBody)]);
+        let before = simulator.calls()[&Operation::ListJobs];
+        let listed = client.list(&connection, &EVERYTHING).await.unwrap();
+        assert_eq!(listed.listing, Listing::Failed(Unreadable::Unavailable));
+        assert_eq!(simulator.calls()[&Operation::ListJobs] - before, 7, "from 1,000 rows to 16, and not for ever");
+    }
+}
