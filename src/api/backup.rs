@@ -81,8 +81,8 @@ pub struct SalesforceBackupSpec {
     #[serde(default)]
     pub on_unknown_outcome: OnUnknownOutcome,
 
-    /// What happens to a running job when this object is deleted: Orphan lets it go on, Cancel kills it first.
-    /// Orphan when not set.
+    /// What happens to running jobs when this object is deleted: Orphan lets them go on; Cancel has them killed first and
+    /// waits for their end, as long as the operator's --cancel-timeout says. Orphan when not set.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }

@@ -65,6 +65,8 @@ reasons! {
     SecretForbidden,
     /// The operator may not read the Namespace.
     NamespaceForbidden,
+    /// The operator may not set the finalizer that `spec.deletionPolicy: Cancel` needs.
+    FinalizerForbidden,
     /// The Secret has no key `url`.
     UrlMissing,
     /// The Secret's `url` is not a usable address.
@@ -147,6 +149,10 @@ reasons! {
     JobsRunning,
     /// The jobs are suspended in the Command Center.
     JobsSuspended,
+    /// The object is being deleted, and the jobs are killed first.
+    Cancelling,
+    /// The object is being deleted, and the Command Center does not kill the jobs.
+    CancelRefused,
     /// The Command Center does not tell about the jobs at present.
     JobsNotReadable,
     /// The Command Center does not know a job any more that it named.

@@ -71,6 +71,11 @@ pub struct SalesforceBackupStatus {
     #[schemars(length(max = 8))]
     pub progress: Option<String>,
 
+    /// The jobs that the Command Center was asked to kill, because the object is being deleted and spec.deletionPolicy is
+    /// Cancel. Written before it is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Cancel>,
+
     /// Submitted, Finished, Ready, Reconciling, Stalled and Simulated; see the table in README.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -133,6 +138,22 @@ pub struct Attempt {
     /// started nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<AttemptId>,
+}
+
+/// The permission to ask for jobs to be killed, each of them once: asking a second time would discard what was backed up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancel {
+    /// Id of the latest permission.
+    pub id: AttemptId,
+
+    /// When it was given.
+    pub requested_at: Time,
+
+    /// The jobs that were asked to be killed, or may have been.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "set"))]
+    pub job_ids: Vec<JobId>,
 }
 
 impl Attempt {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use tracing::{info, warn};
 
 use crate::{
-    api::{Reason, SalesforceBackup, SalesforceBackupStatus},
+    api::{JobId, Reason, SalesforceBackup, SalesforceBackupStatus},
     command_center::{
+        kill::{Kill, read_kill},
         mark::Mark,
         outcome::{NeverSent, Outcome, Reply},
         request::CreateTask,
@@ -18,14 +20,18 @@ use crate::{
 use super::{
     Context, Error,
     cluster::ClusterError,
-    decide::{Attempt, UNTIL_THE_WATCH_FOLLOWS},
+    decide::{
+        Attempt, UNTIL_THE_WATCH_FOLLOWS,
+        leave::{FINALIZER, Kills, Release},
+    },
     events::{self, News},
     intent::{self, Intent},
+    messages,
     observe::Observed,
     others,
     record::{self, Recorded},
     settle::Record,
-    status::AnsweredBy,
+    status::{AnsweredBy, Facts},
     turns::Turn,
 };
 
@@ -84,9 +90,17 @@ pub async fn make(
         return Ok(Some(UNTIL_THE_WATCH_FOLLOWS));
     }
     let next = SalesforceBackup { status: Some(attempt.intent), ..object.clone() };
-    let (stored, permit) = match intent::write(&next, &attempt.id, attempt.opened, context).await? {
-        Intent::Stored(stored, permit) => (stored, permit),
-        Intent::NotStored => return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
+    let is_stored = |status: &SalesforceBackupStatus| {
+        status.attempt.as_ref().is_some_and(|stored| stored.id.as_ref() == Some(&attempt.id))
+    };
+    let (stored, permit) = match intent::write(&next, is_stored, attempt.opened, context).await {
+        Ok(Intent::Stored(stored, permit)) => (stored, permit),
+        Ok(Intent::NotStored) => return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        Err(error) => {
+            // Whoever finds it stored shall know that it was not sent.
+            context.memory.note(observed.uid(), |remembered| remembered.unsent = Some(attempt.id.clone()));
+            return Err(error.into());
+        }
     };
     context.memory.sees(&stored, attempt.opened.boot);
     // From here on the outcome is recorded, whatever happens.
@@ -122,6 +136,102 @@ pub async fn make(
         Recorded::Superseded => tell_of_lost(object, "another attempt was begun", &outcome, context).await,
     }
     Ok(Some(UNTIL_THE_WATCH_FOLLOWS))
+}
+
+/// Sets the finalizer, or removes it.
+///
+/// # Errors
+/// When the API server cannot be used.
+pub async fn set_finalizer(
+    object: &SalesforceBackup,
+    wanted: bool,
+    context: &Context,
+) -> Result<Option<Duration>, Error> {
+    match context.cluster.set_finalizer(object, FINALIZER, wanted).await {
+        Ok(()) | Err(ClusterError::Conflict { .. }) => Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        Err(ClusterError::Gone { .. }) => Ok(None),
+        Err(ClusterError::Forbidden { .. }) if wanted => {
+            let uid = object.metadata.uid.as_deref().unwrap_or_default();
+            context.memory.note(uid, |remembered| remembered.finalizer_refused = Some(clock::now().boot));
+            Ok(Some(Duration::ZERO))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Intent, kills, what came of them: each job is asked to be killed at most once, because a second kill discards what it has
+/// backed up. A job that was not asked, and is not known to be unasked, goes on; the object does not wait for it for ever.
+///
+/// # Errors
+/// When the API server cannot be used.
+pub async fn kill(
+    kills: Kills,
+    object: &SalesforceBackup,
+    context: &Context,
+    turn: &mut Turn,
+) -> Result<Option<Duration>, Error> {
+    let Kills { intent, cancel, jobs, opened, connection } = kills;
+    let uid = object.metadata.uid.as_deref().unwrap_or_default();
+    let unsent = |jobs| context.memory.note(uid, |kept| kept.kills_unsent = Some((cancel.id.clone(), jobs)));
+    let next = SalesforceBackup { status: Some(intent), ..object.clone() };
+    let is_stored =
+        |status: &SalesforceBackupStatus| status.cancel.as_ref().is_some_and(|stored| stored.id == cancel.id);
+    let stored = match intent::write(&next, is_stored, opened, context).await {
+        Ok(Intent::Stored(stored, _)) => *stored,
+        Ok(Intent::NotStored) => return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        Err(error) => {
+            unsent(jobs);
+            return Err(error.into());
+        }
+    };
+    tell(object.status.as_ref(), &stored, context).await;
+    context.memory.note(uid, |kept| kept.last_poll = Some(clock::now().boot));
+    let asking = jobs.iter().map(async |job| {
+        let reply = context.command_center.kill(&connection, *job).await;
+        let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls));
+        (*job, read_kill(&reply, &connection.token))
+    });
+    let answers = turn.aside(&connection.endpoint.to_string(), join_all(asking)).await;
+    let not_asked: Vec<JobId> = answers.iter().filter(|(_, kill)| *kill != Kill::Asked).map(|(job, _)| *job).collect();
+    info!(
+        namespace = object.metadata.namespace,
+        name = object.metadata.name,
+        asked = answers.len().saturating_sub(not_asked.len()),
+        not_asked = not_asked.len(),
+        "kills asked for"
+    );
+    unsent(not_asked);
+    let facts = Facts { object: &stored, now: clock::now().wall };
+    match facts.kills_answered(&answers) {
+        Some(status) => write(&stored, status, Some(UNTIL_THE_WATCH_FOLLOWS), context).await,
+        None => Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
+    }
+}
+
+/// Says why the object may go, and lets it go.
+///
+/// # Errors
+/// When the API server cannot be used.
+pub async fn release(object: &SalesforceBackup, why: &Release, context: &Context) -> Result<Option<Duration>, Error> {
+    let news = match why {
+        Release::NothingRuns => None,
+        Release::Ended(jobs) => {
+            Some(News { warning: false, reason: "Cancelled", note: messages::cancelled(jobs), action: "Cancel" })
+        }
+        Release::Unconfirmed(note) => {
+            Some(News { warning: true, reason: "CancelUnconfirmed", note: note.clone(), action: "Cancel" })
+        }
+    };
+    if let Some(news) = news {
+        let (namespace, name) = (&object.metadata.namespace, &object.metadata.name);
+        if news.warning {
+            warn!(namespace, name, reason = news.reason, "{}", news.note);
+        } else {
+            info!(namespace, name, reason = news.reason, "{}", news.note);
+        }
+        publish(object, news, context).await;
+    }
+    set_finalizer(object, false, context).await
 }
 
 /// The status cannot tell of this outcome any more: an event and the log are all that can.

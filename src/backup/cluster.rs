@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
-    Api, Client, Resource as _,
-    api::{ListParams, PostParams},
+    Api, Client, Resource as _, ResourceExt as _,
+    api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams},
     runtime::events::{Event, Recorder, Reporter},
 };
+
+use serde_json::json;
 
 use crate::api::{OPERATOR, SalesforceBackup};
 
@@ -90,14 +92,13 @@ impl Cluster {
         call(|| format!("reading Secret {namespace}/{name}"), api.get_opt(name)).await
     }
 
-    /// The uid of a Namespace.
+    /// What a Namespace is.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn namespace_uid(&self, name: &str) -> Result<String, ClusterError> {
+    pub async fn namespace(&self, name: &str) -> Result<ObjectMeta, ClusterError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let namespace = call(|| format!("reading Namespace {name}"), api.get(name)).await?;
-        Ok(namespace.metadata.uid.unwrap_or_default())
+        Ok(call(|| format!("reading Namespace {name}"), api.get(name)).await?.metadata)
     }
 
     /// The object as it is stored now, if it exists.
@@ -149,6 +150,30 @@ impl Cluster {
             api.replace_status(name, &params, object),
         )
         .await
+    }
+
+    /// Sets `finalizer`, or removes it, if `object` is what is stored.
+    ///
+    /// # Errors
+    /// [`ClusterError::Conflict`] when something newer is stored, [`ClusterError::Ambiguous`] when it is not known whether it
+    /// was done.
+    pub async fn set_finalizer(
+        &self,
+        object: &SalesforceBackup,
+        finalizer: &str,
+        wanted: bool,
+    ) -> Result<(), ClusterError> {
+        let metadata = &object.metadata;
+        let (namespace, name) = (metadata.namespace.as_deref().unwrap_or_default(), object.name_any());
+        let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
+        finalizers.retain(|set| set != finalizer);
+        finalizers.extend(wanted.then(|| finalizer.to_owned()));
+        let version = &metadata.resource_version;
+        let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
+        let api: Api<SalesforceBackup> = Api::namespaced(self.client.clone(), namespace);
+        let params = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
+        let what = || format!("setting the finalizers of SalesforceBackup {namespace}/{name}");
+        call(what, api.patch_metadata(&name, &params, &Patch::Merge(patch))).await.map(drop)
     }
 
     /// Publishes an event about `object`.

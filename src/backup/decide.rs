@@ -3,6 +3,7 @@
 
 mod follow;
 mod held;
+pub mod leave;
 mod pending;
 mod resolve;
 
@@ -11,11 +12,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    api::{AttemptId, ConditionType, Reason, SalesforceBackupStatus, conditions::find},
+    api::{AttemptId, ConditionType, DeletionPolicy, Reason, SalesforceBackupStatus, conditions::find},
     command_center::connection::Connection,
     process::clock::Now,
 };
 
+use self::leave::{Finalizer, Kills, Release};
 use super::{
     Settings,
     observe::{Look, Observed},
@@ -37,6 +39,9 @@ const LOOK_BACK: Duration = Duration::from_hours(7 * 24);
 /// How many times the settle time a job list may be incomplete before it is decided without.
 const INCOMPLETE: u32 = 5;
 
+/// How long after the API server refused the finalizer it is not tried again.
+const REFUSED_A_MOMENT_AGO: Duration = Duration::from_secs(30);
+
 /// What to do for an object.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -48,6 +53,12 @@ pub enum Step {
     Record(Box<SalesforceBackupStatus>, Option<Duration>),
     /// Write this intent, and if the API server takes it, make the call.
     Attempt(Box<Attempt>),
+    /// Set the finalizer, or remove it.
+    Finalizer(bool),
+    /// Write this intent, and if the API server takes it, have jobs killed.
+    Kill(Box<Kills>),
+    /// Say why the object may go, and let it go.
+    Release(Box<Release>),
 }
 
 /// A CreateTask call that may be made once its intent is written.
@@ -70,11 +81,17 @@ pub struct Attempt {
 pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
     let facts = Facts { object: observed.object, now: now.wall };
     let view = View { observed, facts, settings, now: *now };
-    match RunState::of(observed.object) {
+    let state = RunState::of(observed.object);
+    let leaves = observed.object.metadata.deletion_timestamp.is_some();
+    match leave::finalizer(&view, &state) {
+        Finalizer::Superfluous => return Step::Finalizer(false),
+        Finalizer::Missing if !view.finalizer_refused() => return Step::Finalizer(true),
+        Finalizer::Missing | Finalizer::AsItIs => {}
+    }
+    match state {
+        state if leaves && view.has_finalizer() => leave::leave(&view, &state),
         // An object on its way out starts nothing; what was started is followed while it is there.
-        RunState::New | RunState::Pending(_) if observed.object.metadata.deletion_timestamp.is_some() => {
-            Step::Rest(None)
-        }
+        RunState::New | RunState::Pending(_) if leaves => Step::Rest(None),
         RunState::New => pending::new(&view),
         RunState::Pending(status) => pending::pending(&view, status.clone()),
         RunState::Open(open) => resolve::resolve(&view, &open),
@@ -121,6 +138,22 @@ impl View<'_> {
     /// Whether the spec asks for another run than `status` speaks of.
     fn other_run(&self, status: &SalesforceBackupStatus) -> bool {
         status.run_id != self.observed.object.spec.run_id
+    }
+
+    /// Whether jobs are to be killed before the object goes.
+    fn cancels(&self) -> bool {
+        self.observed.object.spec.deletion_policy == DeletionPolicy::Cancel
+    }
+
+    fn has_finalizer(&self) -> bool {
+        let finalizers = &self.observed.object.metadata.finalizers;
+        finalizers.as_ref().is_some_and(|all| all.iter().any(|name| name == leave::FINALIZER))
+    }
+
+    /// Whether the API server refused the finalizer a moment ago.
+    fn finalizer_refused(&self) -> bool {
+        let refused = self.observed.remembered.finalizer_refused;
+        refused.is_some_and(|at| self.now.boot.since(at) < REFUSED_A_MOMENT_AGO)
     }
 
     /// Whether the job list has not told enough for so long that it is not waited for any more.

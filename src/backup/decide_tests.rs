@@ -10,7 +10,7 @@ use crate::{
         memory::Remembered,
         observe::{SecretProblem, Seen},
         status::AnsweredBy,
-        waiting::{Known, Told, Wait},
+        waiting::{Known, Pace, Told, Wait},
     },
     command_center::{
         connection::ConnectionError,
@@ -24,6 +24,8 @@ use crate::{
 
 #[path = "decide_tests/jobs.rs"]
 mod jobs;
+#[path = "decide_tests/leaving.rs"]
+mod leaving;
 #[path = "decide_tests/resolving.rs"]
 mod resolving;
 #[path = "decide_tests/starting.rs"]
@@ -41,6 +43,7 @@ fn settings() -> Settings {
         request_timeout: Duration::from_secs(30),
         send_window: Duration::from_secs(15),
         settle: Duration::from_mins(2),
+        cancel_timeout: Duration::from_mins(10),
     }
 }
 
@@ -86,6 +89,7 @@ fn seen() -> Seen {
     Seen {
         connection: Some(Ok(connection())),
         namespace_uid: Some(Ok("1c9b5f2e-77aa-4f0b".to_owned())),
+        namespace_goes: Some(false),
         neighbours: Some(Vec::new()),
         others: Some(Vec::new()),
         job_list: Some(listed(Vec::new())),

@@ -102,6 +102,7 @@ const fn worth(reason: Reason) -> Worth {
         Reason::SecretNotFound
         | Reason::SecretForbidden
         | Reason::NamespaceForbidden
+        | Reason::FinalizerForbidden
         | Reason::UrlMissing
         | Reason::UrlInvalid
         | Reason::TokenMissing
@@ -132,6 +133,8 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::HoldRequested
         | Reason::DuplicateDetected
         | Reason::Abandoned => Worth::Warning("Resolve"),
+        Reason::Cancelling => Worth::Knowing("Cancel"),
+        Reason::CancelRefused => Worth::Warning("Cancel"),
         Reason::NoJob | Reason::JobsNotReadable | Reason::JobLost | Reason::CompletedWithErrors | Reason::JobFailed => {
             Worth::Warning("Follow")
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    api::{AttemptId, SalesforceBackup},
+    api::{SalesforceBackup, SalesforceBackupStatus},
     command_center::client::Permit,
     process::clock::{self, Now},
 };
@@ -47,13 +47,14 @@ pub enum Intent {
     NotStored,
 }
 
-/// Stores `object`, whose status is the intent for attempt `id` that [`super::decide`] made at `opened`.
+/// Stores `object`, whose status is an intent that [`super::decide`] made at `opened`; `is_stored` recognizes it by its id.
 ///
 /// # Errors
-/// When the API server refused, or when it does not say whether it was stored before the window closes.
+/// When the API server refused, or when it does not say whether it was stored before the window closes: then it may have
+/// been stored, or be stored later, and its permission was not used.
 pub async fn write(
     object: &SalesforceBackup,
-    id: &AttemptId,
+    is_stored: impl Fn(&SalesforceBackupStatus) -> bool,
     opened: Now,
     context: &Context,
 ) -> Result<Intent, ClusterError> {
@@ -65,24 +66,23 @@ pub async fn write(
         Err(error) => return Err(error),
     };
     while permit.still_holds() {
-        if let Some(stored) = stored_attempt(&context.cluster, object, id).await {
+        if let Some(stored) = stored(&context.cluster, object, &is_stored).await {
             return Ok(Intent::Stored(Box::new(stored), permit));
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }
-    // The permit ends here unused. It may have been stored, or be stored later: whoever finds it shall know that.
-    if let Some(uid) = &object.metadata.uid {
-        context.memory.note(uid, |remembered| remembered.unsent = Some(id.clone()));
-    }
     Err(ambiguous)
 }
 
-/// The object, if attempt `id` is its open one.
-async fn stored_attempt(cluster: &Cluster, object: &SalesforceBackup, id: &AttemptId) -> Option<SalesforceBackup> {
+/// The object as it is stored, if the intent is.
+async fn stored(
+    cluster: &Cluster,
+    object: &SalesforceBackup,
+    is_stored: impl Fn(&SalesforceBackupStatus) -> bool,
+) -> Option<SalesforceBackup> {
     let (namespace, name) = (object.metadata.namespace.as_deref()?, object.metadata.name.as_deref()?);
     let stored = cluster.backup(namespace, name).await.ok()??;
-    let same = stored.metadata.uid == object.metadata.uid
-        && stored.status.as_ref().and_then(|status| status.attempt.as_ref()?.id.as_ref()) == Some(id);
+    let same = stored.metadata.uid == object.metadata.uid && stored.status.as_ref().is_some_and(is_stored);
     same.then_some(stored)
 }
 

@@ -52,6 +52,12 @@ pub struct Remembered {
     pub settled: Option<(AttemptId, BootTime)>,
     /// When this process wrote its status last.
     pub written: Option<BootTime>,
+    /// Since when it is being deleted.
+    pub leaving_since: Option<BootTime>,
+    /// When the API server refused the finalizer last.
+    pub finalizer_refused: Option<BootTime>,
+    /// Of the permission to kill with this id, the jobs that this process certainly did not have killed.
+    pub kills_unsent: Option<(AttemptId, Vec<JobId>)>,
     /// Since when the job list does not tell enough about the open attempt.
     pub incomplete_since: Option<BootTime>,
     /// The version of the Secret with which the job list was refused last.
@@ -253,6 +259,9 @@ impl Remembered {
             self.open_attempt = Some((attempt.clone(), now));
             self.incomplete_since = None;
         }
+        if object.metadata.deletion_timestamp.is_some() {
+            self.leaving_since.get_or_insert(now);
+        }
         let incomplete = tells(object, Reason::JobListIncomplete);
         self.incomplete_since = incomplete.then(|| self.incomplete_since.unwrap_or(now));
     }
@@ -260,13 +269,12 @@ impl Remembered {
     /// Forgets what was remembered of jobs before this attempt, whose outcome is recorded. One that is not known keeps the
     /// time since when it is open.
     pub fn recorded(&mut self, attempt: &AttemptId, outcome: &Outcome, now: BootTime) {
-        let open_attempt = self.open_attempt.take();
-        *self = match outcome {
-            Outcome::Unknown(_) => Self { open_attempt, ..Self::default() },
-            Outcome::Accepted(_) | Outcome::Refused(_) | Outcome::NeverSent(_) => {
-                Self { open_attempt, settled: Some((attempt.clone(), now)), ..Self::default() }
-            }
+        let settled = match outcome {
+            Outcome::Unknown(_) => None,
+            Outcome::Accepted(_) | Outcome::Refused(_) | Outcome::NeverSent(_) => Some((attempt.clone(), now)),
         };
+        let (open_attempt, leaving_since) = (self.open_attempt.take(), self.leaving_since);
+        *self = Self { open_attempt, settled, leaving_since, ..Self::default() };
     }
 
     /// How long the attempt has been known to be open.

@@ -1,7 +1,7 @@
 //! What people are told: each thing that can go wrong as a reason and a message that names what to do. Pure.
 
 use crate::{
-    api::{JobId, JobStatus, Reason},
+    api::{JobId, JobStatus, Reason, SalesforceBackupStatus},
     command_center::{
         connection::ConnectionError,
         job::{Job, JobState, Unreadable},
@@ -9,7 +9,11 @@ use crate::{
     },
 };
 
-use super::{observe::SecretProblem, standing::Why, status::Found};
+use super::{
+    observe::SecretProblem,
+    standing::{Submission, Why},
+    status::Found,
+};
 
 /// Why the Secret `name` gives no connection.
 #[must_use]
@@ -38,6 +42,15 @@ pub fn namespace_forbidden() -> Why {
     Why::new(
         Reason::NamespaceForbidden,
         "The operator may not read this Namespace, whose uid becomes part of the job's description: grant its service account the verb get on namespaces (a Role in this namespace is enough).",
+    )
+}
+
+/// Why a backup whose jobs are to be killed on deletion is not started.
+#[must_use]
+pub fn finalizer_forbidden() -> Why {
+    Why::new(
+        Reason::FinalizerForbidden,
+        "The operator may not set the finalizer that spec.deletionPolicy Cancel needs: grant its service account the verb patch on salesforcebackups, or set spec.deletionPolicy to Orphan.",
     )
 }
 
@@ -370,6 +383,69 @@ pub fn connection_changed(endpoint: &str, secret: &str) -> Why {
             "This run was sent to {endpoint}, and Secret {secret} now points elsewhere: point it back until the run ended, or change spec.runId, which gives it up and starts a new backup at the new place."
         ),
     )
+}
+
+/// What an object waits for that is being deleted.
+#[must_use]
+pub fn cancelling() -> Why {
+    Why::new(
+        Reason::Cancelling,
+        "The object is being deleted, and spec.deletionPolicy is Cancel: its jobs are killed, and it goes when they have ended, or at the latest after the operator's --cancel-timeout. To do: nothing, or set spec.deletionPolicy to Orphan to let them go on.",
+    )
+}
+
+/// Why jobs are not killed at present.
+#[must_use]
+pub fn cancel_waits() -> Why {
+    Why::new(
+        Reason::Cancelling,
+        "The object is being deleted, and spec.deletionPolicy is Cancel, but the Command Center does not answer at present; its jobs are killed when it does. The object goes at the latest after the operator's --cancel-timeout. To do: nothing, or set spec.deletionPolicy to Orphan to let them go on.",
+    )
+}
+
+/// Why jobs are not killed.
+#[must_use]
+pub fn cancel_refused(refused: &Refused) -> Why {
+    let code = refused.error_code.map(|code| format!(", error {code}")).unwrap_or_default();
+    let text = refused.text.as_ref().map(|text| format!(", saying: {text}")).unwrap_or_default();
+    let remedy = match refused.kind {
+        RefusedKind::TokenRejected => "put a valid token into the Secret",
+        RefusedKind::Forbidden => "give the token's user the right to kill jobs",
+        _ => "kill the jobs in the Command Center",
+    };
+    Why::new(
+        Reason::CancelRefused,
+        format!(
+            "The object is being deleted, and the Command Center does not kill its jobs{code}{text}. It is asked again, and the object goes at the latest after the operator's --cancel-timeout. To do: {remedy}, or set spec.deletionPolicy to Orphan to let them go on."
+        ),
+    )
+}
+
+/// What is told of an object that goes when its jobs have ended.
+#[must_use]
+pub fn cancelled(jobs: &[JobId]) -> String {
+    format!("It goes after its jobs ended: {}", list(jobs))
+}
+
+/// What is told of an object that goes although its jobs may run.
+#[must_use]
+pub fn unconfirmed(status: &SalesforceBackupStatus, submission: Submission, because: &str) -> String {
+    let asked = status.cancel.as_ref().map_or(&[][..], |cancel| &cancel.job_ids);
+    let task = status.task_id.map(|task| format!("task {task}, ")).unwrap_or_default();
+    let attempt = status.attempt.as_ref().and_then(|attempt| attempt.id.as_ref());
+    let what = match (submission, attempt) {
+        (Submission::Yes, _) => format!("{task}jobs {}, asked to be killed: {}", list(&status.job_ids), list(asked)),
+        (Submission::No | Submission::Unknown, Some(id)) => {
+            format!("it is not known whether a backup was started, its description would hold {id}")
+        }
+        (Submission::No | Submission::Unknown, None) => "nothing was started".to_owned(),
+    };
+    format!("It goes without knowing that its jobs ended, because {because}. Look into the Command Center: {what}")
+}
+
+fn list(jobs: &[JobId]) -> String {
+    let ids: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+    if ids.is_empty() { "none".to_owned() } else { ids.join(", ") }
 }
 
 /// Why jobs could not be read.

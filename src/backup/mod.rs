@@ -59,6 +59,8 @@ pub struct Settings {
     pub send_window: Duration,
     /// How long the Command Center may take to list what it executed.
     pub settle: Duration,
+    /// How long a deletion may take for jobs to be killed.
+    pub cancel_timeout: Duration,
 }
 
 impl Settings {
@@ -118,6 +120,9 @@ pub async fn reconcile(
             Step::Rest(again) => break again,
             Step::Record(status, again) => break act::write(object, *status, again, context).await?,
             Step::Attempt(attempt) => break act::make(*attempt, &observed, context, turn).await?,
+            Step::Finalizer(wanted) => break act::set_finalizer(object, wanted, context).await?,
+            Step::Kill(kills) => break act::kill(*kills, object, context, turn).await?,
+            Step::Release(why) => break act::release(object, &why, context).await?,
         }
     };
     if observed.seen.told.is_none() {

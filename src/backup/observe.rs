@@ -41,7 +41,7 @@ pub struct Observed<'a> {
 pub enum Look {
     /// The Secret.
     Secret,
-    /// The uid of the Namespace.
+    /// The Namespace.
     Namespace,
     /// The other objects, as the watch told of them.
     Neighbours,
@@ -64,6 +64,8 @@ pub struct Seen {
     pub connection: Option<Result<Connection, SecretProblem>>,
     /// The uid of the Namespace.
     pub namespace_uid: Option<Result<String, NamespaceForbidden>>,
+    /// Whether the Namespace is being deleted; not when it may not be read.
+    pub namespace_goes: Option<bool>,
     /// The other objects, as the watch told of them.
     pub neighbours: Option<Vec<Other>>,
     /// The other objects, as they are stored now.
@@ -142,11 +144,12 @@ impl<'a> Observed<'a> {
                 self.seen.connection = Some(connection);
             }
             Look::Namespace => {
-                self.seen.namespace_uid = Some(match context.cluster.namespace_uid(self.namespace()).await {
-                    Ok(uid) => Ok(uid),
-                    Err(ClusterError::Forbidden { .. }) => Err(NamespaceForbidden),
+                let (uid, goes) = match context.cluster.namespace(self.namespace()).await {
+                    Ok(metadata) => (Ok(metadata.uid.unwrap_or_default()), metadata.deletion_timestamp.is_some()),
+                    Err(ClusterError::Forbidden { .. }) => (Err(NamespaceForbidden), false),
                     Err(error) => return Err(error.into()),
-                });
+                };
+                (self.seen.namespace_uid, self.seen.namespace_goes) = (Some(uid), Some(goes));
             }
             Look::Neighbours => self.seen.neighbours = Some(self.neighbours(context)),
             Look::Others => self.seen.others = Some(self.others(context).await?),

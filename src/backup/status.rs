@@ -13,6 +13,7 @@ use crate::{
     },
     command_center::{
         connection::Connection,
+        kill::Kill,
         outcome::{Accepted, NeverSent, Outcome, Refused, RefusedKind},
         response::MAX_JOBS,
     },
@@ -312,6 +313,22 @@ impl Facts<'_> {
             }
         }
         self.held(status, messages::duplicate(), Submission::Yes)
+    }
+
+    /// The status after these kills were answered, if it says anything new: a job that was not asked may be asked again.
+    #[must_use]
+    pub fn kills_answered(&self, answers: &[(JobId, Kill)]) -> Option<SalesforceBackupStatus> {
+        let mut status = self.object.status.clone()?;
+        let refused = answers.iter().find_map(|(_, kill)| match kill {
+            Kill::Refused(refused) => Some(Trouble { why: messages::cancel_refused(refused), needs_person: true }),
+            Kill::Asked | Kill::NeverSent(_) => None,
+        });
+        let not_sent = || Trouble { why: messages::cancel_waits(), needs_person: false };
+        let trouble = refused.or_else(|| answers.iter().any(|(_, kill)| *kill != Kill::Asked).then(not_sent))?;
+        if let Some(cancel) = &mut status.cancel {
+            cancel.job_ids.retain(|job| answers.iter().all(|(answered, kill)| answered != job || *kill == Kill::Asked));
+        }
+        Some(self.standing(status, &Standing::Running(Some(trouble))))
     }
 
     /// The status of a run that ended.

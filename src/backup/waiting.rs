@@ -26,7 +26,7 @@ const YOUNG: Duration = Duration::from_mins(1);
 /// How often young jobs are asked for, unless the interval for all is shorter.
 const WHILE_YOUNG: Duration = Duration::from_secs(5);
 /// How often a job is looked up that the Command Center does not know any more.
-pub const RARELY: Duration = Duration::from_mins(10);
+const RARELY: Duration = Duration::from_mins(10);
 /// How much further back the job list is asked for than what is known.
 const MARGIN: Duration = Duration::from_mins(10);
 /// The longest time that the job list is asked for.
@@ -57,8 +57,19 @@ pub struct Wait {
     pub clients: Option<Vec<i64>>,
     /// How long ago the backup was accepted.
     pub accepted_ago: Duration,
-    /// Whether it is enough to look rarely.
-    pub rarely: bool,
+    /// How often it wants to know.
+    pub pace: Pace,
+}
+
+/// How often an object wants to know how its jobs go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Once an interval, and sooner while they are young.
+    Usual,
+    /// As if they were young.
+    Soon,
+    /// Every ten minutes.
+    Rarely,
 }
 
 /// What an object is told of its jobs.
@@ -262,7 +273,8 @@ impl Desk {
     /// The list was asked for, and the server may have asked for time: gives the jobs to look up by themselves.
     pub fn listed(&mut self, listing: &Listing, asked_to_wait: Option<Duration>, now: BootTime) -> Vec<JobId> {
         if let Some(wait) = asked_to_wait {
-            self.not_before = self.not_before.max(now.plus(wait));
+            let slower = wait.max(self.interval.saturating_mul(2));
+            self.not_before = self.not_before.max(now.plus(slower));
         }
         let awaited: BTreeSet<JobId> = self.here().flat_map(|waiter| waiter.wait.jobs.iter().copied()).collect();
         self.known.retain(|job, _| awaited.contains(job));
@@ -393,12 +405,10 @@ impl Waiter {
 
 /// How often one who has waited for `waited` is to be told how it goes.
 fn pace(interval: Duration, wait: &Wait, waited: Duration) -> Duration {
-    if wait.rarely {
-        interval.max(RARELY)
-    } else if wait.accepted_ago.saturating_add(waited) < YOUNG {
-        interval.min(WHILE_YOUNG)
-    } else {
-        interval
+    match wait.pace {
+        Pace::Rarely => interval.max(RARELY),
+        Pace::Usual if wait.accepted_ago.saturating_add(waited) >= YOUNG => interval,
+        Pace::Usual | Pace::Soon => interval.min(WHILE_YOUNG),
     }
 }
 

@@ -28,7 +28,7 @@ fn wait(jobs: &[u64]) -> Wait {
         jobs: jobs.iter().map(|job| id(*job)).collect(),
         clients: Some(vec![12]),
         accepted_ago: HOUR,
-        rarely: false,
+        pace: Pace::Usual,
     }
 }
 
@@ -128,6 +128,10 @@ fn a_server_that_asks_for_time_gets_it_even_if_everybody_has_left_meanwhile() {
     waiting.ask(secret(), "u2", young(&[2]), at(100));
     assert_eq!(due(&mut waiting, 629), (0, Some(Duration::from_secs(1))));
     begin(&mut waiting, 630);
+    let desk = waiting.desk(&secret()).unwrap();
+    desk.listed(&Listing::Failed(Unreadable::Unavailable), Some(Duration::ZERO), at(630));
+    desk.done();
+    assert_eq!(due(&mut waiting, 640), (0, Some(Duration::from_secs(50))), "where it does not say, for two intervals");
 }
 
 #[test]
@@ -190,7 +194,7 @@ fn a_job_that_the_list_lacks_is_looked_up_but_not_while_it_is_new_and_not_more_o
     let mut waiting = all([young(&[1])]);
     assert_eq!(round(&mut waiting, 4, &list([]), &JobReading::Missing).0, [], "it need not be listed yet");
     assert_eq!(round(&mut waiting, 9, &list([]), &JobReading::Missing).0, [id(1)]);
-    let lost = Wait { rarely: true, ..wait(&[1]) };
+    let lost = Wait { pace: Pace::Rarely, ..wait(&[1]) };
     let missing = known(&mut waiting, lost, 10);
     assert_eq!((missing.reading, missing.missing_since), (JobReading::Missing, Some(at(9))));
     waiting.ask(secret(), "u2", wait(&[2]), at(10));

@@ -84,6 +84,11 @@ pub struct Args {
     #[arg(long, env = "SFB_SETTLE", default_value = "2m", value_parser = duration::parse, value_name = "DURATION")]
     pub settle: Duration,
 
+    /// How long the deletion of a backup with deletionPolicy Cancel may take to have its jobs killed and to see them end.
+    /// Then it goes, with an Event that says so.
+    #[arg(long, env = "SFB_CANCEL_TIMEOUT", default_value = "10m", value_parser = duration::parse, value_name = "DURATION")]
+    pub cancel_timeout: Duration,
+
     /// How long to wait at shutdown for calls under way to end and to be recorded.
     #[arg(long, env = "SFB_SHUTDOWN_GRACE_PERIOD", default_value = "60s", value_parser = duration::parse, value_name = "DURATION")]
     pub shutdown_grace_period: Duration,
@@ -184,6 +189,7 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
             request_timeout: args.request_timeout,
             send_window: args.send_window,
             settle: args.settle,
+            cancel_timeout: args.cancel_timeout,
         },
         metrics,
     };

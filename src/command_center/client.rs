@@ -109,6 +109,16 @@ impl CommandCenter {
         Ok(reply(request).await)
     }
 
+    /// Asks for a job to be killed. To be asked once a job: the second kill discards what it has backed up.
+    ///
+    /// # Errors
+    /// When no client can be set up for the connection's certificates; nothing was sent then.
+    pub async fn kill(&self, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
+        let client = self.client(connection)?;
+        let request = self.request(&client, Method::POST, connection, &format!("Job/{id}/action/kill"));
+        Ok(reply(request.header(header::CONTENT_LENGTH, 0)).await)
+    }
+
     /// Asks for one page of the job list.
     ///
     /// # Errors

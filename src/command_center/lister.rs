@@ -9,15 +9,13 @@ use super::{
     outcome::Reply,
 };
 
-/// How long a server is left alone that says 429 and not for how long.
-const TOO_MANY_CALLS: Duration = Duration::from_mins(1);
-
 /// A job list, and how long the server wants to be left alone.
 #[derive(Debug)]
 pub struct Listed {
     /// The list.
     pub listing: Listing,
-    /// How long the server asks to wait, in an answer with status 429 or 503.
+    /// That the server gets too many calls (429), or is away and says for how long (503): how long it asks to wait, nothing
+    /// at all when it does not say.
     pub asked_to_wait: Option<Duration>,
 }
 
@@ -46,7 +44,7 @@ impl CommandCenter {
 fn asks_to_wait(reply: &Reply) -> Option<Duration> {
     let Reply::Answer(answer) = reply else { return None };
     match answer.status {
-        429 => Some(answer.retry_after.unwrap_or(TOO_MANY_CALLS)),
+        429 => Some(answer.retry_after.unwrap_or_default()),
         503 => answer.retry_after,
         _ => None,
     }
@@ -105,7 +103,7 @@ mod tests {
     async fn a_server_that_wants_to_be_left_alone_says_for_how_long() {
         let (simulator, connection) = simulator().await;
         let client = CommandCenter::new(Duration::from_secs(30));
-        for (status, wait) in [(429, Some(TOO_MANY_CALLS)), (503, None)] {
+        for (status, wait) in [(429, Some(Duration::ZERO)), (503, None)] {
             let status = http::StatusCode::from_u16(status).unwrap();
             simulator.set_faults(vec![Fault::answer(Operation::ListJobs, When::BeforeExecuting, status, "{}")]);
             let listed = client.list(&connection, &EVERYTHING).await.unwrap();

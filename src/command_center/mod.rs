@@ -5,6 +5,7 @@ pub mod connection;
 pub mod endpoint;
 pub mod job;
 pub mod job_list;
+pub mod kill;
 pub mod lister;
 pub mod mark;
 pub mod outcome;

@@ -32,29 +32,28 @@ fn interpret_answer(answer: &Answer, token: &Token) -> Outcome {
     if json.as_ref().is_some_and(names_an_id) {
         return Outcome::Unknown(Unknown::Nothing);
     }
-    let error = json.as_ref().and_then(|json| error_in(json, token)).unwrap_or_default();
-    let refused = |kind| {
-        Outcome::Refused(Refused {
-            kind,
-            error_code: error.code,
-            text: error.text.clone(),
-            retry_after: answer.retry_after,
-        })
-    };
-    match answer.status {
-        400 => refused(RefusedKind::BadRequest),
-        401 => refused(RefusedKind::TokenRejected),
-        403 => refused(RefusedKind::Forbidden),
-        404 => refused(RefusedKind::NotFound),
-        409 => refused(RefusedKind::Conflict),
-        429 => refused(RefusedKind::RateLimited),
-        200 => match (json, error.code) {
-            (None, _) => Outcome::Unknown(Unknown::NotJson),
-            (Some(_), None | Some(0)) => Outcome::Unknown(Unknown::Nothing),
-            (Some(_), Some(_)) => refused(RefusedKind::Error),
-        },
-        status => Outcome::Unknown(Unknown::Status(status)),
+    match (refusal(answer, json.as_ref(), token), answer.status, json) {
+        (Some(refused), _, _) => Outcome::Refused(refused),
+        (None, 200, None) => Outcome::Unknown(Unknown::NotJson),
+        (None, 200, Some(_)) => Outcome::Unknown(Unknown::Nothing),
+        (None, status, _) => Outcome::Unknown(Unknown::Status(status)),
     }
+}
+
+/// The refusal that `answer` is, whose body is `json`; nothing when it does not say that nothing was done.
+pub(super) fn refusal(answer: &Answer, json: Option<&Value>, token: &Token) -> Option<Refused> {
+    let error = json.and_then(|json| error_in(json, token)).unwrap_or_default();
+    let kind = match answer.status {
+        400 => RefusedKind::BadRequest,
+        401 => RefusedKind::TokenRejected,
+        403 => RefusedKind::Forbidden,
+        404 => RefusedKind::NotFound,
+        409 => RefusedKind::Conflict,
+        429 => RefusedKind::RateLimited,
+        200 if error.code.is_some_and(|code| code != 0) => RefusedKind::Error,
+        _ => return None,
+    };
+    Some(Refused { kind, error_code: error.code, text: error.text, retry_after: answer.retry_after })
 }
 
 /// The ids of an acceptance: a `taskId`, `jobId` or element of `jobIds` above 0, whatever else is there.

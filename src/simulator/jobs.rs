@@ -16,6 +16,8 @@ const SALESFORCE: u64 = 134;
 /// What a complete backup holds.
 const ALL_BYTES: u64 = 5_000_000_000;
 const ALL_FILES: u64 = 20_000;
+/// What a job says that was killed twice.
+const DISCARDED: &str = "What was backed up is discarded, because the job was killed a second time.";
 
 /// A job of the simulated Command Center.
 #[derive(Clone, Debug)]
@@ -87,15 +89,19 @@ impl Job {
         self.progress(now).ended.is_none()
     }
 
-    /// `POST Job/{id}/action/kill`: it takes a moment. False when there is nothing left to kill.
+    /// `POST Job/{id}/action/kill`: it takes a moment to save what was backed up; a second one discards that. False when there
+    /// is nothing left to kill.
     pub(crate) fn kill(&mut self, now: Timestamp) -> bool {
         self.kills = self.kills.saturating_add(1);
         if !self.is_active(now) {
             return false;
         }
-        if !matches!(self.course, Course::Killing { .. }) {
-            self.course = Course::Killing { since: now, done: self.work(now) };
-        }
+        self.course = if matches!(self.course, Course::Killing { .. }) {
+            self.pending_reason = Some(DISCARDED.to_owned());
+            Course::Ended { at: now, done: Duration::ZERO, end: End::Killed }
+        } else {
+            Course::Killing { since: now, done: self.work(now) }
+        };
         true
     }
 

@@ -57,7 +57,9 @@ async fn an_operator_that_may_not_read_secrets_says_so() {
     let mut world = World::without_operator(Behaviour::default()).await;
     world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
     let namespace = world.namespace.clone();
-    let token = tokio::task::block_in_place(|| limited_account(&namespace));
+    let kind = "salesforcebackups.commandcenter.dev";
+    let rights = [("*", &*format!("{kind},{kind}/status,events.events.k8s.io,namespaces"))];
+    let token = tokio::task::block_in_place(|| limited_account(&namespace, &rights));
     world.start_operator_as(&fast_flags(), &token).await;
     world.create(NAME, &json!({})).await;
     let stalled = world.until_reason(NAME, "SecretForbidden").await;
@@ -69,15 +71,16 @@ async fn an_operator_that_may_not_read_secrets_says_so() {
     world.until_phase(NAME, Phase::Succeeded).await;
 }
 
-/// A service account that may do everything but read Secrets; gives its token.
-fn limited_account(namespace: &str) -> String {
+/// A service account that may do no more than this, as verbs and resources; gives its token.
+pub fn limited_account(namespace: &str, rights: &[(&str, &str)]) -> String {
     kubectl(&["create", "serviceaccount", "limited", "-n", namespace]).unwrap();
-    let kind = "salesforcebackups.commandcenter.dev";
-    grant(namespace, "limited", "*", &format!("{kind},{kind}/status,events.events.k8s.io,namespaces"));
+    for (number, (verbs, resources)) in rights.iter().enumerate() {
+        grant(namespace, &format!("limited-{number}"), verbs, resources);
+    }
     kubectl(&["create", "token", "limited", "-n", namespace]).unwrap().trim().to_owned()
 }
 
-fn grant(namespace: &str, name: &str, verb: &str, resources: &str) {
+pub fn grant(namespace: &str, name: &str, verb: &str, resources: &str) {
     let (verb, resources) = (format!("--verb={verb}"), format!("--resource={resources}"));
     kubectl(&["create", "role", name, "-n", namespace, &verb, &resources]).unwrap();
     let (role, account) = (format!("--role={name}"), format!("--serviceaccount={namespace}:limited"));

@@ -5,11 +5,13 @@
 
 mod binary;
 mod bounded;
+mod cancel;
 mod conditions;
 mod definitions;
 mod enumeration;
 mod examples;
 mod faults;
+mod following;
 mod lease;
 mod proxy;
 mod readme;

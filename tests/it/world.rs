@@ -227,6 +227,18 @@ impl World {
         .await
     }
 
+    /// Waits until there is no such backup any more.
+    pub async fn until_gone(&self, name: &str) {
+        let begin = Instant::now();
+        while let Some(backup) = self.backups().get_opt(name).await.unwrap() {
+            if begin.elapsed() > PATIENCE {
+                let left = serde_yaml::to_string(&(&backup.metadata, &backup.status)).unwrap();
+                panic!("waited {PATIENCE:?} for {name} to be gone, and it is still there:\n{left}");
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// How many CreateTask calls the simulator executed.
     pub fn executed(&self) -> usize {
         self.simulator.ledger().len()

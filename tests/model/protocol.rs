@@ -83,6 +83,7 @@ impl Protocol {
                 poll_interval: TICK,
                 request_timeout: TICK,
                 send_window: TICK,
+                cancel_timeout: std::time::Duration::ZERO,
                 settle: if no_settle { std::time::Duration::ZERO } else { TICK },
             },
             ends_well: Mutex::default(),

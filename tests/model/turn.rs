@@ -188,6 +188,9 @@ impl Turn<'_> {
     fn act(&mut self, step: Step, version: &Version, attempt: u8, listed: Option<&Listing>, memory: &Memory, how: How) {
         match step {
             Step::Look(_) => {}
+            Step::Finalizer(_) | Step::Kill(_) | Step::Release(_) => {
+                panic!("no object of the model is Cancel: {step:?}")
+            }
             Step::Rest(again) => self.rest(again, version),
             Step::Record(status, again) => {
                 let next = version.with(*status, version.number);
@@ -402,6 +405,6 @@ fn woken(step: Step) -> Step {
     match step {
         Step::Rest(again) => Step::Rest(sooner(again)),
         Step::Record(status, again) => Step::Record(status, sooner(again)),
-        step @ (Step::Look(_) | Step::Attempt(_)) => step,
+        step @ (Step::Look(_) | Step::Attempt(_) | Step::Finalizer(_) | Step::Kill(_) | Step::Release(_)) => step,
     }
 }

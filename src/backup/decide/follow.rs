@@ -13,7 +13,7 @@ use crate::{
         standing::{Ending, Standing, Submission, Trouble, Why},
         state::Submitted,
         status::Found,
-        waiting::{Told, Wait},
+        waiting::{Pace, Told, Wait},
     },
     command_center::{
         job::{Job, JobReading, JobState, Unreadable, progress},
@@ -26,9 +26,6 @@ use super::{
     held::{self, Decision},
     resolve, since,
 };
-
-/// How long a Command Center may not list a job that it named, before the job counts as lost.
-const UNLISTED: Duration = Duration::from_mins(5);
 
 /// How often in a row jobs may be refused to be read, before a person should look.
 const REFUSED_LOOKS: u32 = 3;
@@ -48,31 +45,34 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         return after_jobs(view, submitted, None);
     }
     match &view.observed.seen.told {
-        None => Step::Look(Look::Told(Box::new(wait(view, submitted, awaited)))),
+        None => {
+            let is_lost = headline(status).is_some_and(|why| why.reason == Reason::JobLost);
+            let pace = if is_lost { Pace::Rarely } else { Pace::Usual };
+            Step::Look(Look::Told(Box::new(wait(view, submitted, awaited, pace))))
+        }
         Some(None) => Step::Rest(Some(IN_ANY_CASE)),
         Some(Some(told)) => after_jobs(view, submitted, Some(told)),
     }
 }
 
 /// What the object waits for.
-fn wait(view: &View<'_>, submitted: &Submitted<'_>, jobs: Vec<JobId>) -> Wait {
+pub(super) fn wait(view: &View<'_>, submitted: &Submitted<'_>, jobs: Vec<JobId>, pace: Pace) -> Wait {
     let (status, metadata) = (submitted.status, &view.observed.object.metadata);
     let targets = status.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
     let clients = JobQuery::of(targets, Duration::ZERO).clients;
     let accepted_ago = status.submitted_at.as_ref().map(|at| since(at.0, view.now.wall)).unwrap_or_default();
-    let rarely = headline(status).is_some_and(|why| why.reason == Reason::JobLost);
     Wait {
         object: (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default()),
         endpoint: submitted.endpoint.unwrap_or_default().to_owned(),
         jobs,
         clients: (!clients.is_empty()).then_some(clients),
         accepted_ago,
-        rarely,
+        pace,
     }
 }
 
 /// The jobs of which it is not known that they ended.
-fn going_on(submitted: &Submitted<'_>) -> Vec<JobId> {
+pub(super) fn going_on(submitted: &Submitted<'_>) -> Vec<JobId> {
     let goes_on = |id: &JobId| known(submitted.status, *id).is_none_or(|job| job.is_active());
     submitted.job_ids.iter().copied().filter(goes_on).collect()
 }
@@ -98,14 +98,13 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
     if refused > 0 && (refused >= REFUSED_LOOKS || is_held) {
         return forbidden(view, before.clone());
     }
-    let jobs: Vec<Option<Job>> = submitted.job_ids.iter().map(|id| newest(told, before, *id)).collect();
-    let known: Vec<Job> = jobs.iter().flatten().cloned().collect();
+    let known = jobs(submitted, told);
     let mut status = before.clone();
     status.jobs = known.iter().map(|job| job.shown.clone()).collect();
     if let Some(percent) = progress(&known) {
         status.progress = Some(format!("{percent}%"));
     }
-    if known.len() == jobs.len() && !known.iter().any(Job::is_active) {
+    if known.len() == submitted.job_ids.len() && !known.iter().any(Job::is_active) {
         let worst = known.iter().map(|job| job.state).max();
         return end(view, status, worst.map_or(Ending::JobFailed, how_it_ended));
     }
@@ -120,7 +119,7 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
             let trouble = trouble.or_else(|| suspended(&known));
             let missing = told.is_some_and(|told| told.jobs.iter().any(|(_, known)| known.missing_since.is_some()));
             let again =
-                if missing { view.settings.settle.clamp(UNTIL_THE_WATCH_FOLLOWS, UNLISTED) } else { IN_ANY_CASE };
+                if missing { view.settings.settle.clamp(UNTIL_THE_WATCH_FOLLOWS, IN_ANY_CASE) } else { IN_ANY_CASE };
             view.record_progress(view.facts.standing(status, &Standing::Running(trouble)), again)
         }
     }
@@ -136,7 +135,8 @@ const fn how_it_ended(worst: JobState) -> Ending {
 
 /// What keeps jobs from being followed.
 fn trouble(view: &View<'_>, told: &Told, endpoint: &str) -> Option<Trouble> {
-    let unlisted = UNLISTED.max(view.settings.until_settled());
+    // A Command Center that is slow to list what it executed is given as long as one whose list is incomplete.
+    let unlisted = view.settings.settle.saturating_mul(INCOMPLETE).max(view.settings.until_settled());
     let missing = |since| view.now.boot.since(since);
     if let Some((lost, _)) =
         told.jobs.iter().find(|(_, known)| known.missing_since.is_some_and(|since| missing(since) >= unlisted))
@@ -185,7 +185,7 @@ fn unfollowable(view: &View<'_>, status: &SalesforceBackupStatus, why: Why) -> S
 }
 
 /// The Command Center named only a task: its jobs are found as those of a lost answer are, for as long.
-fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
+pub(super) fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     let (status, seen) = (submitted.status.clone(), &view.observed.seen);
     let endpoint = submitted.endpoint.unwrap_or_default();
     let left = view.until_poll(view.settings.poll_interval);
@@ -244,6 +244,11 @@ fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
 fn end(view: &View<'_>, status: SalesforceBackupStatus, ending: Ending) -> Step {
     let next_run = view.other_run(&status);
     view.record(view.facts.ended(status, ending), next_run.then_some(UNTIL_THE_WATCH_FOLLOWS))
+}
+
+/// The jobs of which anything is known.
+pub(super) fn jobs(submitted: &Submitted<'_>, told: Option<&Told>) -> Vec<Job> {
+    submitted.job_ids.iter().filter_map(|id| newest(told, submitted.status, *id)).collect()
 }
 
 /// What was told of job `id`, or else what the status knows: a job that could not be read is shown as it was.

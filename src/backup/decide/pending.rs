@@ -108,6 +108,14 @@ fn unobstructed(
 ) -> Step {
     let facts = &view.facts;
     let seen = &view.observed.seen;
+    if view.cancels() && !view.has_finalizer() {
+        // What is started from here on has to be killed before the object may go.
+        if view.finalizer_refused() {
+            let why = messages::finalizer_forbidden();
+            return view.record(facts.standing(status, &Standing::Stalled(why)), next_look);
+        }
+        return Step::Finalizer(true);
+    }
     let endpoint = connection.endpoint.to_string();
     let Some(neighbours) = &seen.neighbours else { return Step::Look(Look::Neighbours) };
     if let Some(other) = others::busy(neighbours, &endpoint, &facts.targets()) {

@@ -34,7 +34,7 @@ pub(super) fn ended(job: Job, state: JobState) -> Job {
 }
 
 /// An object whose first attempt at second 0 has no known outcome, after job 5 was listed.
-fn unknown(spec: &Value) -> SalesforceBackup {
+pub fn unknown(spec: &Value) -> SalesforceBackup {
     let seen = Seen { job_list: Some(listed(vec![new_job(5)])), ..seen() };
     let new = object(spec);
     let Step::Attempt(attempt) = decide(&Observed { seen, ..observed(&new) }, &settings(), &at(0)) else { panic!() };

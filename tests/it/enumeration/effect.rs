@@ -56,7 +56,8 @@ impl Effect {
         self.system == System::CommandCenter && self.what == "CreateTask"
     }
 
-    fn asks_for_the_job_list(&self) -> bool {
+    /// Whether it asks for the job list.
+    pub fn asks_for_the_job_list(&self) -> bool {
         self.system == System::CommandCenter && self.what == "Jobs"
     }
 
@@ -65,9 +66,9 @@ impl Effect {
         self.writes_status() && self.what.ends_with(" Starting")
     }
 
-    /// Whether it asks for one job.
-    pub fn reads_a_job(&self) -> bool {
-        self.system == System::CommandCenter && self.what == "Job/{id}"
+    /// Whether it says that the Command Center accepted the backup.
+    pub fn tells_of_a_running_job(&self) -> bool {
+        self.writes_status() && self.what.ends_with(" Running")
     }
 
     /// Whether it writes a status.

@@ -56,6 +56,8 @@ struct State {
     killed: bool,
     under_way: usize,
     writes: usize,
+    /// A job runs, as a status says.
+    runs: bool,
     readings: usize,
     intents: HashSet<String>,
     sent: HashSet<String>,
@@ -73,6 +75,7 @@ impl Gate {
             killed: false,
             under_way: 0,
             writes: 0,
+            runs: false,
             readings: 0,
             intents: HashSet::new(),
             sent: HashSet::new(),
@@ -113,7 +116,7 @@ impl Gate {
         self.lock().writes
     }
 
-    /// How often a job was asked for and told of.
+    /// How often a running job was asked for and told of.
     pub fn readings(&self) -> usize {
         self.lock().readings
     }
@@ -167,8 +170,9 @@ impl Gate {
         if effect.writes_status() {
             state.writes += 1;
             state.intents.extend(attempt.filter(|_| well));
+            state.runs = well && effect.tells_of_a_running_job();
             self.news.notify_one();
-        } else if effect.reads_a_job() && well {
+        } else if effect.asks_for_the_job_list() && state.runs && well {
             state.readings += 1;
             self.news.notify_one();
         }

@@ -1,0 +1,271 @@
+//! The object is being deleted and `spec.deletionPolicy` is Cancel: what was started is found out, its jobs are killed, each
+//! once, and when they have ended, or after a bounded time, the object may go. Pure.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::{
+    api::{Cancel, ConditionType, JobId, Reason, SalesforceBackupStatus, conditions::find},
+    backup::{
+        messages,
+        observe::{Look, SecretProblem},
+        standing::{Standing, Trouble, Why},
+        state::{RunState, Submitted},
+        status::submission,
+        waiting::{Known, Pace, Told},
+    },
+    command_center::{
+        connection::Connection,
+        job::{Job, JobReading, Unreadable},
+        outcome::RefusedKind,
+    },
+    process::clock::Now,
+};
+
+use super::{Step, UNTIL_THE_WATCH_FOLLOWS, View, follow, headline, resolve, since};
+
+/// The finalizer of an object whose jobs are to be killed before it goes.
+pub const FINALIZER: &str = "commandcenter.dev/cancel";
+
+/// Jobs that are asked to be killed in one step.
+const AT_ONCE: usize = 16;
+
+/// However long ago the deletion was, a process that finds it tries for so long.
+const AT_LEAST: Duration = Duration::from_mins(1);
+
+/// How often a Command Center is asked again that did not take a kill.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Whether the finalizer is to be set or removed, whatever else is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finalizer {
+    /// It is as it should be.
+    AsItIs,
+    /// It is missing: what was started could not be killed.
+    Missing,
+    /// It is of no use, or not wanted any more.
+    Superfluous,
+}
+
+/// Kills that may be asked for once their intent is written.
+#[derive(Clone, Debug)]
+pub struct Kills {
+    /// The status that asks for the permission.
+    pub intent: SalesforceBackupStatus,
+    /// The permission.
+    pub cancel: Cancel,
+    /// The jobs.
+    pub jobs: Vec<JobId>,
+    /// When it was decided.
+    pub opened: Now,
+    /// Where to ask.
+    pub connection: Connection,
+}
+
+/// Why an object may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Nothing runs that it started.
+    NothingRuns,
+    /// These jobs were killed or ended by themselves.
+    Ended(Vec<JobId>),
+    /// It is not known that nothing runs any more, and it does not become known in time.
+    Unconfirmed(String),
+}
+
+/// What is to be done about the finalizer.
+pub(super) fn finalizer(view: &View<'_>, state: &RunState<'_>) -> Finalizer {
+    let metadata = &view.observed.object.metadata;
+    let (leaves, cancels) = (metadata.deletion_timestamp.is_some(), view.cancels());
+    match (view.has_finalizer(), cancels) {
+        (true, false) => Finalizer::Superfluous,
+        (true, true) if !leaves && matches!(state, RunState::Ended(_)) => Finalizer::Superfluous,
+        // One that runs was Orphan when it was started. Of one that starts, this is seen right before.
+        (false, true) if !leaves && matches!(state, RunState::Open(_) | RunState::Submitted(_)) => Finalizer::Missing,
+        _ => Finalizer::AsItIs,
+    }
+}
+
+/// The object leaves, and its finalizer is set.
+pub(super) fn leave(view: &View<'_>, state: &RunState<'_>) -> Step {
+    let step = match state {
+        RunState::New | RunState::Pending(_) | RunState::Ended(_) => release(Release::NothingRuns),
+        RunState::Held(status) => unconfirmed(status, "a person had to decide about it"),
+        RunState::Open(open) if is_over(view) => unconfirmed(open.status, "the answer to its call was lost"),
+        RunState::Open(open) => resolve::resolve(view, open),
+        RunState::Submitted(Submitted { status, job_ids: [], .. }) if is_over(view) => {
+            unconfirmed(status, "no job of its task was found")
+        }
+        RunState::Submitted(submitted) if submitted.job_ids.is_empty() => follow::find_jobs(view, submitted),
+        RunState::Submitted(submitted) => cancel(view, submitted),
+    };
+    in_time(view, step)
+}
+
+fn release(why: Release) -> Step {
+    Step::Release(Box::new(why))
+}
+
+/// It goes although nobody knows what runs.
+fn unconfirmed(status: &SalesforceBackupStatus, because: &str) -> Step {
+    release(Release::Unconfirmed(messages::unconfirmed(status, submission(status), because)))
+}
+
+/// Whether the object has been leaving for as long as it may take.
+fn is_over(view: &View<'_>) -> bool {
+    left(view).is_zero()
+}
+
+/// How long the object may still take: by the API server's clock since it was deleted, but a process that is new to it has
+/// some time as well.
+fn left(view: &View<'_>) -> Duration {
+    let limit = view.settings.cancel_timeout;
+    let known = view.observed.remembered.leaving_since.map(|at| view.now.boot.since(at)).unwrap_or_default();
+    let deleted = view.observed.object.metadata.deletion_timestamp.as_ref();
+    let deleted_ago = deleted.map(|at| since(at.0, view.now.wall)).unwrap_or_default();
+    let by_wall = limit.saturating_sub(deleted_ago).max(AT_LEAST.min(limit).saturating_sub(known));
+    by_wall.min(limit.saturating_sub(known))
+}
+
+/// `step`, with the next look no later than the time is over.
+fn in_time(view: &View<'_>, step: Step) -> Step {
+    let sooner = |again: Option<Duration>| {
+        let left = left(view).max(UNTIL_THE_WATCH_FOLLOWS);
+        Some(again.map_or(left, |again| again.min(left)))
+    };
+    match step {
+        Step::Rest(again) => Step::Rest(sooner(again)),
+        Step::Record(status, again) => Step::Record(status, sooner(again)),
+        step @ (Step::Look(_) | Step::Attempt(_) | Step::Finalizer(_) | Step::Kill(_) | Step::Release(_)) => step,
+    }
+}
+
+/// Its jobs are killed, unless they have ended.
+fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
+    let (status, over) = (submitted.status, is_over(view));
+    let found = find(&status.conditions, ConditionType::Submitted).and_then(|told| Reason::parse(&told.reason));
+    if found == Some(Reason::AdoptedByTarget) {
+        return unconfirmed(status, "its job was found by what it backs up only, and may be somebody else's");
+    }
+    let awaited = follow::going_on(submitted);
+    let told = match &view.observed.seen.told {
+        _ if awaited.is_empty() => None,
+        None => return Step::Look(Look::Told(Box::new(follow::wait(view, submitted, awaited, Pace::Soon)))),
+        Some(told) => told.as_ref(),
+    };
+    let known = follow::jobs(submitted, told);
+    if known.len() == submitted.job_ids.len() && !known.iter().any(Job::is_active) {
+        return release(Release::Ended(submitted.job_ids.to_vec()));
+    }
+    let Some(told) = told else {
+        return if over { unconfirmed(status, NOT_ANSWERED) } else { Step::Rest(None) };
+    };
+    match (&told.connection, &view.observed.seen.namespace_goes) {
+        (Err(SecretProblem::NotFound), None) => return Step::Look(Look::Namespace),
+        // It will not come back.
+        (Err(SecretProblem::NotFound), Some(true)) => {
+            return unconfirmed(status, "its Secret was deleted with the namespace before it");
+        }
+        (Err(_), _) if over => return unconfirmed(status, "its Secret could not be used"),
+        (Err(problem), _) => {
+            let why = messages::secret_problem(problem, view.observed.secret_name());
+            return cancelling(view, status.clone(), Trouble { why, needs_person: true });
+        }
+        (Ok(now), _) if Some(now.as_str()) != submitted.endpoint => {
+            return unconfirmed(status, "its Secret points to another Command Center now");
+        }
+        (Ok(_), _) => {}
+    }
+    let asked = asked(view, status);
+    let to_kill: Vec<JobId> = told
+        .jobs
+        .iter()
+        .filter(|(job, known)| !asked.contains(job) && may_be_killed(known))
+        .map(|(job, _)| *job)
+        .take(AT_ONCE)
+        .collect();
+    if !to_kill.is_empty() && view.until_poll(ASK_AGAIN.min(view.settings.poll_interval)).is_none() {
+        return match &view.observed.seen.connection {
+            None => Step::Look(Look::Secret),
+            Some(Ok(connection)) if Some(connection.endpoint.to_string().as_str()) == submitted.endpoint => {
+                kill(view, status.clone(), connection, asked, to_kill)
+            }
+            Some(_) => Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        };
+    }
+    if over {
+        let because =
+            if to_kill.is_empty() { NOT_ENDED } else { "the Command Center did not take the request to kill them" };
+        return unconfirmed(status, because);
+    }
+    let mut status = status.clone();
+    status.jobs = known.into_iter().map(|job| job.shown).collect();
+    let again = if to_kill.is_empty() { None } else { view.until_poll(ASK_AGAIN) };
+    match (trouble_of(told), headline(&status)) {
+        (Some(trouble), _) => cancelling(view, status, trouble),
+        // What the last answer to a kill said stands until there is another one.
+        (None, Some(Why { reason: Reason::CancelRefused, .. })) if !to_kill.is_empty() => Step::Rest(again),
+        (None, _) => cancelling(view, status, Trouble { why: messages::cancelling(), needs_person: false }),
+    }
+}
+
+const NOT_ANSWERED: &str = "the Command Center does not tell about them";
+const NOT_ENDED: &str = "the Command Center was asked to kill them, or may have been, and they did not end in time";
+
+/// The jobs that were asked to be killed, or may have been.
+fn asked(view: &View<'_>, status: &SalesforceBackupStatus) -> Vec<JobId> {
+    let unsent = &view.observed.remembered.kills_unsent;
+    let cancel = status.cancel.as_ref();
+    let (id, all) = (cancel.map(|cancel| &cancel.id), cancel.map(|cancel| cancel.job_ids.clone()).unwrap_or_default());
+    match unsent {
+        Some((written, jobs)) if Some(written) == id => all.into_iter().filter(|job| !jobs.contains(job)).collect(),
+        Some(_) | None => all,
+    }
+}
+
+/// Whether a job goes on as far as it can be seen; with some tokens that cannot be seen, and it can be killed all the same.
+fn may_be_killed(known: &Known) -> bool {
+    match &known.reading {
+        JobReading::Found(job) => job.is_active(),
+        JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden)) => true,
+        JobReading::Unreadable(_) | JobReading::Missing | JobReading::NotFound => false,
+    }
+}
+
+fn trouble_of(told: &Told) -> Option<Trouble> {
+    let away = told.jobs.iter().any(|(_, known)| {
+        matches!(
+            known.reading,
+            JobReading::Unreadable(
+                Unreadable::Unavailable | Unreadable::NeverSent(_) | Unreadable::Refused(RefusedKind::TokenRejected)
+            )
+        )
+    });
+    away.then(|| Trouble { why: messages::cancel_waits(), needs_person: false })
+}
+
+fn kill(
+    view: &View<'_>,
+    mut status: SalesforceBackupStatus,
+    connection: &Connection,
+    mut asked: Vec<JobId>,
+    jobs: Vec<JobId>,
+) -> Step {
+    asked.extend(&jobs);
+    let requested_at = Time(view.facts.now);
+    let cancel = Cancel { id: view.observed.new_attempt.clone(), requested_at, job_ids: asked };
+    status.cancel = Some(cancel.clone());
+    let trouble = Trouble { why: messages::cancelling(), needs_person: false };
+    Step::Kill(Box::new(Kills {
+        intent: view.facts.standing(status, &Standing::Running(Some(trouble))),
+        cancel,
+        jobs,
+        opened: view.now,
+        connection: connection.clone(),
+    }))
+}
+
+fn cancelling(view: &View<'_>, status: SalesforceBackupStatus, trouble: Trouble) -> Step {
+    view.record(view.facts.standing(status, &Standing::Running(Some(trouble))), None)
+}

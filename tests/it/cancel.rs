@@ -1,0 +1,190 @@
+//! Deletion with `deletionPolicy: Cancel`: the jobs are killed once and the object waits for their end, but not for ever.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, api::DeleteParams};
+use salesforce_backup_operator::{
+    api::{ConditionType, Phase},
+    simulator::{Behaviour, End, Fault, Operation, When},
+};
+use serde_json::json;
+
+use crate::{
+    faults::{grant, limited_account},
+    world::{Line, NAME, SECRET, World, fast_flags},
+};
+
+const FINALIZER: &str = "commandcenter.dev/cancel";
+
+/// A world whose jobs go on for long, in which a deletion may take `timeout`.
+async fn world(timeout: &str) -> World {
+    let flags: Vec<String> = fast_flags().into_iter().chain([format!("--cancel-timeout={timeout}")]).collect();
+    World::with(Behaviour { job_duration: Duration::from_mins(1), ..Behaviour::default() }, &flags).await
+}
+
+async fn finalizers(world: &World) -> Vec<String> {
+    world.backups().get(NAME).await.unwrap().metadata.finalizers.unwrap_or_default()
+}
+
+async fn delete(world: &World) {
+    world.backups().delete(NAME, &DeleteParams::default()).await.unwrap();
+}
+
+/// The only job that the simulator has started, and how often it was killed.
+fn kills(world: &World) -> Vec<u32> {
+    world.simulator.kills().into_values().collect()
+}
+
+#[tokio::test]
+async fn the_jobs_are_killed_once_and_the_object_goes_when_they_have_ended() {
+    let world = world("1m").await;
+    world.simulator.change(|behaviour| behaviour.jobs_per_association = 3);
+    world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    assert_eq!(finalizers(&world).await, [FINALIZER]);
+    delete(&world).await;
+    let leaving = world.until_reason(NAME, "Cancelling").await;
+    assert_eq!(leaving.status.unwrap().cancel.unwrap().job_ids.len(), 3);
+    world.until_gone(NAME).await;
+    assert_eq!(kills(&world), [1, 1, 1]);
+    assert!(world.until_event(NAME, "Cancelled").await.contains("149806, 149807, 149808"));
+    assert_eq!(world.executed(), 1);
+}
+
+#[tokio::test]
+async fn orphan_has_no_finalizer_and_changing_to_it_removes_one_and_lets_the_jobs_go_on() {
+    let world = world("1m").await;
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    assert_eq!(finalizers(&world).await, [""; 0]);
+    world.change(NAME, &json!({"deletionPolicy": "Cancel"})).await.unwrap();
+    world.until(NAME, "guarded", |backup| backup.metadata.finalizers.is_some()).await;
+    world.change(NAME, &json!({"deletionPolicy": "Orphan"})).await.unwrap();
+    world.until(NAME, "without finalizer", |backup| backup.metadata.finalizers.is_none()).await;
+    delete(&world).await;
+    world.until_gone(NAME).await;
+    assert_eq!(kills(&world), [0]);
+}
+
+#[tokio::test]
+async fn an_object_that_is_leaving_goes_at_once_when_it_is_changed_to_orphan() {
+    let world = world("1h").await;
+    world.simulator.set_faults(vec![Fault::answer(
+        Operation::Kill,
+        When::BeforeExecuting,
+        StatusCode::FORBIDDEN,
+        "{}",
+    )]);
+    world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    delete(&world).await;
+    let refused = world.until_reason(NAME, "CancelRefused").await;
+    assert_eq!(Line::of(&refused, ConditionType::Stalled).status, "True");
+    world.change(NAME, &json!({"deletionPolicy": "Orphan"})).await.unwrap();
+    world.until_gone(NAME).await;
+    assert_eq!(kills(&world), [0]);
+}
+
+#[tokio::test]
+async fn the_finalizer_goes_with_the_end_of_the_run_and_comes_back_with_the_next() {
+    let world = world("1h").await;
+    world.create(NAME, &json!({"deletionPolicy": "Cancel", "runId": "1"})).await;
+    let running = world.until_phase(NAME, Phase::Running).await;
+    let job = running.status.unwrap().job_ids[0].number();
+    world.simulator.set_job(u64::try_from(job).unwrap(), End::Completed).unwrap();
+    world.until_phase(NAME, Phase::Succeeded).await;
+    world.until(NAME, "without finalizer", |backup| backup.metadata.finalizers.is_none()).await;
+    world.change(NAME, &json!({"runId": "2"})).await.unwrap();
+    world.until_phase(NAME, Phase::Running).await;
+    assert_eq!(finalizers(&world).await, [FINALIZER]);
+    delete(&world).await;
+    world.until_gone(NAME).await;
+    assert_eq!(kills(&world), [0, 1], "the job of the first run had ended");
+}
+
+#[tokio::test]
+async fn a_kill_that_is_refused_or_does_not_arrive_is_tried_again_and_one_whose_answer_is_lost_is_not() {
+    for (fault, told) in [
+        (Fault::answer(Operation::Kill, When::BeforeExecuting, StatusCode::TOO_MANY_REQUESTS, ""), "Cancelled"),
+        (Fault::dropped(Operation::Kill, When::AfterExecuting), "Cancelled"),
+        (Fault::dropped(Operation::Kill, When::BeforeExecuting), "CancelUnconfirmed"),
+    ] {
+        let world = world("8s").await;
+        world.simulator.set_faults(vec![fault.clone().times(1)]);
+        world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+        world.until_phase(NAME, Phase::Running).await;
+        delete(&world).await;
+        world.until_gone(NAME).await;
+        world.until_event(NAME, told).await;
+        assert_eq!(kills(&world), [u32::from(told == "Cancelled")], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_goes_in_time_with_an_event_when_the_command_center_stays_away() {
+    let world = world("3s").await;
+    world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    world.simulator.shutdown().await;
+    delete(&world).await;
+    world.until_gone(NAME).await;
+    let note = world.until_event(NAME, "CancelUnconfirmed").await;
+    assert!(note.contains("jobs 149806, asked to be killed: none"), "{note}");
+}
+
+#[tokio::test]
+async fn an_object_whose_answer_was_lost_is_found_out_about_and_then_killed() {
+    let world = world("30s").await;
+    world.simulator.set_faults(vec![Fault::dropped(Operation::CreateTask, When::AfterExecuting).times(1)]);
+    world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+    world.until_phase(NAME, Phase::Resolving).await;
+    delete(&world).await;
+    world.until_gone(NAME).await;
+    world.until_event(NAME, "Cancelled").await;
+    assert_eq!((kills(&world), world.executed()), (vec![1], 1));
+}
+
+#[tokio::test]
+async fn a_restarted_operator_kills_what_is_to_be_killed_and_nothing_twice() {
+    let mut world = world("30s").await;
+    world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    world.stop_operator().await;
+    delete(&world).await;
+    world.start_operator(&fast_flags()).await;
+    world.until_gone(NAME).await;
+    assert_eq!(kills(&world), [1]);
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_deleted_does_not_wait_for_a_secret_that_is_gone() {
+    let world = world("1h").await;
+    world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    // Without a controller manager nobody deletes what is in it, so the test does, the Secret first.
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
+    world.delete_secret(SECRET).await;
+    delete(&world).await;
+    world.until_gone(NAME).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_may_not_set_the_finalizer_says_so_and_starts_nothing() {
+    let mut world = World::without_operator(Behaviour::default()).await;
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    let (namespace, kind) = (world.namespace.clone(), "salesforcebackups.commandcenter.dev");
+    let rights = [("get,list,watch", kind), ("*", &*format!("{kind}/status,events.events.k8s.io,namespaces,secrets"))];
+    let token = tokio::task::block_in_place(|| limited_account(&namespace, &rights));
+    world.start_operator_as(&fast_flags(), &token).await;
+    world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+    let stalled = world.until_reason(NAME, "FinalizerForbidden").await;
+    let line = Line::of(&stalled, ConditionType::Stalled);
+    assert!(line.message.contains("the verb patch on salesforcebackups"), "{}", line.message);
+    assert_eq!(world.executed(), 0);
+    tokio::task::block_in_place(|| grant(&namespace, "finalizers", "patch", kind));
+    world.until_phase(NAME, Phase::Running).await;
+    assert_eq!(finalizers(&world).await, [FINALIZER]);
+}
