@@ -89,14 +89,18 @@ fn a_job_that_ended_takes_another_end_but_does_not_run_again() {
 }
 
 #[test]
-fn a_kill_takes_a_moment_and_every_kill_is_counted() {
+fn a_kill_takes_a_moment_and_a_second_one_meanwhile_discards_what_was_saved() {
     let mut job = job();
     assert!(job.kill(at(40)));
     assert_eq!(seen(&job, 41), ("Kill Pending".to_owned(), 40, None));
-    assert!(job.kill(at(42)));
+    let mut killed_twice = job.clone();
     assert_eq!(seen(&job, 45), ("Killed".to_owned(), 40, Some(at(45))));
     assert!(!job.kill(at(46)));
-    assert_eq!(job.kills, 3);
+    assert_eq!((job.kills, &job.summary(at(46), true, 0)["pendingReason"]), (2, &json!("")));
+    assert!(killed_twice.kill(at(42)));
+    assert_eq!(seen(&killed_twice, 42), ("Killed".to_owned(), 0, Some(at(42))));
+    let reason = killed_twice.summary(at(42), true, 0)["pendingReason"].to_string();
+    assert!(reason.contains("discarded"), "{reason}");
 }
 
 #[test]

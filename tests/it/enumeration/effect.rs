@@ -35,7 +35,9 @@ impl Effect {
             System::CommandCenter => (request.method().to_string(), without_ids(segments.get(2..).unwrap_or_default())),
         };
         let body = body(request);
-        if let Some(word) = ["/status/phase", "/reason"].iter().find_map(|at| body.pointer(at)?.as_str()) {
+        if body.pointer("/status/cancel").is_some() {
+            what = format!("{what} Cancelling");
+        } else if let Some(word) = ["/status/phase", "/reason"].iter().find_map(|at| body.pointer(at)?.as_str()) {
             what = format!("{what} {word}");
         }
         Self { system, verb, what }
@@ -64,6 +66,16 @@ impl Effect {
     /// Whether it is the intent that permits a call.
     pub fn permits_a_call(&self) -> bool {
         self.writes_status() && self.what.ends_with(" Starting")
+    }
+
+    /// Whether it is the intent that permits kills, or says what came of them.
+    pub fn permits_kills(&self) -> bool {
+        self.writes_status() && self.what.ends_with(" Cancelling")
+    }
+
+    /// Whether it asks for a job to be killed.
+    pub fn kills(&self) -> bool {
+        self.system == System::CommandCenter && self.what.ends_with("/action/kill")
     }
 
     /// Whether it says that the Command Center accepted the backup.

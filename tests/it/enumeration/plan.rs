@@ -6,20 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kube::{Api, Client, Config};
+use kube::{Api, Client, Config, api::DeleteParams};
 use salesforce_backup_operator::{
-    api::SalesforceBackup,
-    simulator::{Behaviour, End as SimulatedEnd, Options, Simulator},
+    api::{Phase, SalesforceBackup},
+    simulator::{Behaviour, End as SimulatedEnd, JobOrder, Options, Simulator},
 };
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::{
-    effect::System,
+    effect::{Effect, System},
     fault::Fault,
     gate::{Gate, Passed, Strike},
     process::Process,
-    verdict::{self, End},
+    verdict::{self, End, Gone},
 };
 use crate::{
     proxy::Upstream,
@@ -28,8 +28,8 @@ use crate::{
 
 /// How long a run may take to come to rest: waits of 10 s for an API server that hangs, and of 5 s after a refusal.
 pub const PATIENCE: Duration = Duration::from_mins(1);
-/// How long a job takes that nobody asks for one by one.
-const JOB: Duration = Duration::from_secs(10);
+/// How long a job takes that nobody ends: longer than a deletion.
+const JOB: Duration = Duration::from_secs(25);
 /// Without any effect for this long, nothing more is about to happen.
 const QUIET: Duration = Duration::from_millis(400);
 
@@ -41,6 +41,8 @@ pub struct Scenario {
     pub base: Vec<Strike>,
     /// The runs that are asked for, one after the other.
     pub runs: &'static [&'static str],
+    /// The phase in which the object is deleted, if it is; its jobs are to be killed then.
+    pub deleted: Option<Phase>,
 }
 
 /// A scenario, and what happens besides. Only what comes after the base, and in the last run, is struck: what comes before
@@ -90,7 +92,10 @@ impl Plan {
         }
         if end.is_ok() {
             gate.expect(&self.strikes);
-            end = stage.play(last).await;
+            end = match self.scenario.deleted {
+                None => stage.play(last).await,
+                Some(phase) => stage.play_and_delete(last, phase).await,
+            };
         }
         let passed = gate.passed();
         if earlier.is_empty() {
@@ -144,25 +149,66 @@ impl<'a> Stage<'a> {
         }
         let backup = self.until_it_rests(run).await?;
         self.end_jobs();
-        if let Some(wrong) = self.gate.wrong().first() {
-            return Err(wrong.clone());
-        }
-        let passed = self.gate.passed();
-        let struck = passed.iter().filter(|passed| passed.fault.is_some()).map(|passed| &passed.effect);
-        let doubt = struck.enumerate().any(|(earlier, effect)| Fault::may_leave_doubt(effect, earlier));
+        let doubt = self.struck()?.iter().enumerate().any(|(earlier, effect)| Fault::may_leave_doubt(effect, earlier));
         verdict::judge(&backup, run, &self.world.simulator.ledger(), doubt)
     }
 
-    /// Plays the part of a kubelet meanwhile: an operator that was killed is started again.
+    /// Asks for `run` of an object whose jobs are to be killed, deletes it in `phase`, waits until it is gone, and judges
+    /// what is left.
+    async fn play_and_delete(&mut self, run: &str, phase: Phase) -> Result<End, String> {
+        self.world.create(NAME, &json!({"runId": run, "deletionPolicy": "Cancel"})).await;
+        self.process = Some(self.start());
+        let (begin, mut deleted, api) = (Instant::now(), false, self.world.backups());
+        while let Some(backup) = api.get_opt(NAME).await.map_err(|error| error.to_string())? {
+            self.keep_alive().await?;
+            let shown = backup.status.as_ref().and_then(|status| status.phase);
+            if !deleted && (shown == Some(phase) || verdict::rests(&backup, run)) {
+                api.delete(NAME, &DeleteParams::default()).await.map_err(|error| error.to_string())?;
+                deleted = true;
+            }
+            in_time(begin, &backup)?;
+            let _ = timeout(QUIET / 4, self.gate.news.notified()).await;
+        }
+        while !self.gate.is_quiet(QUIET) {
+            self.keep_alive().await?;
+            tokio::time::sleep(QUIET / 4).await;
+        }
+        let struck = self.struck()?;
+        let events = self.world.events(NAME).await.into_iter().map(|(reason, _)| reason).collect();
+        let simulator = &self.world.simulator;
+        // A job that has ended cannot be suspended.
+        let goes_on = |job: &u64| simulator.set_job(*job, JobOrder::Suspend).is_ok();
+        let go_on = simulator.kills().into_keys().filter(goes_on).collect();
+        Gone { ledger: simulator.ledger(), kills: simulator.kills(), go_on, events }.judge(&struck)
+    }
+
+    /// What was struck, unless something happened that never must.
+    fn struck(&self) -> Result<Vec<Effect>, String> {
+        if let Some(wrong) = self.gate.wrong().first() {
+            return Err(wrong.clone());
+        }
+        let passed = self.gate.passed().into_iter();
+        Ok(passed.filter(|passed| passed.fault.is_some()).map(|passed| passed.effect).collect())
+    }
+
+    /// Plays the part of a kubelet: an operator that was killed is started again.
+    async fn keep_alive(&mut self) -> Result<(), String> {
+        if self.gate.killed() {
+            self.process.take().unwrap().kill().await;
+            self.gate.revive();
+            self.process = Some(self.start());
+        }
+        match self.process.as_mut().unwrap().ended().await {
+            Some(end) => Err(format!("the operator ended: {end}")),
+            None => Ok(()),
+        }
+    }
+
     async fn until_it_rests(&mut self, run: &str) -> Result<SalesforceBackup, String> {
         let (begin, mut seen, readings) = (Instant::now(), None, self.gate.readings());
         let api: Api<SalesforceBackup> = self.world.backups();
         loop {
-            if self.gate.killed() {
-                self.process.take().unwrap().kill().await;
-                self.gate.revive();
-                self.process = Some(self.start());
-            }
+            self.keep_alive().await?;
             // A job ends once it was told of, and not by a clock: so every run of a scenario has the same effects.
             if self.gate.readings() > readings {
                 self.end_jobs();
@@ -175,13 +221,7 @@ impl<'a> Stage<'a> {
             if verdict::rests(&looked_at, run) && self.gate.is_quiet(QUIET) {
                 return Ok(looked_at);
             }
-            if let Some(end) = self.process.as_mut().unwrap().ended().await {
-                return Err(format!("the operator ended: {end}"));
-            }
-            if begin.elapsed() > PATIENCE {
-                let status = serde_yaml::to_string(&looked_at.status).unwrap_or_default();
-                return Err(format!("it did not come to rest within {PATIENCE:?}; its status is\n{status}"));
-            }
+            in_time(begin, &looked_at)?;
             seen = Some((writes, looked_at));
             let _ = timeout(QUIET / 4, self.gate.news.notified()).await;
         }
@@ -198,6 +238,15 @@ impl<'a> Stage<'a> {
     fn start(&self) -> Process {
         Process::start(self.config.clone(), &self.world.namespace)
     }
+}
+
+/// An error when it has taken too long that `backup` comes to rest.
+fn in_time(begin: Instant, backup: &SalesforceBackup) -> Result<(), String> {
+    if begin.elapsed() <= PATIENCE {
+        return Ok(());
+    }
+    let status = serde_yaml::to_string(&backup.status).unwrap_or_default();
+    Err(format!("it did not come to rest within {PATIENCE:?}; its status is\n{status}"))
 }
 
 impl fmt::Display for Plan {

@@ -8,6 +8,7 @@ use salesforce_backup_operator::{
     simulator::LedgerEntry,
 };
 
+use super::{effect::Effect, fault::Fault};
 use crate::world::Line;
 
 /// How a run came to rest.
@@ -66,6 +67,43 @@ fn succeeded(
         return Err(format!("status has task {:?} and jobs {shown:?}; started were {entry:?}", status.task_id));
     }
     Ok(End::Succeeded)
+}
+
+/// What is left of an object whose jobs were to be killed, and that is gone.
+pub struct Gone {
+    pub ledger: Vec<LedgerEntry>,
+    /// How often each job was asked to be killed.
+    pub kills: BTreeMap<u64, u32>,
+    /// The jobs that still run.
+    pub go_on: Vec<u64>,
+    /// The reasons of the events about it.
+    pub events: Vec<String>,
+}
+
+impl Gone {
+    /// Judges what is left, after these effects were `struck`.
+    pub fn judge(&self, struck: &[Effect]) -> Result<End, String> {
+        started_twice(&self.ledger)?;
+        if let Some((job, times)) = self.kills.iter().find(|(_, times)| **times > 1) {
+            return Err(format!("job {job} was killed {times} times: what it backed up is discarded"));
+        }
+        let goes_on = !self.go_on.is_empty();
+        let told = self.events.iter().any(|reason| reason == "CancelUnconfirmed");
+        let may_be = |wanted: fn(&Effect) -> bool| struck.iter().any(wanted);
+        match (goes_on, told) {
+            (false, false) => Ok(End::Succeeded),
+            (true, false) if !may_be(Effect::only_tells) => {
+                Err("it is gone, its job goes on, and nobody was told".to_owned())
+            }
+            (_, _) if may_be(Effect::kills) || may_be(Effect::permits_kills) => Ok(End::Held),
+            (_, _) => {
+                let doubt = struck.iter().enumerate().any(|(earlier, effect)| Fault::may_leave_doubt(effect, earlier));
+                doubt.then_some(End::Held).ok_or_else(|| {
+                    format!("its job was not killed, and nothing that happened explains it: {:?}", self.events)
+                })
+            }
+        }
+    }
 }
 
 /// At most one executed call for each run.
