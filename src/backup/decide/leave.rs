@@ -23,7 +23,7 @@ use crate::{
     process::clock::Now,
 };
 
-use super::{Step, UNTIL_THE_WATCH_FOLLOWS, View, follow, headline, resolve, since};
+use super::{IN_ANY_CASE, Step, UNTIL_THE_WATCH_FOLLOWS, View, follow, headline, resolve, since};
 
 /// The finalizer of an object whose jobs are to be killed before it goes.
 pub const FINALIZER: &str = "commandcenter.dev/cancel";
@@ -267,5 +267,5 @@ fn kill(
 }
 
 fn cancelling(view: &View<'_>, status: SalesforceBackupStatus, trouble: Trouble) -> Step {
-    view.record(view.facts.standing(status, &Standing::Running(Some(trouble))), None)
+    view.record_progress(view.facts.standing(status, &Standing::Running(Some(trouble))), IN_ANY_CASE)
 }

@@ -173,13 +173,13 @@ impl<'a> Stage<'a> {
             self.keep_alive().await?;
             tokio::time::sleep(QUIET / 4).await;
         }
-        let struck = self.struck()?;
+        self.struck()?;
         let events = self.world.events(NAME).await.into_iter().map(|(reason, _)| reason).collect();
         let simulator = &self.world.simulator;
         // A job that has ended cannot be suspended.
         let goes_on = |job: &u64| simulator.set_job(*job, JobOrder::Suspend).is_ok();
         let go_on = simulator.kills().into_keys().filter(goes_on).collect();
-        Gone { ledger: simulator.ledger(), kills: simulator.kills(), go_on, events }.judge(&struck)
+        Gone { ledger: simulator.ledger(), kills: simulator.kills(), go_on, events }.judge(&self.gate.passed())
     }
 
     /// What was struck, unless something happened that never must.

@@ -8,7 +8,11 @@ use salesforce_backup_operator::{
     simulator::LedgerEntry,
 };
 
-use super::{effect::Effect, fault::Fault};
+use super::{
+    effect::Effect,
+    fault::{Fault, Then},
+    gate::Passed,
+};
 use crate::world::Line;
 
 /// How a run came to rest.
@@ -81,29 +85,37 @@ pub struct Gone {
 }
 
 impl Gone {
-    /// Judges what is left, after these effects were `struck`.
-    pub fn judge(&self, struck: &[Effect]) -> Result<End, String> {
+    /// Judges what is left after these effects.
+    pub fn judge(&self, passed: &[Passed]) -> Result<End, String> {
         started_twice(&self.ledger)?;
         if let Some((job, times)) = self.kills.iter().find(|(_, times)| **times > 1) {
             return Err(format!("job {job} was killed {times} times: what it backed up is discarded"));
         }
-        let goes_on = !self.go_on.is_empty();
+        let struck = || passed.iter().filter(|passed| passed.fault.is_some()).map(|passed| &passed.effect);
         let told = self.events.iter().any(|reason| reason == "CancelUnconfirmed");
-        let may_be = |wanted: fn(&Effect) -> bool| struck.iter().any(wanted);
-        match (goes_on, told) {
-            (false, false) => Ok(End::Succeeded),
-            (true, false) if !may_be(Effect::only_tells) => {
-                Err("it is gone, its job goes on, and nobody was told".to_owned())
+        match (self.go_on.is_empty(), told) {
+            (true, false) => Ok(End::Succeeded),
+            (false, false) if !struck().any(Effect::only_tells) => {
+                Err(format!("it is gone, jobs {:?} go on, and nobody was told", self.go_on))
             }
-            (_, _) if may_be(Effect::kills) || may_be(Effect::permits_kills) => Ok(End::Held),
-            (_, _) => {
-                let doubt = struck.iter().enumerate().any(|(earlier, effect)| Fault::may_leave_doubt(effect, earlier));
-                doubt.then_some(End::Held).ok_or_else(|| {
-                    format!("its job was not killed, and nothing that happened explains it: {:?}", self.events)
-                })
+            (_, _) if struck().any(|effect| effect.kills() || effect.permits_kills()) => Ok(End::Held),
+            (_, _) if crashed_before_the_kill(passed) => Ok(End::Held),
+            (_, _) if struck().enumerate().any(|(earlier, effect)| Fault::may_leave_doubt(effect, earlier)) => {
+                Ok(End::Held)
             }
+            (_, _) => Err(format!("nothing that happened explains that its job was not killed: {:?}", self.events)),
         }
     }
+}
+
+/// Whether the operator crashed with a permission to kill that it had not used.
+fn crashed_before_the_kill(passed: &[Passed]) -> bool {
+    let crash = |passed: &Passed| passed.fault.is_some_and(|fault| fault.then == Then::Killed);
+    let mut permitted = false;
+    passed.iter().any(|passed| {
+        permitted = (permitted || passed.effect.permits_kills()) && !passed.effect.kills();
+        permitted && crash(passed)
+    })
 }
 
 /// At most one executed call for each run.
