@@ -68,7 +68,8 @@ pub struct Args {
     #[arg(long, env = "SFB_CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
 
-    /// How often the jobs of a running backup are asked for.
+    /// How often the jobs of all running backups are asked for, with one list for each connection; every 5 seconds
+    /// while a job is young.
     #[arg(long, env = "SFB_POLL_INTERVAL", default_value = "30s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub poll_interval: Duration,
 
