@@ -173,6 +173,12 @@ pub async fn kill(
     let Kills { intent, cancel, jobs, opened, connection } = kills;
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
     let unsent = |jobs| context.memory.note(uid, |kept| kept.kills_unsent = Some((cancel.id.clone(), jobs)));
+    // Kills do not queue behind calls that start backups, and what is permitted is asked for at once.
+    let lane = format!("{} kill", connection.endpoint);
+    let free = turn.aside(&lane, async {});
+    if tokio::time::timeout(context.settings.request_timeout, free).await.is_err() {
+        return Ok(Some(UNTIL_THE_WATCH_FOLLOWS));
+    }
     let next = SalesforceBackup { status: Some(intent), ..object.clone() };
     let is_stored =
         |status: &SalesforceBackupStatus| status.cancel.as_ref().is_some_and(|stored| stored.id == cancel.id);
@@ -191,7 +197,7 @@ pub async fn kill(
         let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls));
         (*job, read_kill(&reply, &connection.token))
     });
-    let answers = turn.aside(&connection.endpoint.to_string(), join_all(asking)).await;
+    let answers = turn.aside(&lane, join_all(asking)).await;
     let not_asked: Vec<JobId> = answers.iter().filter(|(_, kill)| *kill != Kill::Asked).map(|(job, _)| *job).collect();
     info!(
         namespace = object.metadata.namespace,

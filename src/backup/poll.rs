@@ -48,8 +48,10 @@ impl Poll {
 
     /// From now on the object `uid` waits so, and is woken when there is news. Gives what is known already.
     pub fn ask(&self, secret: SecretName, uid: &str, wait: Wait) -> Option<Told> {
-        let told = self.lock().ask(secret, uid, wait, clock::now().boot);
-        self.changed.notify_one();
+        let (told, sooner) = self.lock().ask(secret, uid, wait, clock::now().boot);
+        if sooner {
+            self.changed.notify_one();
+        }
         told
     }
 

@@ -18,7 +18,7 @@ pub struct Turns {
     lanes: Arc<Lanes>,
 }
 
-/// The lanes to each Command Center, by its base URL.
+/// The lanes to each Command Center, by its base URL or another name.
 #[derive(Debug, Default)]
 struct Lanes(Mutex<HashMap<String, Arc<Semaphore>>>);
 
@@ -55,15 +55,15 @@ impl Turn {
         self.aside.is_none()
     }
 
-    /// Does `work`, which waits for the Command Center at `endpoint`, without the turn, and waits for one afterwards. The
-    /// lane to that Command Center is kept from the first time to the end of the turn: who has looked may also act.
-    pub async fn aside<T>(&mut self, endpoint: &str, work: impl Future<Output = T>) -> T {
+    /// Does `work`, which waits for a Command Center, without the turn, and waits for one afterwards. Its `lane` is kept from
+    /// the first time to the end of the turn: who has looked may also act.
+    pub async fn aside<T>(&mut self, lane: &str, work: impl Future<Output = T>) -> T {
         self.permit = None;
         if let Some(aside) = self.aside.take() {
             let _ = aside.send(());
         }
         if self.lane.is_none() {
-            self.lane = self.lanes.to(endpoint).acquire_owned().await.ok();
+            self.lane = self.lanes.to(lane).acquire_owned().await.ok();
         }
         let done = work.await;
         self.permit = Arc::clone(&self.turns).acquire_owned().await.ok();
@@ -72,10 +72,10 @@ impl Turn {
 }
 
 impl Lanes {
-    fn to(&self, endpoint: &str) -> Arc<Semaphore> {
+    fn to(&self, name: &str) -> Arc<Semaphore> {
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
-        Arc::clone(lanes.entry(endpoint.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(LANES))))
+        Arc::clone(lanes.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(LANES))))
     }
 }
 

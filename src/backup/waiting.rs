@@ -144,17 +144,20 @@ impl Waiting {
         Self { interval, desks: BTreeMap::new(), places: HashMap::new() }
     }
 
-    /// From now on the object `uid` waits so at `secret`, instead of how it waited before. Gives what is known already.
-    pub fn ask(&mut self, secret: SecretName, uid: &str, wait: Wait, now: BootTime) -> Option<Told> {
+    /// From now on the object `uid` waits so at `secret`, instead of how it waited before. Gives what is known already, and
+    /// whether the next round may come sooner than it was going to.
+    pub fn ask(&mut self, secret: SecretName, uid: &str, wait: Wait, now: BootTime) -> (Option<Told>, bool) {
         if self.places.get(uid).is_some_and(|place| *place != secret) {
             self.leave(uid);
         }
         let interval = self.interval;
+        let is_first = !self.desks.contains_key(&secret);
         let desk = self.desks.entry(secret.clone()).or_insert_with(|| Desk::new(interval, &secret, &wait, now));
         self.places.insert(uid.to_owned(), secret);
         let told = desk.told(&wait);
-        desk.waits.insert(uid.to_owned(), Waiter { wait, asked: now, told: told.clone() });
-        told
+        let hurries = pace(interval, &wait, Duration::ZERO) < interval || wait.pace == Pace::Soon;
+        let before = desk.waits.insert(uid.to_owned(), Waiter { wait, asked: now, told: told.clone() });
+        (told, is_first || (hurries && before.is_none_or(|before| before.pace(interval, now) >= interval)))
     }
 
     /// The object `uid` does not wait any more.
@@ -170,14 +173,17 @@ impl Waiting {
         exists: impl Fn(&str, &ObjectName) -> bool,
         now: BootTime,
     ) -> (Vec<SecretName>, Option<Duration>) {
-        for desk in self.desks.values_mut() {
-            desk.waits.retain(|uid, waiter| exists(uid, &waiter.wait.object));
-        }
-        self.desks.retain(|_, desk| desk.under_way || !desk.waits.is_empty() || desk.not_before > now);
-        let desks = &self.desks;
-        self.places.retain(|uid, place| desks.get(place).is_some_and(|desk| desk.waits.contains_key(uid)));
         let (mut begin, mut next) = (Vec::new(), None);
         for (secret, desk) in &mut self.desks {
+            if desk.until_due(now) == Some(Duration::ZERO) {
+                desk.waits.retain(|uid, waiter| {
+                    let stays = exists(uid, &waiter.wait.object);
+                    if !stays {
+                        self.places.remove(uid);
+                    }
+                    stays
+                });
+            }
             match desk.until_due(now) {
                 None => {}
                 Some(Duration::ZERO) => {
@@ -187,6 +193,7 @@ impl Waiting {
                 Some(left) => next = Some(next.map_or(left, |next: Duration| next.min(left))),
             }
         }
+        self.desks.retain(|_, desk| desk.under_way || !desk.waits.is_empty() || desk.not_before > now);
         (begin, next)
     }
 

@@ -40,7 +40,7 @@ fn all(waits: impl IntoIterator<Item = Wait>) -> Waiting {
     let mut waiting = Waiting::new(INTERVAL);
     for wait in waits {
         let uid = format!("u{}", wait.jobs[0]);
-        assert_eq!(waiting.ask(secret(), &uid, wait, at(0)), None);
+        assert_eq!(waiting.ask(secret(), &uid, wait, at(0)).0, None);
     }
     waiting
 }
@@ -77,7 +77,7 @@ fn round(waiting: &mut Waiting, seconds: u64, listing: &Listing, reading: &JobRe
 /// What is known of the only job of the object `uid`.
 fn known(waiting: &mut Waiting, wait: Wait, seconds: u64) -> Known {
     let uid = format!("u{}", wait.jobs[0]);
-    waiting.ask(secret(), &uid, wait, at(seconds)).unwrap().jobs.remove(0).1
+    waiting.ask(secret(), &uid, wait, at(seconds)).0.unwrap().jobs.remove(0).1
 }
 
 #[test]
@@ -101,6 +101,18 @@ fn rounds_come_once_an_interval_sooner_for_young_jobs_and_one_at_a_time() {
     waiting.desk(&secret()).unwrap().done();
     round(&mut waiting, 95, &list([1, 2]), &JobReading::Missing);
     assert_eq!(due(&mut waiting, 101), (0, Some(Duration::from_secs(24))), "after a minute it is not young any more");
+}
+
+#[test]
+fn whoever_asks_is_woken_only_for_those_who_want_to_know_sooner() {
+    let mut waiting = Waiting::new(INTERVAL);
+    let sooner =
+        |waiting: &mut Waiting, wait: Wait| waiting.ask(secret(), &format!("u{}", wait.jobs[0]), wait, at(0)).1;
+    assert!(sooner(&mut waiting, wait(&[1])), "it is the first one");
+    assert!(!sooner(&mut waiting, wait(&[2])));
+    assert!(sooner(&mut waiting, young(&[3])));
+    assert!(!sooner(&mut waiting, young(&[3])), "it has asked before");
+    assert!(sooner(&mut waiting, Wait { pace: Pace::Soon, ..wait(&[2]) }), "it is being deleted now");
 }
 
 #[test]
@@ -249,7 +261,7 @@ fn what_one_command_center_said_is_forgotten_when_the_secret_points_to_another()
     let desk = waiting.desk(&secret()).unwrap();
     assert_eq!(desk.connected(Ok("https://other.example.com/api".to_owned()), at(60)), None, "nobody waits there");
     assert_eq!(desk.done().len(), 1);
-    let told = waiting.ask(secret(), "u1", wait(&[1]), at(61)).unwrap();
+    let told = waiting.ask(secret(), "u1", wait(&[1]), at(61)).0.unwrap();
     assert_eq!((told.connection, told.jobs), (Ok("https://other.example.com/api".to_owned()), vec![]));
     assert_eq!(due(&mut waiting, 90).0, 1);
     let desk = waiting.desk(&secret()).unwrap();

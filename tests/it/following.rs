@@ -267,6 +267,21 @@ async fn until_all(world: &World, count: u64, phase: Phase) {
 }
 
 #[tokio::test]
+async fn objects_of_each_watched_namespace_are_told_how_their_jobs_go() {
+    let behaviour = || Behaviour { job_duration: Duration::from_secs(1), ..Behaviour::default() };
+    let (mut one, other) = (World::without_operator(behaviour()).await, World::without_operator(behaviour()).await);
+    let flags = [fast_flags(), vec![format!("--watch-namespace={}", other.namespace)]].concat();
+    one.start_operator(&flags).await;
+    for world in [&one, &other] {
+        world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+        world.create(NAME, &json!({})).await;
+    }
+    for world in [&one, &other] {
+        world.until_phase(NAME, Phase::Succeeded).await;
+    }
+}
+
+#[tokio::test]
 async fn a_command_center_that_hangs_does_not_starve_the_objects_of_another_one() {
     let mut world =
         World::without_operator(Behaviour { job_duration: Duration::from_millis(500), ..Behaviour::default() }).await;

@@ -185,6 +185,11 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         .map(|(job, _)| *job)
         .take(AT_ONCE)
         .collect();
+    if over {
+        let because =
+            if to_kill.is_empty() { NOT_ENDED } else { "the Command Center did not take the request to kill them" };
+        return unconfirmed(status, because);
+    }
     if !to_kill.is_empty() && view.until_poll(ASK_AGAIN.min(view.settings.poll_interval)).is_none() {
         return match &view.observed.seen.connection {
             None => Step::Look(Look::Secret),
@@ -193,11 +198,6 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
             }
             Some(_) => Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS)),
         };
-    }
-    if over {
-        let because =
-            if to_kill.is_empty() { NOT_ENDED } else { "the Command Center did not take the request to kill them" };
-        return unconfirmed(status, because);
     }
     let mut status = status.clone();
     status.jobs = known.into_iter().map(|job| job.shown).collect();
