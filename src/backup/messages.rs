@@ -1,19 +1,21 @@
 //! What people are told: each thing that can go wrong as a reason and a message that names what to do. Pure.
 
+mod jobs;
+
+pub use jobs::{
+    about, cancel_refused, cancel_waits, cancelled, cancelling, finding_jobs, job_lost, job_missing, job_suspended,
+    jobs_forbidden, no_job, unconfirmed, unreadable,
+};
+
 use crate::{
-    api::{JobId, JobStatus, Reason, SalesforceBackupStatus},
+    api::Reason,
     command_center::{
         connection::ConnectionError,
-        job::{Job, JobState, Unreadable},
         outcome::{NeverSent, NoAnswer, Refused, RefusedKind, Unknown},
     },
 };
 
-use super::{
-    observe::SecretProblem,
-    standing::{Submission, Why},
-    status::Found,
-};
+use super::{observe::SecretProblem, standing::Why, status::Found};
 
 /// Why the Secret `name` gives no connection.
 #[must_use]
@@ -324,15 +326,6 @@ pub fn found(how: Found) -> Why {
     Why::new(reason, message)
 }
 
-/// Why an accepted backup has no jobs yet.
-#[must_use]
-pub fn finding_jobs() -> Why {
-    Why::new(
-        Reason::FindingJobs,
-        "The Command Center accepted the task and named no job; it is looked for in the job list.",
-    )
-}
-
 /// `why` with what is wrong with the annotation by which a person tried to decide.
 #[must_use]
 pub fn not_followed(why: &Why, because: NotFollowed) -> Why {
@@ -382,161 +375,6 @@ pub fn connection_changed(endpoint: &str, secret: &str) -> Why {
         format!(
             "This run was sent to {endpoint}, and Secret {secret} now points elsewhere: point it back until the run ended, or change spec.runId, which gives it up and starts a new backup at the new place."
         ),
-    )
-}
-
-/// What an object waits for that is being deleted.
-#[must_use]
-pub fn cancelling() -> Why {
-    Why::new(
-        Reason::Cancelling,
-        "The object is being deleted, and spec.deletionPolicy is Cancel: its jobs are killed, and it goes when they have ended, or at the latest after the operator's --cancel-timeout. To do: nothing, or set spec.deletionPolicy to Orphan to let them go on.",
-    )
-}
-
-/// Why jobs are not killed at present.
-#[must_use]
-pub fn cancel_waits() -> Why {
-    Why::new(
-        Reason::Cancelling,
-        "The object is being deleted, and spec.deletionPolicy is Cancel, but the Command Center does not answer at present; its jobs are killed when it does. The object goes at the latest after the operator's --cancel-timeout. To do: nothing, or set spec.deletionPolicy to Orphan to let them go on.",
-    )
-}
-
-/// Why jobs are not killed.
-#[must_use]
-pub fn cancel_refused(refused: &Refused) -> Why {
-    let code = refused.error_code.map(|code| format!(", error {code}")).unwrap_or_default();
-    let text = refused.text.as_ref().map(|text| format!(", saying: {text}")).unwrap_or_default();
-    let remedy = match refused.kind {
-        RefusedKind::TokenRejected => "put a valid token into the Secret",
-        RefusedKind::Forbidden => "give the token's user the right to kill jobs",
-        _ => "kill the jobs in the Command Center",
-    };
-    Why::new(
-        Reason::CancelRefused,
-        format!(
-            "The object is being deleted, and the Command Center does not kill its jobs{code}{text}. It is asked again, and the object goes at the latest after the operator's --cancel-timeout. To do: {remedy}, or set spec.deletionPolicy to Orphan to let them go on."
-        ),
-    )
-}
-
-/// What is told of an object that goes when its jobs have ended.
-#[must_use]
-pub fn cancelled(jobs: &[JobId]) -> String {
-    format!("It goes after its jobs ended: {}", list(jobs))
-}
-
-/// What is told of an object that goes although its jobs may run.
-#[must_use]
-pub fn unconfirmed(status: &SalesforceBackupStatus, submission: Submission, because: &str) -> String {
-    let asked = status.cancel.as_ref().map_or(&[][..], |cancel| &cancel.job_ids);
-    let task = status.task_id.map(|task| format!("task {task}, ")).unwrap_or_default();
-    let attempt = status.attempt.as_ref().and_then(|attempt| attempt.id.as_ref());
-    let what = match (submission, attempt) {
-        (Submission::Yes, _) => format!("{task}jobs {}, asked to be killed: {}", list(&status.job_ids), list(asked)),
-        (Submission::No | Submission::Unknown, Some(id)) => {
-            format!("it is not known whether a backup was started, its description would hold {id}")
-        }
-        (Submission::No | Submission::Unknown, None) => "nothing was started".to_owned(),
-    };
-    format!("It goes without knowing that its jobs ended, because {because}. Look into the Command Center: {what}")
-}
-
-fn list(jobs: &[JobId]) -> String {
-    let ids: Vec<String> = jobs.iter().map(ToString::to_string).collect();
-    if ids.is_empty() { "none".to_owned() } else { ids.join(", ") }
-}
-
-/// Why jobs could not be read.
-#[must_use]
-pub fn unreadable(cause: Unreadable, endpoint: &str) -> Why {
-    match cause {
-        Unreadable::Refused(kind) => {
-            let mut why = refused(&Refused { kind, error_code: None, text: None, retry_after: None });
-            why.message = match kind {
-                RefusedKind::TokenRejected => "The Command Center rejects the token (401), so the jobs cannot be followed; they go on. To do: put a valid token into the Secret.".to_owned(),
-                _ => "The Command Center does not allow to read the jobs with this token, so they cannot be followed; they go on. To do: give the token's user the right to view jobs, or change spec.runId, which gives them up and starts a new backup.".to_owned(),
-            };
-            why
-        }
-        Unreadable::NeverSent(cause) => {
-            let why = never_sent(cause, endpoint);
-            Why::new(
-                why.reason,
-                format!(
-                    "{endpoint} is not reached, so the jobs cannot be followed at present; they go on, and it is tried again."
-                ),
-            )
-        }
-        Unreadable::Unavailable => Why::new(
-            Reason::JobsNotReadable,
-            "The Command Center does not tell about the jobs at present; they go on, and it is asked again.",
-        ),
-    }
-}
-
-/// Why the jobs of a held run cannot be followed.
-#[must_use]
-pub fn jobs_forbidden() -> Why {
-    Why::new(
-        Reason::JobsNotReadable,
-        "The Command Center does not allow to read the jobs with this token, so their end cannot be seen; they go on. To do: give the token's user the right to view jobs, which is noticed by itself, or change spec.runId, which gives them up and starts a new backup.",
-    )
-}
-
-/// Why a job that the Command Center named is not followed at present.
-#[must_use]
-pub fn job_missing() -> Why {
-    Why::new(
-        Reason::JobsNotReadable,
-        "The Command Center does not know a job at present that it named; it is asked again. To do: nothing unless it lasts; then look for the ids of status.jobIds there.",
-    )
-}
-
-/// Why a job that the Command Center named is given up.
-#[must_use]
-pub fn job_lost(job: JobId) -> Why {
-    Why::new(
-        Reason::JobLost,
-        format!(
-            "The Command Center does not know job {job} any more, which it named itself, so that it cannot be seen how it ended: it may have been deleted there. To do: look for it in the Command Center's job history, and change spec.runId to run the backup again. It is looked for every ten minutes; if it is there again, it is followed."
-        ),
-    )
-}
-
-/// What jobs wait for that are suspended.
-#[must_use]
-pub fn job_suspended() -> Why {
-    Why::new(
-        Reason::JobsSuspended,
-        "The jobs are suspended in the Command Center and go on when they are resumed, by a person, or by themselves when the organization's daily limit of Salesforce API calls begins anew: see status.jobs. Nothing to do.",
-    )
-}
-
-/// What is to be said of how the jobs of a run ended, besides that they did: the first one that did not end well, in the
-/// Command Center's own words, and what was left out.
-#[must_use]
-pub fn about(jobs: &[JobStatus]) -> Option<String> {
-    let jobs_read = jobs.iter().map(|job| Job::from_shown(job.clone()));
-    let ended = jobs_read.filter(|job| matches!(job.state, JobState::EndedInPart | JobState::Failed));
-    let worst = ended.max_by_key(|job| (job.state, std::cmp::Reverse(job.shown.id)));
-    let worst = worst.map(|Job { shown: JobStatus { id, status, reason, .. }, .. }| {
-        let reason = reason.map(|reason| format!(", saying: {reason}")).unwrap_or_default();
-        format!("Job {id} ended {}{reason}", status.unwrap_or_default())
-    });
-    let failed = jobs.iter().filter_map(|job| job.failed_items).fold(0, i64::saturating_add);
-    let left_out = (failed > 0).then(|| format!("{failed} items were not backed up"));
-    let parts: Vec<String> = worst.into_iter().chain(left_out).map(|part| format!("{part}.")).collect();
-    (!parts.is_empty()).then(|| parts.join(" "))
-}
-
-/// Why a task without jobs needs a person.
-#[must_use]
-pub fn no_job() -> Why {
-    Why::new(
-        Reason::NoJob,
-        "The Command Center accepted the task, named no job, and none was found, so its end cannot be seen from here: look for status.taskId there. To do: set the annotation commandcenter.dev/resolve to adopt=<jobId>@<attempt.id> or abandon=<attempt.id>, or change spec.runId to run the backup again.",
     )
 }
 
