@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::{StreamExt as _, stream};
 use tracing::{info, warn};
 
 use crate::{
@@ -34,6 +34,9 @@ use super::{
     status::{AnsweredBy, Facts},
     turns::Turn,
 };
+
+/// Jobs of one object that are asked to be killed at once.
+const AT_ONCE: usize = 8;
 
 /// Writes a status that was decided, and tells of what is new in it.
 ///
@@ -192,12 +195,12 @@ pub async fn kill(
     };
     tell(object.status.as_ref(), &stored, context).await;
     context.memory.note(uid, |kept| kept.last_poll = Some(clock::now().boot));
-    let asking = jobs.iter().map(async |job| {
-        let reply = context.command_center.kill(&connection, *job).await;
+    let asking = stream::iter(jobs).map(async |job| {
+        let reply = context.command_center.kill(&connection, job).await;
         let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls));
-        (*job, read_kill(&reply, &connection.token))
+        (job, read_kill(&reply, &connection.token))
     });
-    let answers = turn.aside(&lane, join_all(asking)).await;
+    let answers: Vec<_> = turn.aside(&lane, asking.buffered(AT_ONCE).collect()).await;
     let not_asked: Vec<JobId> = answers.iter().filter(|(_, kill)| *kill != Kill::Asked).map(|(job, _)| *job).collect();
     info!(
         namespace = object.metadata.namespace,

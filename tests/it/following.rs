@@ -267,6 +267,22 @@ async fn until_all(world: &World, count: u64, phase: Phase) {
 }
 
 #[tokio::test]
+async fn jobs_that_no_list_shows_are_looked_up_by_themselves() {
+    let world = world(&[]).await;
+    world.simulator.set_faults(vec![Fault::answer(
+        Operation::ListJobs,
+        When::BeforeExecuting,
+        StatusCode::FORBIDDEN,
+        "{}",
+    )]);
+    world.create(NAME, &json!({})).await;
+    let job = running(&world, NAME).await[0];
+    world.simulator.set_job(job, End::CompletedWithErrors).unwrap();
+    world.until_phase(NAME, Phase::PartiallySucceeded).await;
+    assert!(world.simulator.calls()[&Operation::GetJob] > 0);
+}
+
+#[tokio::test]
 async fn objects_of_each_watched_namespace_are_told_how_their_jobs_go() {
     let behaviour = || Behaviour { job_duration: Duration::from_secs(1), ..Behaviour::default() };
     let (mut one, other) = (World::without_operator(behaviour()).await, World::without_operator(behaviour()).await);

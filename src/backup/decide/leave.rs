@@ -29,7 +29,7 @@ use super::{IN_ANY_CASE, Step, UNTIL_THE_WATCH_FOLLOWS, View, follow, headline, 
 pub const FINALIZER: &str = "commandcenter.dev/cancel";
 
 /// Jobs that are asked to be killed in one step.
-const AT_ONCE: usize = 16;
+const A_STEP: usize = 64;
 
 /// However long ago the deletion was, a process that finds it tries for so long.
 const AT_LEAST: Duration = Duration::from_mins(1);
@@ -183,7 +183,7 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         .iter()
         .filter(|(job, known)| !asked.contains(job) && may_be_killed(known))
         .map(|(job, _)| *job)
-        .take(AT_ONCE)
+        .take(A_STEP)
         .collect();
     if over {
         let because =
