@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::duration;
-use crate::simulator::{Behaviour, EmptyList, Options, Renewal, Simulator, Tls};
+use crate::simulator::{Behaviour, EmptyList, Limits, Options, Renewal, Simulator, Tls};
 
 /// Runs a simulated Command Center: strict about what it takes, with a ledger of what it executed, and faults on demand.
 #[derive(clap::Args, Debug)]
@@ -33,6 +33,14 @@ pub struct Args {
     /// How long a token lives before it must be renewed, such as 30m; for ever when not given
     #[arg(long, env = "SFB_SIMULATE_TOKEN_LIFETIME", value_name = "DURATION", value_parser = duration::parse)]
     pub token_lifetime: Option<Duration>,
+
+    /// How many calls that change something are let in within an hour, such as 100; all when not given
+    #[arg(long, env = "SFB_SIMULATE_WRITES_PER_HOUR", value_name = "NUMBER")]
+    pub writes_per_hour: Option<u32>,
+
+    /// How many calls that only read are let in within an hour, such as 1000; all when not given
+    #[arg(long, env = "SFB_SIMULATE_READS_PER_HOUR", value_name = "NUMBER")]
+    pub reads_per_hour: Option<u32>,
 
     /// How long every answer waits
     #[arg(long, env = "SFB_SIMULATE_LATENCY", value_name = "DURATION", default_value = "0s", value_parser = duration::parse)]
@@ -92,6 +100,7 @@ fn options(args: Args) -> Options {
         descriptions: !args.hide_descriptions,
         empty_list: if args.empty_list_ok { EmptyList::Empty } else { EmptyList::NotFound },
         renewal: Renewal { lifetime: args.token_lifetime, ..defaults.renewal },
+        limits: Limits { writes: args.writes_per_hour, reads: args.reads_per_hour, ..defaults.limits },
         ..defaults
     };
     Options { listen: args.listen, tls, token: args.token, behaviour, ..Options::default() }
@@ -176,6 +185,8 @@ mod tests {
             "--tls-name=a.svc,b.svc",
             "--token=mine",
             "--token-lifetime=30m",
+            "--writes-per-hour=100",
+            "--reads-per-hour=1000",
             "--latency=250ms",
             "--job-duration=5m",
             "--visible-after=3s",
@@ -200,6 +211,12 @@ mod tests {
             descriptions: false,
             empty_list: EmptyList::Empty,
             renewal,
+            limits: Limits {
+                writes: Some(100),
+                reads: Some(1000),
+                period: Duration::from_hours(1),
+                retry_after: false,
+            },
             ..Behaviour::default()
         };
         assert_eq!(options.behaviour, expected);

@@ -18,6 +18,7 @@ mod job_answers;
 mod job_list;
 mod job_orders;
 mod jobs;
+mod limits;
 mod options;
 mod salesforce;
 mod server;
@@ -43,6 +44,7 @@ pub use call::{Answer, Operation};
 pub use faults::{Effect, Fault, On, Reply, Span, When};
 pub use fields::Wrong;
 pub use job_orders::{End, JobChange, JobOrder, NotSet};
+pub use limits::Limits;
 pub use options::{Behaviour, EmptyList, Options, RenewRefusal, Renewal, Tls};
 pub use state::LedgerEntry;
 

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::fields::{Fields, FromField, Wrong};
+use super::limits::Limits;
 
 /// Everything that a simulator is started with.
 #[derive(Clone, Debug)]
@@ -73,6 +74,8 @@ pub struct Behaviour {
     pub clock_offset: SignedDuration,
     /// How tokens are renewed.
     pub renewal: Renewal,
+    /// How many calls are let in.
+    pub limits: Limits,
 }
 
 impl Default for Behaviour {
@@ -88,6 +91,7 @@ impl Default for Behaviour {
             empty_list: EmptyList::NotFound,
             clock_offset: SignedDuration::ZERO,
             renewal: Renewal { lifetime: None, needs_authtoken: false, refusal: RenewRefusal::Unauthorized },
+            limits: Limits::NONE,
         }
     }
 }
@@ -141,6 +145,10 @@ impl Behaviour {
             "tokenLifetime": self.renewal.lifetime.map_or_else(|| "never".to_owned(), duration_text),
             "renewNeedsAuthtoken": self.renewal.needs_authtoken,
             "renewRefusal": word(self.renewal.refusal, &RENEW_REFUSALS),
+            "writesPerPeriod": self.limits.writes.map_or_else(|| json!("unlimited"), Value::from),
+            "readsPerPeriod": self.limits.reads.map_or_else(|| json!("unlimited"), Value::from),
+            "limitPeriod": duration_text(self.limits.period),
+            "limitRetryAfter": self.limits.retry_after,
         })
     }
 
@@ -153,6 +161,12 @@ impl Behaviour {
             needs_authtoken: fields.take("renewNeedsAuthtoken")?.unwrap_or(was.renewal.needs_authtoken),
             refusal: fields.choice("renewRefusal", &RENEW_REFUSALS)?.unwrap_or(was.renewal.refusal),
         };
+        let limits = Limits {
+            writes: read_limit(&mut fields, "writesPerPeriod", was.limits.writes)?,
+            reads: read_limit(&mut fields, "readsPerPeriod", was.limits.reads)?,
+            period: fields.take("limitPeriod")?.unwrap_or(was.limits.period),
+            retry_after: fields.take("limitRetryAfter")?.unwrap_or(was.limits.retry_after),
+        };
         let changed = Self {
             latency: fields.take("latency")?.unwrap_or(was.latency),
             job_duration: fields.take("jobDuration")?.unwrap_or(was.job_duration),
@@ -164,6 +178,7 @@ impl Behaviour {
             empty_list: fields.choice("emptyList", &EMPTY_LISTS)?.unwrap_or(was.empty_list),
             clock_offset: fields.take("clockOffset")?.unwrap_or(was.clock_offset),
             renewal,
+            limits,
         };
         fields.done()?;
         Ok(changed)
@@ -178,6 +193,18 @@ fn read_lifetime(fields: &mut Fields, was: Option<Duration>) -> Result<Option<Du
         Some(value) => match Duration::from_field(value) {
             Some(lifetime) => Ok(Some(lifetime)),
             None => Err(Wrong::at(&path, "must be a duration such as \"30m\", or \"never\"")),
+        },
+    }
+}
+
+fn read_limit(fields: &mut Fields, key: &'static str, was: Option<u32>) -> Result<Option<u32>, Wrong> {
+    let path = fields.path_of(key);
+    match fields.take::<Value>(key)? {
+        None => Ok(was),
+        Some(Value::String(text)) if text == "unlimited" => Ok(None),
+        Some(value) => match value.as_u64().and_then(|limit| u32::try_from(limit).ok()) {
+            Some(limit) => Ok(Some(limit)),
+            None => Err(Wrong::at(&path, "must be a whole number, or \"unlimited\"")),
         },
     }
 }
@@ -214,6 +241,7 @@ mod tests {
     fn what_get_options_shows_can_be_put_back() {
         let mut behaviour = Behaviour { latency: Duration::from_millis(250), ..Behaviour::default() };
         behaviour.renewal.lifetime = Some(Duration::from_hours(2));
+        behaviour.limits = Limits { writes: Some(100), retry_after: true, ..Limits::NONE };
         let shown = behaviour.to_json().to_string();
         assert_eq!(Behaviour::default().changed_by(shown.as_bytes()).unwrap(), behaviour);
         let forever = Behaviour::default().to_json().to_string();
@@ -225,6 +253,8 @@ mod tests {
         let wrong = |body: &str| Behaviour::default().changed_by(body.as_bytes()).unwrap_err().to_string();
         assert_eq!(wrong(r#"{"emptyList":"500"}"#), "emptyList: \"500\" is not one of 404, 200");
         assert_eq!(wrong(r#"{"tokenLifetime":5}"#), "tokenLifetime: must be a duration such as \"30m\", or \"never\"");
+        let limit = wrong(r#"{"readsPerPeriod":-1}"#);
+        assert_eq!(limit, "readsPerPeriod: must be a whole number, or \"unlimited\"");
         assert!(wrong(r#"{"jobduration":"5s"}"#).starts_with("jobduration: is unknown here; known: tokenLifetime, "));
     }
 }

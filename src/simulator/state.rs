@@ -15,6 +15,7 @@ use super::faults::{Faults, Plan};
 use super::fields::{Fields, Wrong};
 use super::job_orders::{JobChange, JobOrder, NotSet};
 use super::jobs::Job;
+use super::limits::Counted;
 use super::options::{Behaviour, RenewRefusal};
 use super::salesforce;
 use super::tokens::{NotRenewed, Pair, Tokens};
@@ -55,6 +56,7 @@ pub(crate) struct CommandCenter {
     pub(crate) ledger: Vec<LedgerEntry>,
     pub(crate) calls: BTreeMap<Operation, u64>,
     pub(crate) jobs: BTreeMap<u64, Job>,
+    counted: Counted,
     control_token: String,
     tokens: Tokens,
     next_task: u64,
@@ -70,6 +72,7 @@ impl CommandCenter {
             ledger: Vec::new(),
             calls: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            counted: Counted::default(),
             control_token: token,
             tokens,
             next_task: FIRST_TASK,
@@ -94,7 +97,10 @@ impl CommandCenter {
     pub(crate) fn execute(&mut self, call: &Call, now: Timestamp) -> Answer {
         match call.route {
             Route::Api(ApiCall::Renew) => self.renew(call, now),
-            Route::Api(wanted) if self.admits(call, now) => self.answer(wanted, call, now),
+            Route::Api(wanted) if self.admits(call, now) => {
+                let too_many = self.counted.count(wanted, self.behaviour.limits, now);
+                too_many.unwrap_or_else(|| self.answer(wanted, call, now))
+            }
             Route::Control(wanted) if self.admits_control(call, now) => self.control(wanted, &call.body, now),
             Route::Api(_) | Route::Control(_) => Answer::access_denied(),
         }

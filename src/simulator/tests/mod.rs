@@ -7,6 +7,7 @@ mod create_task;
 mod fault_json;
 mod found_jobs;
 mod jobs;
+mod limits;
 mod renewal;
 mod tasks;
 mod wire;
