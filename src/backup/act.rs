@@ -107,7 +107,7 @@ pub async fn make(
     };
     context.memory.sees(&stored, attempt.opened.boot);
     // From here on the outcome is recorded, whatever happens.
-    let call = context.command_center.create_task(&attempt.connection, &call, permit);
+    let call = || context.command_center.create_task(&attempt.connection, &call, permit);
     let reply = match turn.aside(&endpoint, call).await {
         Ok(reply) => reply,
         Err(error) => {
@@ -178,7 +178,7 @@ pub async fn kill(
     let unsent = |jobs| context.memory.note(uid, |kept| kept.kills_unsent = Some((cancel.id.clone(), jobs)));
     // Kills do not queue behind calls that start backups, and what is permitted is asked for at once.
     let lane = format!("{} kill", connection.endpoint);
-    let free = turn.aside(&lane, async {});
+    let free = turn.aside(&lane, || async {});
     if tokio::time::timeout(context.settings.request_timeout, free).await.is_err() {
         return Ok(Some(UNTIL_THE_WATCH_FOLLOWS));
     }
@@ -200,7 +200,7 @@ pub async fn kill(
         let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls));
         (job, read_kill(&reply, &connection.token))
     });
-    let answers: Vec<_> = turn.aside(&lane, asking.buffered(AT_ONCE).collect()).await;
+    let answers: Vec<_> = turn.aside(&lane, || asking.buffered(AT_ONCE).collect()).await;
     let not_asked: Vec<JobId> = answers.iter().filter(|(_, kill)| *kill != Kill::Asked).map(|(job, _)| *job).collect();
     info!(
         namespace = object.metadata.namespace,

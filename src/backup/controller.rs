@@ -207,7 +207,7 @@ async fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Result
     let (told, ended) = oneshot::channel();
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
-        let result = isolated(Box::pin(reconcile(&object, &shared.context, &mut turn))).await;
+        let result = isolated(reconcile(&object, &shared.context, &mut turn)).await;
         shared.context.metrics.reconciled(&result);
         let again = after(&object, result, &shared.context);
         if turn.went_aside() {

@@ -114,15 +114,16 @@ pub async fn reconcile(
     turn: &mut Turn,
 ) -> Result<Option<Duration>, Error> {
     let mut observed = Observed::of(object, context);
+    // Boxed, because thousands may wait in the first look, and need no room for what comes after it.
     let again = loop {
         match decide::decide(&observed, &context.settings, &clock::now()) {
-            Step::Look(look) => observed.look(look, context, turn).await?,
+            Step::Look(look) => Box::pin(observed.look(look, context, turn)).await?,
             Step::Rest(again) => break again,
-            Step::Record(status, again) => break act::write(object, *status, again, context).await?,
-            Step::Attempt(attempt) => break act::make(*attempt, &observed, context, turn).await?,
-            Step::Finalizer(wanted) => break act::set_finalizer(object, wanted, context).await?,
-            Step::Kill(kills) => break act::kill(*kills, object, context, turn).await?,
-            Step::Release(why) => break act::release(object, &why, context).await?,
+            Step::Record(status, again) => break Box::pin(act::write(object, *status, again, context)).await?,
+            Step::Attempt(attempt) => break Box::pin(act::make(*attempt, &observed, context, turn)).await?,
+            Step::Finalizer(wanted) => break Box::pin(act::set_finalizer(object, wanted, context)).await?,
+            Step::Kill(kills) => break Box::pin(act::kill(*kills, object, context, turn)).await?,
+            Step::Release(why) => break Box::pin(act::release(object, &why, context)).await?,
         }
     };
     if observed.seen.told.is_none() {

@@ -205,13 +205,14 @@ impl<'a> Observed<'a> {
 
     async fn job_list(&self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Listing, Error> {
         let Some(connection) = self.connection() else { return Ok(Listing::Failed(Unreadable::Unavailable)) };
-        let listed = visit(connection, context.command_center.list(connection, query), context, turn).await;
+        let listed = visit(connection, || context.command_center.list(connection, query), context, turn).await;
         Ok(listed.transpose()?.map_or(Listing::Failed(Unreadable::Unavailable), |listed| listed.listing))
     }
 
     async fn job(&self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
         let Some(connection) = self.connection() else { return Ok(JobReading::Unreadable(Unreadable::Unavailable)) };
-        let reply = visit(connection, context.command_center.job(connection, id), context, turn).await.transpose()?;
+        let reply =
+            visit(connection, || context.command_center.job(connection, id), context, turn).await.transpose()?;
         let reading = reply.map(|reply| read_job(&reply, id, &connection.token));
         Ok(reading.unwrap_or(JobReading::Unreadable(Unreadable::Unavailable)))
     }
@@ -238,9 +239,9 @@ pub async fn read_connection(
 }
 
 /// What a look at a Command Center gives, if it ends in a few times what one call may take; without the turn meanwhile.
-async fn visit<T>(
+async fn visit<T, F: Future<Output = T>>(
     connection: &Connection,
-    look: impl Future<Output = T>,
+    look: impl FnOnce() -> F,
     context: &Context,
     turn: &mut Turn,
 ) -> Option<T> {

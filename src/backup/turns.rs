@@ -57,7 +57,8 @@ impl Turn {
 
     /// Does `work`, which waits for a Command Center, without the turn, and waits for one afterwards. Its `lane` is kept from
     /// the first time to the end of the turn: who has looked may also act.
-    pub async fn aside<T>(&mut self, lane: &str, work: impl Future<Output = T>) -> T {
+    /// While it waits for its lane there is no more of `work` than how to begin it: thousands may wait.
+    pub async fn aside<T, F: Future<Output = T>>(&mut self, lane: &str, work: impl FnOnce() -> F) -> T {
         self.permit = None;
         if let Some(aside) = self.aside.take() {
             let _ = aside.send(());
@@ -65,7 +66,7 @@ impl Turn {
         if self.lane.is_none() {
             self.lane = self.lanes.to(lane).acquire_owned().await.ok();
         }
-        let done = work.await;
+        let done = Box::pin(work()).await;
         self.permit = Arc::clone(&self.turns).acquire_owned().await.ok();
         done
     }
@@ -95,7 +96,7 @@ mod tests {
         let (mut first, mut went_aside) = turns.next().await;
         assert!(timeout(AT_ONCE, turns.next()).await.is_err(), "there is one turn");
         assert!(went_aside.try_recv().is_err());
-        let answer = first.aside("here", async {
+        let answer = first.aside("here", || async {
             let _second = timeout(AT_ONCE, turns.next()).await.expect("a turn is free meanwhile");
             7
         });
@@ -110,15 +111,15 @@ mod tests {
         let mut hanging = tokio::task::JoinSet::new();
         for _ in 0..LANES {
             let turns = Arc::clone(&turns);
-            hanging.spawn(async move { turns.next().await.0.aside("hangs", pending::<()>()).await });
+            hanging.spawn(async move { turns.next().await.0.aside("hangs", pending::<()>).await });
         }
         tokio::time::sleep(AT_ONCE).await;
         let (mut next, _) = turns.next().await;
-        assert!(timeout(AT_ONCE, next.aside("hangs", async {})).await.is_err(), "it waits for a lane");
+        assert!(timeout(AT_ONCE, next.aside("hangs", || async {})).await.is_err(), "it waits for a lane");
         let (mut other, _) = turns.next().await;
-        assert!(timeout(AT_ONCE, other.aside("answers", async {})).await.is_ok());
+        assert!(timeout(AT_ONCE, other.aside("answers", || async {})).await.is_ok());
         hanging.abort_all();
         while hanging.join_next().await.is_some() {}
-        assert!(timeout(AT_ONCE, next.aside("hangs", async {})).await.is_ok());
+        assert!(timeout(AT_ONCE, next.aside("hangs", || async {})).await.is_ok());
     }
 }
