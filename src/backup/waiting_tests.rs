@@ -1,7 +1,14 @@
 //! Who is asked about when, and what everybody is told, without a Command Center.
 
-use super::*;
-use crate::command_center::job_list::JobList;
+use super::{
+    desk::{LACKING, MARGIN, WITHOUT_LIST},
+    *,
+};
+use crate::command_center::{
+    job::{Job, Unreadable},
+    job_list::{JobList, JobQuery, Listing},
+    outcome::RefusedKind,
+};
 
 const HERE: &str = "https://cc.example.com/api";
 const INTERVAL: Duration = Duration::from_secs(30);

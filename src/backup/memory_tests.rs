@@ -1,0 +1,131 @@
+//! What a process remembers of attempts, of objects that are gone, and of targets that are taken.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::command_center::outcome::{NeverSent, NoAnswer, Unknown};
+
+const HERE: &str = "https://cc.example.com/api";
+
+fn at(seconds: u64) -> BootTime {
+    BootTime::after_boot(Duration::from_secs(seconds))
+}
+
+fn object(uid: &str, status: &Value) -> SalesforceBackup {
+    serde_json::from_value(json!({
+        "apiVersion": "commandcenter.dev/v1alpha1", "kind": "SalesforceBackup",
+        "metadata": {"namespace": "n", "name": "crm", "uid": uid},
+        "spec": {"commandCenter": {"secretRef": {"name": "s"}}, "associations": [{"clientId": 12}]}, "status": status,
+    }))
+    .unwrap()
+}
+
+fn open(uid: &str, attempt: &str) -> SalesforceBackup {
+    let attempt = json!({"number": 1, "id": attempt, "endpoint": HERE, "targets": [{"clientId": 12}]});
+    object(uid, &json!({"phase": "Starting", "requestedAt": "2026-11-23T10:00:00Z", "attempt": attempt}))
+}
+
+fn accepted() -> Outcome {
+    Outcome::Accepted(Accepted { task_id: None, job_ids: vec![JobId::new(7).unwrap()] })
+}
+
+fn targets(client: i64) -> [Target; 1] {
+    [Target { client_id: Some(client), ..Target::default() }]
+}
+
+#[test]
+fn an_attempt_is_open_since_it_was_first_seen() {
+    let memory = Memory::default();
+    memory.sees(&open("u1", "a1"), at(10));
+    memory.sees(&open("u1", "a1"), at(20));
+    assert_eq!(memory.of("u1").open_for(&AttemptId::from("a1"), at(25)), Duration::from_secs(15));
+    memory.sees(&open("u1", "a2"), at(30));
+    assert_eq!(memory.of("u1").open_for(&AttemptId::from("a2"), at(35)), Duration::from_secs(5));
+    assert_eq!(memory.of("u1").open_for(&AttemptId::from("a1"), at(35)), Duration::ZERO);
+}
+
+#[test]
+fn an_unknown_outcome_keeps_the_time_since_the_attempt_is_open_and_others_mark_it_settled() {
+    let (memory, attempt) = (Memory::default(), AttemptId::from("a1"));
+    memory.sees(&open("u1", "a1"), at(10));
+    let lost = Outcome::Unknown(Unknown::NoAnswer(NoAnswer::Timeout));
+    memory.note("u1", |remembered| remembered.recorded(&attempt, &lost, at(20)));
+    let remembered = memory.of("u1");
+    assert_eq!((remembered.open_for(&attempt, at(20)), remembered.settled), (Duration::from_secs(10), None));
+    memory.note("u1", |remembered| remembered.recorded(&attempt, &accepted(), at(20)));
+    assert_eq!(memory.of("u1").settled, Some((attempt, at(20))));
+}
+
+#[test]
+fn the_outcome_of_an_object_that_is_gone_waits_for_the_one_that_goes_on_with_its_attempt() {
+    let attempt = AttemptId::from("a1");
+    for goes_on_first in [true, false] {
+        let memory = Memory::default();
+        memory.sees(&open("u1", "a1"), at(10));
+        if goes_on_first {
+            memory.sees(&open("u2", "a1"), at(11));
+        }
+        memory.outcome_of_gone(&open("u1", "a1"), &attempt, &accepted());
+        memory.sees(&open("u2", "a1"), at(12));
+        let last = memory.last_request(&open("u2", "a1")).unwrap();
+        assert_eq!((last.uid.as_str(), last.job_ids.len()), ("u2", 1));
+    }
+    let memory = Memory::default();
+    memory.sees(&open("u1", "a1"), at(10));
+    memory.outcome_of_gone(&open("u1", "a1"), &AttemptId::from("a0"), &accepted());
+    assert!(memory.last_request(&open("u1", "a1")).unwrap().open_attempt().is_some(), "another attempt's outcome");
+    memory.outcome_of_gone(&open("u1", "a1"), &attempt, &Outcome::NeverSent(NeverSent::Dns));
+    assert!(memory.last_request(&open("u1", "a1")).unwrap().open_attempt().is_none());
+}
+
+#[test]
+fn an_attempt_that_started_nothing_is_forgotten_but_not_for_an_old_copy_while_its_call_is_under_way() {
+    let refused =
+        object("u1", &json!({"phase": "Pending", "requestedAt": "2026-11-23T10:00:00Z", "attempt": {"number": 1}}));
+    let memory = Memory::default();
+    memory.sees(&open("u1", "a1"), at(10));
+    let claim = memory.claim("u1", HERE, &targets(12));
+    memory.sees(&refused, at(11));
+    assert!(memory.last_request(&refused).is_some());
+    drop(claim);
+    memory.sees(&object("u2", &json!({"attempt": {"number": 1}})), at(12));
+    assert!(memory.last_request(&refused).is_some(), "another object says nothing about it");
+    memory.sees(&refused, at(13));
+    assert!(memory.last_request(&refused).is_none());
+}
+
+#[test]
+fn the_open_attempt_of_an_object_that_is_gone_counts_while_it_may_come_to_something() {
+    let memory = Memory::default();
+    memory.sees(&open("u1", "a1"), at(10));
+    let gone = |exists: bool, now| memory.of_gone(|_| true, |_| exists, Duration::from_secs(165), at(now)).len();
+    assert_eq!((gone(false, 174), gone(true, 174), gone(false, 175)), (1, 0, 0));
+    let settled = memory.of_gone(|claim| claim == Claim::Settled, |_| false, Duration::from_secs(165), at(20));
+    assert!(settled.is_empty());
+}
+
+#[test]
+fn a_target_is_taken_by_one_attempt_at_a_time() {
+    let memory = Memory::default();
+    let first = memory.claim("u1", HERE, &targets(12));
+    assert!(first.is_some());
+    assert!(memory.claim("u2", HERE, &targets(12)).is_none());
+    assert!(memory.claim("u2", HERE, &targets(13)).is_some());
+    assert!(memory.claim("u3", "https://other", &targets(12)).is_some());
+    drop(first);
+    assert!(memory.claim("u2", HERE, &targets(12)).is_some());
+}
+
+#[test]
+fn old_requests_of_objects_that_are_gone_are_forgotten() {
+    let memory = Memory::default();
+    memory.sees(&open("u1", "a1"), at(10));
+    let day = 24 * 60 * 60;
+    memory.forget_all_but(|_| false, at(day));
+    assert!(memory.last_request(&open("u1", "a1")).is_some());
+    assert_eq!(memory.of("u1"), Remembered::default());
+    memory.forget_all_but(|uid| uid == "u1", at(day + 10));
+    assert!(memory.last_request(&open("u1", "a1")).is_some());
+    memory.forget_all_but(|_| false, at(day + 10));
+    assert!(memory.last_request(&open("u1", "a1")).is_none());
+}
