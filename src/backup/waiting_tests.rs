@@ -227,6 +227,17 @@ fn a_job_that_the_list_lacks_is_looked_up_but_not_while_it_is_new_and_not_more_o
 }
 
 #[test]
+fn a_job_is_looked_up_each_round_however_long_each_list_takes() {
+    let mut waiting = all([wait(&[1])]);
+    for (begins, listed) in [(30, 45), (60, 61), (90, 90)] {
+        begin(&mut waiting, begins);
+        let desk = waiting.desk(&secret()).unwrap();
+        assert_eq!(desk.listed(&list([]), None, at(listed)), [id(1)], "in the round at {begins}");
+        desk.done();
+    }
+}
+
+#[test]
 fn a_page_that_may_be_anybodys_does_not_say_that_a_job_is_missing() {
     let no_list = Listing::NotAllowed(RefusedKind::NotFound);
     let no_right = Listing::NotAllowed(RefusedKind::Forbidden);

@@ -10,7 +10,7 @@ use crate::{
     backup::{
         messages,
         observe::{Look, SecretProblem},
-        standing::{Standing, Trouble, Why},
+        standing::{Standing, Submission, Trouble, Why},
         state::{RunState, Submitted},
         status::submission,
         waiting::{Known, Pace, Told},
@@ -91,6 +91,7 @@ pub(super) fn finalizer(view: &View<'_>, state: &RunState<'_>) -> Finalizer {
 pub(super) fn leave(view: &View<'_>, state: &RunState<'_>) -> Step {
     let step = match state {
         RunState::New | RunState::Pending(_) | RunState::Ended(_) => release(Release::NothingRuns),
+        RunState::Held(status) if submission(status) == Submission::No => release(Release::NothingRuns),
         RunState::Held(status) => unconfirmed(status, "a person had to decide about it"),
         RunState::Open(open) if is_over(view) => unconfirmed(open.status, "the answer to its call was lost"),
         RunState::Open(open) => resolve::resolve(view, open),

@@ -123,6 +123,11 @@ fn an_object_that_started_nothing_or_whose_run_ended_goes_at_once() {
     let (status, _) = recorded(decide_told_well(&running()));
     let ended = leaving(SalesforceBackup { status: Some(status), ..running() });
     assert_eq!(released(decided(&ended, Seen::default(), 40)), Release::NothingRuns);
+    let mut restored = leaving(object(&json!({})));
+    let facts = Facts { object: &restored, now: at(0).wall };
+    let held = facts.held(facts.new_run(), crate::backup::messages::restored(), Submission::No);
+    restored.status = Some(held);
+    assert_eq!(released(decided(&restored, Seen::default(), 1)), Release::NothingRuns, "a copy that started nothing");
 }
 
 #[test]

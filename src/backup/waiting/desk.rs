@@ -41,7 +41,7 @@ pub struct Desk {
     interval: Duration,
     waits: BTreeMap<String, Waiter>,
     known: HashMap<JobId, Known>,
-    /// When each job was looked up by itself.
+    /// The begin of the round in which each job was looked up by itself.
     lookups: HashMap<JobId, BootTime>,
     connection: Option<Result<String, SecretProblem>>,
     /// Not asked before then, since nothing was asked yet, or because the server asked for time.
@@ -210,21 +210,26 @@ impl Desk {
             Listing::Read(_) if self.shows != Shows::NotAll => LACKING,
             _ => WITHOUT_LIST,
         };
-        let mut lookups: Vec<JobId> = lacking.into_iter().filter(|job| self.may_be_looked_up(*job, now)).collect();
+        // By the begin of the round, because a list that comes faster than the last one is no reason to wait for the next.
+        let round = self.begun.unwrap_or(now);
+        let mut lookups = self.may_be_looked_up(&lacking, round);
         // The one that was looked up longest ago comes first, and before it those that never were.
         lookups.sort_by_key(|job| self.lookups.get(job).copied());
         lookups.truncate(budget);
-        self.lookups.extend(lookups.iter().map(|job| (*job, now)));
+        self.lookups.extend(lookups.iter().map(|job| (*job, round)));
         lookups
     }
 
-    /// A job that was just started need not be known yet, and none is looked up more often than its object asks for it.
-    fn may_be_looked_up(&self, job: JobId, now: BootTime) -> bool {
-        let since = self.lookups.get(&job).map(|before| now.since(*before));
-        self.here().filter(|waiter| waiter.wait.jobs.contains(&job)).any(|waiter| {
-            let pace = waiter.pace(self.interval, now);
-            waiter.age(now) >= WHILE_YOUNG.min(self.interval) && since.is_none_or(|since| since >= pace)
-        })
+    /// Those of `jobs` that may be looked up: one that was just started need not be known yet, and none is looked up more
+    /// often than its object asks for it.
+    fn may_be_looked_up(&self, jobs: &BTreeSet<JobId>, round: BootTime) -> Vec<JobId> {
+        let mut all = BTreeSet::new();
+        for waiter in self.here().filter(|waiter| waiter.age(round) >= WHILE_YOUNG.min(self.interval)) {
+            let pace = waiter.pace(self.interval, round);
+            let due = |job: &JobId| self.lookups.get(job).is_none_or(|before| round.since(*before) >= pace);
+            all.extend(waiter.wait.jobs.iter().filter(|job| jobs.contains(*job) && due(job)));
+        }
+        all.into_iter().collect()
     }
 
     /// Jobs that the list lacks were looked up.
