@@ -101,6 +101,8 @@ reasons! {
     BackupRunning,
     /// 429: too many calls.
     RateLimited,
+    /// The Command Center does not answer; it is tried with one call at a time.
+    CommandCenterUnavailable,
     /// 200 with an error in the body.
     Refused,
     /// A call for another object with the same target is under way, or its answer was lost.

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use crate::{
     api::{JobId, Reason, SalesforceBackup, SalesforceBackupStatus},
     command_center::{
+        gate::Need,
         kill::{Kill, read_kill},
         mark::Mark,
         outcome::{NeverSent, Outcome, Reply},
@@ -37,6 +38,9 @@ use super::{
 
 /// Jobs of one object that are asked to be killed at once.
 const AT_ONCE: usize = 8;
+
+/// How long until it is tried again to have jobs killed by a Command Center that cannot be called at present.
+const UNTIL_IT_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Writes a status that was decided, and tells of what is new in it.
 ///
@@ -85,6 +89,7 @@ pub async fn make(
     let call = CreateTask::new(&object.spec, mark);
     let targets = attempt.intent.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
     let endpoint = attempt.connection.endpoint.to_string();
+    let Some(pass) = turn.pass.take() else { return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)) };
     let Some(_claim) = context.memory.claim(observed.uid(), &endpoint, targets) else {
         return Ok(Some(UNTIL_THE_WATCH_FOLLOWS));
     };
@@ -107,14 +112,15 @@ pub async fn make(
     };
     context.memory.sees(&stored, attempt.opened.boot);
     // From here on the outcome is recorded, whatever happens.
-    let call = || context.command_center.create_task(&attempt.connection, &call, permit);
-    let reply = match turn.aside(&endpoint, call).await {
+    let call = context.command_center.create_task(&pass, &attempt.connection, &call, permit);
+    let reply = match turn.aside(Box::pin(call)).await {
         Ok(reply) => reply,
         Err(error) => {
             warn!(namespace, name, error = %error, "no call could be made");
             Reply::NeverSent(NeverSent::Tls)
         }
     };
+    drop(pass);
     let outcome = interpret(&reply, &attempt.connection.token);
     context.metrics.create_task(&outcome);
     let answered_by = match &reply {
@@ -176,12 +182,12 @@ pub async fn kill(
     let Kills { intent, cancel, jobs, opened, connection } = kills;
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
     let unsent = |jobs| context.memory.note(uid, |kept| kept.kills_unsent = Some((cancel.id.clone(), jobs)));
-    // Kills do not queue behind calls that start backups, and what is permitted is asked for at once.
-    let lane = format!("{} kill", connection.endpoint);
-    let free = turn.aside(&lane, || async {});
-    if tokio::time::timeout(context.settings.request_timeout, free).await.is_err() {
-        return Ok(Some(UNTIL_THE_WATCH_FOLLOWS));
-    }
+    // What is permitted is asked for at once, so the right to call comes first.
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let (endpoint, need) = (connection.endpoint.to_string(), Need::Kills(u32::try_from(jobs.len()).unwrap_or(1)));
+    let right = context.command_center.gates.pass(&endpoint, namespace, need);
+    let right = turn.aside(tokio::time::timeout(context.settings.request_timeout, right)).await;
+    let Ok(Ok(pass)) = right else { return Ok(Some(UNTIL_IT_ANSWERS)) };
     let next = SalesforceBackup { status: Some(intent), ..object.clone() };
     let is_stored =
         |status: &SalesforceBackupStatus| status.cancel.as_ref().is_some_and(|stored| stored.id == cancel.id);
@@ -196,11 +202,11 @@ pub async fn kill(
     tell(object.status.as_ref(), &stored, context).await;
     context.memory.note(uid, |kept| kept.last_poll = Some(clock::now().boot));
     let asking = stream::iter(jobs).map(async |job| {
-        let reply = context.command_center.kill(&connection, job).await;
+        let reply = context.command_center.kill(&pass, &connection, job).await;
         let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls));
         (job, read_kill(&reply, &connection.token))
     });
-    let answers: Vec<_> = turn.aside(&lane, || asking.buffered(AT_ONCE).collect()).await;
+    let answers: Vec<_> = turn.aside(asking.buffered(AT_ONCE).collect()).await;
     let not_asked: Vec<JobId> = answers.iter().filter(|(_, kill)| *kill != Kill::Asked).map(|(job, _)| *job).collect();
     info!(
         namespace = object.metadata.namespace,

@@ -50,13 +50,8 @@ impl Aside {
         Begin::Now
     }
 
-    /// The work has ended while the controller waits for it.
-    pub fn end(&self, object: &ObjectName) {
-        self.lock().remove(object);
-    }
-
-    /// The work has ended, and the controller does not wait for it: it has to be asked to look at the object, which the work
-    /// knew as `seen`, and is then told to do so `again`, unless there was a reason to do so at once.
+    /// The work has ended: the controller has to be asked to look at the object, which the work knew as `seen`, and is then told
+    /// to do so `again`, unless there was a reason to do so at once.
     pub fn rest(&self, object: &ObjectName, seen: Option<&str>, again: Option<Duration>) {
         let mut works = self.lock();
         if matches!(works.remove(object), Some(Work::UnderWay { look_again: false })) {
@@ -72,6 +67,11 @@ impl Aside {
             Some(Work::Done { .. }) => drop(works.remove(object)),
             None => {}
         }
+    }
+
+    /// Forgets those who rest and are none of the objects that `exists` knows.
+    pub fn forget_all_but(&self, exists: impl Fn(&ObjectName) -> bool) {
+        self.lock().retain(|object, work| matches!(work, Work::UnderWay { .. }) || exists(object));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectName, Work>> {
@@ -95,8 +95,6 @@ mod tests {
         assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
         aside.rest(&crm(), Some("1"), AGAIN);
         assert_eq!(aside.begin(&crm(), Some("1")), Begin::NotNow(AGAIN), "it is told once");
-        assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
-        aside.end(&crm());
         assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
     }
 
@@ -123,7 +121,8 @@ mod tests {
                 aside.news(&crm());
             }
             assert_eq!(aside.begin(&crm(), Some(version)), Begin::Now, "{version}");
-            aside.end(&crm());
+            aside.rest(&crm(), Some(version), None);
+            aside.forget_all_but(|_| false);
         }
     }
 }

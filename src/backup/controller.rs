@@ -20,7 +20,7 @@ use std::{
 use futures::{
     FutureExt as _, StreamExt as _, TryStreamExt as _,
     channel::mpsc::{UnboundedSender, unbounded},
-    future::join_all,
+    future::{join_all, ready},
 };
 use kube::{
     Api, Client, ResourceExt as _,
@@ -31,7 +31,6 @@ use kube::{
         watcher,
     },
 };
-use tokio::sync::oneshot;
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -109,6 +108,14 @@ pub async fn run(mut context: Context, client: Client, watch: &Watch, ready: Arc
         let shared = Arc::clone(&shared);
         move |object| shared.wake(&object)
     };
+    let _gates = {
+        let (context, wake) = (Arc::clone(&shared.context), wake.clone());
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let exists = |uid: &str, namespace: &str, name: &str| context.objects.has(uid, namespace, name);
+            let call = |namespace: &str, name: &str| wake((namespace.to_owned(), name.to_owned()));
+            context.command_center.gates.run(exists, call).await;
+        }))
+    };
     let _poll = AbortOnDropHandle::new(tokio::spawn(poll::run(Arc::clone(&shared.context), wake)));
     let watches = scopes.into_iter().zip(stores.into_iter().zip(writers)).zip(rung);
     let driving = join_all(watches.map(|((scope, store), rung)| {
@@ -175,6 +182,9 @@ async fn forget_deleted(shared: Arc<Shared>) {
             let objects = shared.context.objects.all();
             let uids: HashSet<&str> = objects.iter().filter_map(|object| object.metadata.uid.as_deref()).collect();
             shared.context.memory.forget_all_but(|uid| uids.contains(uid), clock::now().boot);
+            let names: HashSet<ObjectName> =
+                objects.iter().map(|object| (object.namespace().unwrap_or_default(), object.name_any())).collect();
+            shared.aside.forget_all_but(|object| names.contains(object));
         }
     }
 }
@@ -183,7 +193,11 @@ async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, share
     controller
         .with_config(controller::Config::default().concurrency(concurrency))
         .graceful_shutdown_on(shared.stop.clone().cancelled_owned())
-        .run(|object, shared| Box::pin(take_turn(object, shared)), |_, never, _| match *never {}, shared)
+        .run(
+            |object, shared| ready(Ok::<_, Infallible>(take_turn(object, shared))),
+            |_, never, _| match *never {},
+            shared,
+        )
         .for_each(|result| async move {
             if let Err(controller::Error::QueueError(error)) = result {
                 report_watch_error(&error);
@@ -192,41 +206,31 @@ async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, share
         .await;
 }
 
-/// One reconcile, in a task of its own, which goes on when its turn is given back: the controller then has room for other
-/// objects, and hears when to look again once the task has ended.
-async fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Result<Action, Infallible> {
+/// One reconcile, in a task of its own, so that the controller has room for other objects; it hears when to look again once
+/// the task has ended.
+fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Action {
     let name = (object.namespace().unwrap_or_default(), object.name_any());
     match shared.aside.begin(&name, object.metadata.resource_version.as_deref()) {
         Begin::Now => {}
-        Begin::NotNow(again) => return Ok(action(again)),
+        Begin::NotNow(again) => return again.map_or_else(Action::await_change, Action::requeue),
     }
-    let (mut turn, went_aside) = shared.turns.next().await;
-    if shared.stop.is_cancelled() {
-        return Ok(Action::await_change());
-    }
-    let (told, ended) = oneshot::channel();
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
-        let result = isolated(reconcile(&object, &shared.context, &mut turn)).await;
-        shared.context.metrics.reconciled(&result);
-        let again = after(&object, result, &shared.context);
-        if turn.went_aside() {
-            shared.aside.rest(&name, object.metadata.resource_version.as_deref(), again);
-            shared.ring(&name);
-        } else {
-            shared.aside.end(&name);
-            let _ = told.send(again);
+        let mut turn = shared.turns.next(&name.0).await;
+        if shared.stop.is_cancelled() {
+            return;
         }
+        let again = Box::pin(async {
+            let result = isolated(reconcile(&object, &shared.context, &mut turn)).await;
+            shared.context.metrics.reconciled(&result);
+            after(&object, result, &shared.context)
+        })
+        .await;
+        drop(turn);
+        shared.aside.rest(&name, object.metadata.resource_version.as_deref(), again);
+        shared.ring(&name);
     });
-    tokio::select! {
-        biased;
-        Ok(()) = went_aside => Ok(Action::await_change()),
-        again = ended => Ok(action(again.unwrap_or_default())),
-    }
-}
-
-fn action(again: Option<Duration>) -> Action {
-    again.map_or_else(Action::await_change, Action::requeue)
+    Action::await_change()
 }
 
 /// What `work` gives; an error when it panics.

@@ -8,7 +8,7 @@ use crate::{
     api::{AttemptId, JobId, Phase, SalesforceBackup, conditions::is_true},
     backup::{
         memory::Remembered,
-        observe::{SecretProblem, Seen},
+        observe::{Admission, SecretProblem, Seen},
         status::AnsweredBy,
         waiting::{Known, Pace, Told, Wait},
     },
@@ -92,6 +92,7 @@ fn seen() -> Seen {
         namespace_goes: Some(false),
         neighbours: Some(Vec::new()),
         others: Some(Vec::new()),
+        admission: Some(Admission::Granted),
         job_list: Some(listed(Vec::new())),
         recent_jobs: None,
         job: None,

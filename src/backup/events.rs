@@ -96,7 +96,7 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::AdoptedFromEarlier
         | Reason::AdoptedByPerson
         | Reason::JobsRunning => Worth::Nothing,
-        Reason::TargetBusy | Reason::RetryRequested => Worth::Knowing("Submit"),
+        Reason::TargetBusy | Reason::RateLimited | Reason::RetryRequested => Worth::Knowing("Submit"),
         Reason::NothingStarted => Worth::Knowing("Resolve"),
         Reason::FindingJobs | Reason::JobsSuspended | Reason::Completed => Worth::Knowing("Follow"),
         Reason::SecretNotFound
@@ -119,7 +119,7 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::Forbidden
         | Reason::NotFound
         | Reason::BackupRunning
-        | Reason::RateLimited
+        | Reason::CommandCenterUnavailable
         | Reason::Refused
         | Reason::JobListUnavailable
         | Reason::Restored

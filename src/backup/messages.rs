@@ -11,6 +11,7 @@ use crate::{
     api::Reason,
     command_center::{
         connection::ConnectionError,
+        gate::Cause,
         outcome::{NeverSent, NoAnswer, Refused, RefusedKind, Unknown},
     },
 };
@@ -144,6 +145,37 @@ pub fn never_sent(cause: NeverSent, endpoint: &str) -> Why {
         reason,
         format!("{endpoint} was not reached: {what}. Nothing was sent, and it is tried again. To do: {remedy}."),
     )
+}
+
+/// Why others call `endpoint` first, or nobody does.
+#[must_use]
+pub fn in_line(cause: Cause, endpoint: &str) -> Why {
+    match cause {
+        Cause::Busy => Why::new(
+            Reason::RateLimited,
+            format!(
+                "The operator makes only so many calls to {endpoint} at once; this backup has its place in the line. To do: nothing."
+            ),
+        ),
+        Cause::Limited => Why::new(
+            Reason::RateLimited,
+            format!(
+                "As many calls were made to {endpoint} as it allows, or as --writes-per-hour and --reads-per-hour do; this backup has its place in the line. To do: nothing unless it lasts; then spread the backups, or have the limit raised."
+            ),
+        ),
+        Cause::Away => Why::new(
+            Reason::CommandCenterUnavailable,
+            format!(
+                "{endpoint} did not answer several calls in a row; it is tried with one call at a time, and this backup follows when it answers. To do: check whether the Command Center is up, url in the Secret, firewalls and NetworkPolicies."
+            ),
+        ),
+    }
+}
+
+/// Whether `message` says that a backup waits for others to call `endpoint`, and not that the server refused it.
+#[must_use]
+pub fn tells_of_line(message: &str, endpoint: &str) -> bool {
+    [Cause::Busy, Cause::Limited].into_iter().any(|cause| in_line(cause, endpoint).message == message)
 }
 
 /// Why a backup that was resumed is not submitted yet.

@@ -43,7 +43,13 @@ use crate::{
 };
 
 use self::{
-    cluster::Cluster, decide::Step, memory::Memory, objects::Objects, observe::Observed, poll::Poll, turns::Turn,
+    cluster::Cluster,
+    decide::Step,
+    memory::Memory,
+    objects::Objects,
+    observe::{Admission, Observed},
+    poll::Poll,
+    turns::Turn,
 };
 
 /// What the flags say about how backups are run.
@@ -128,6 +134,9 @@ pub async fn reconcile(
     };
     if observed.seen.told.is_none() {
         context.poll.leave(observed.uid());
+    }
+    if !matches!(observed.seen.admission, Some(Admission::Waits(_))) {
+        context.command_center.gates.leave(&observed.caller());
     }
     Ok(again)
 }

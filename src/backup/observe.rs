@@ -6,6 +6,8 @@ use crate::{
     api::{AttemptId, JobId, SalesforceBackup},
     command_center::{
         connection::{Connection, ConnectionError},
+        gate::{Need, Wait},
+        gates::{Caller, Pass},
         job::{JobReading, Unreadable, read_job},
         job_list::{JobQuery, Listing},
     },
@@ -18,7 +20,7 @@ use super::{
     memory::{EARLIER, Earlier, Remembered},
     others::{Claim, Other},
     turns::Turn,
-    waiting::{Told, Wait},
+    waiting::{self, Told},
 };
 
 /// Everything that [`super::decide`] depends on, besides the flags and the time.
@@ -47,6 +49,8 @@ pub enum Look {
     Neighbours,
     /// The other objects, as they are stored now.
     Others,
+    /// Whether the Command Center may be called to look and to start a backup.
+    Admission,
     /// The job list.
     JobList(JobQuery),
     /// The job list again, only of jobs that go on or ended a moment ago.
@@ -54,7 +58,7 @@ pub enum Look {
     /// This job, at once.
     Job(JobId),
     /// What is told to those who wait for their jobs.
-    Told(Box<Wait>),
+    Told(Box<waiting::Wait>),
 }
 
 /// What was looked at. What nobody asked for is not there.
@@ -70,6 +74,8 @@ pub struct Seen {
     pub neighbours: Option<Vec<Other>>,
     /// The other objects, as they are stored now.
     pub others: Option<Vec<Other>>,
+    /// Whether the Command Center may be called to start a backup.
+    pub admission: Option<Admission>,
     /// The job list.
     pub job_list: Option<Listing>,
     /// The job list, only of jobs that go on or ended a moment ago.
@@ -78,6 +84,15 @@ pub struct Seen {
     pub job: Option<JobReading>,
     /// What is told of the jobs that are waited for; nothing yet when they were not asked for since.
     pub told: Option<Option<Told>>,
+}
+
+/// Whether a Command Center may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It may, in this turn.
+    Granted,
+    /// Others come first, or it does not answer: the object is woken when it may.
+    Waits(Wait),
 }
 
 /// The operator may not read the Namespace.
@@ -133,6 +148,13 @@ impl<'a> Observed<'a> {
         self.seen.connection.as_ref()?.as_ref().ok()
     }
 
+    /// The object as one that waits to call a Command Center.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        let name = self.object.metadata.name.as_deref().unwrap_or_default();
+        Caller::Object(self.uid().to_owned(), self.namespace().to_owned(), name.to_owned())
+    }
+
     /// Looks at what is asked for.
     ///
     /// # Errors
@@ -153,6 +175,7 @@ impl<'a> Observed<'a> {
             }
             Look::Neighbours => self.seen.neighbours = Some(self.neighbours(context)),
             Look::Others => self.seen.others = Some(self.others(context).await?),
+            Look::Admission => self.seen.admission = self.ask_to_call(context, turn),
             Look::JobList(query) => {
                 context.memory.note(self.uid(), |kept| kept.last_poll = Some(clock::now().boot));
                 let listing = self.job_list(&query, context, turn).await?;
@@ -203,18 +226,56 @@ impl<'a> Observed<'a> {
         context.memory.of_gone(counts, exists, recent, clock::now().boot)
     }
 
+    fn ask_to_call(&self, context: &Context, turn: &mut Turn) -> Option<Admission> {
+        let endpoint = self.connection()?.endpoint.to_string();
+        let asked = context.command_center.gates.ask(&endpoint, &self.caller(), self.namespace(), Need::Submission);
+        Some(match asked {
+            Ok(pass) => {
+                turn.pass = Some(pass);
+                Admission::Granted
+            }
+            Err(wait) => Admission::Waits(wait),
+        })
+    }
+
     async fn job_list(&self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Listing, Error> {
         let Some(connection) = self.connection() else { return Ok(Listing::Failed(Unreadable::Unavailable)) };
-        let listed = visit(connection, || context.command_center.list(connection, query), context, turn).await;
+        let look = async |pass: &Pass| context.command_center.list(pass, connection, query).await;
+        let listed = self.visit(connection, look, context, turn).await;
         Ok(listed.transpose()?.map_or(Listing::Failed(Unreadable::Unavailable), |listed| listed.listing))
     }
 
     async fn job(&self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
         let Some(connection) = self.connection() else { return Ok(JobReading::Unreadable(Unreadable::Unavailable)) };
-        let reply =
-            visit(connection, || context.command_center.job(connection, id), context, turn).await.transpose()?;
+        let look = async |pass: &Pass| context.command_center.job(pass, connection, id).await;
+        let reply = self.visit(connection, look, context, turn).await.transpose()?;
         let reading = reply.map(|reply| read_job(&reply, id, &connection.token));
         Ok(reading.unwrap_or(JobReading::Unreadable(Unreadable::Unavailable)))
+    }
+
+    /// What a look at a Command Center gives, if it answers and that ends in a few times what one call may take; without the
+    /// turn meanwhile.
+    async fn visit<T>(
+        &self,
+        connection: &Connection,
+        look: impl AsyncFnOnce(&Pass) -> T,
+        context: &Context,
+        turn: &mut Turn,
+    ) -> Option<T> {
+        let endpoint = connection.endpoint.to_string();
+        let granted = turn.pass.take();
+        let visit = async {
+            let pass = match granted {
+                Some(pass) => pass,
+                None => context.command_center.gates.pass(&endpoint, self.namespace(), Need::Look).await.ok()?,
+            };
+            let seen = look(&pass).await;
+            Some((pass, seen))
+        };
+        let limit = context.settings.request_timeout.saturating_mul(2);
+        let (pass, seen) = turn.aside(Box::pin(tokio::time::timeout(limit, visit))).await.ok()??;
+        turn.pass = Some(pass);
+        Some(seen)
     }
 }
 
@@ -236,15 +297,4 @@ pub async fn read_connection(
     let version = secret.metadata.resource_version.unwrap_or_default();
     let data = secret.data.unwrap_or_default();
     Ok(Connection::from_secret(&data, &version, &context.settings.policy).map_err(SecretProblem::Unusable))
-}
-
-/// What a look at a Command Center gives, if it ends in a few times what one call may take; without the turn meanwhile.
-async fn visit<T, F: Future<Output = T>>(
-    connection: &Connection,
-    look: impl FnOnce() -> F,
-    context: &Context,
-    turn: &mut Turn,
-) -> Option<T> {
-    let limit = context.settings.request_timeout.saturating_mul(2);
-    tokio::time::timeout(limit, turn.aside(&connection.endpoint.to_string(), look)).await.ok()
 }

@@ -16,6 +16,8 @@ use crate::{
     command_center::{
         client::ClientError,
         connection::Connection,
+        gate::Need,
+        gates::Pass,
         job::{JobReading, Unreadable, read_job},
         job_list::Listing,
         lister::Listed,
@@ -111,18 +113,26 @@ async fn round(secret: &SecretName, context: &Context) {
     let endpoint = connection.as_ref().map(|known| known.endpoint.to_string()).map_err(SecretProblem::clone);
     let query = context.poll.at(secret, |desk| desk.connected(endpoint, clock::now().boot)).flatten();
     let (Ok(connection), Some(query)) = (connection, query) else { return };
-    let Listed { listing, asked_to_wait } = match context.command_center.list(&connection, &query).await {
-        Ok(listed) => listed,
-        Err(error) => unusable(&error),
+    let endpoint = connection.endpoint.to_string();
+    let pass = context.command_center.gates.pass(&endpoint, namespace, Need::Look).await.ok();
+    let listed = match &pass {
+        Some(pass) => {
+            context.command_center.list(pass, &connection, &query).await.unwrap_or_else(|error| unusable(&error))
+        }
+        None => away(),
     };
+    let Listed { listing, asked_to_wait } = listed;
     let lacking = context.poll.at(secret, |desk| desk.listed(&listing, asked_to_wait, clock::now().boot));
-    let readings = look_up(lacking.unwrap_or_default(), &connection, context).await;
+    let readings = match &pass {
+        Some(pass) => look_up(pass, lacking.unwrap_or_default(), &connection, context).await,
+        None => Vec::new(),
+    };
     context.poll.at(secret, |desk| desk.looked_up(readings, &listing, clock::now().boot));
 }
 
-async fn look_up(ids: Vec<JobId>, connection: &Connection, context: &Context) -> Vec<(JobId, JobReading)> {
+async fn look_up(pass: &Pass, ids: Vec<JobId>, connection: &Connection, context: &Context) -> Vec<(JobId, JobReading)> {
     let readings = stream::iter(ids).map(|id| async move {
-        let reading = match context.command_center.job(connection, id).await {
+        let reading = match context.command_center.job(pass, connection, id).await {
             Ok(reply) => read_job(&reply, id, &connection.token),
             Err(_) => JobReading::Unreadable(Unreadable::Unavailable),
         };
@@ -133,5 +143,10 @@ async fn look_up(ids: Vec<JobId>, connection: &Connection, context: &Context) ->
 
 fn unusable(error: &ClientError) -> Listed {
     warn!(error = %chain(error), "no call could be made");
+    away()
+}
+
+/// The list of a Command Center that cannot be asked.
+const fn away() -> Listed {
     Listed { listing: Listing::Failed(Unreadable::Unavailable), asked_to_wait: None }
 }

@@ -1,90 +1,111 @@
-//! Who works: a bounded number of reconciles at once, and none of them keeps its turn while it waits for a Command Center.
-//! Of those that wait, only so many call the same Command Center at once: one that hangs delays its own objects.
+//! Who works: a bounded number of reconciles at once, one namespace after another, and none of them keeps its turn while it
+//! waits for a Command Center.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
-/// Objects that call the same Command Center at once.
-const LANES: usize = 16;
+use crate::command_center::{gates::Pass, rounds::Rounds};
 
 /// All turns.
-#[derive(Debug)]
-pub struct Turns {
-    turns: Arc<Semaphore>,
-    lanes: Arc<Lanes>,
-}
+#[derive(Clone, Debug)]
+pub struct Turns(Arc<Mutex<State>>);
 
-/// The lanes to each Command Center, by its base URL or another name.
-#[derive(Debug, Default)]
-struct Lanes(Mutex<HashMap<String, Arc<Semaphore>>>);
+#[derive(Debug)]
+struct State {
+    free: u16,
+    waiting: Rounds<oneshot::Sender<Working>>,
+}
 
 /// A turn of one reconcile. It is given back while the reconcile waits for a Command Center, and when this is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    turns: Arc<Semaphore>,
-    permit: Option<OwnedSemaphorePermit>,
-    lanes: Arc<Lanes>,
-    lane: Option<OwnedSemaphorePermit>,
-    aside: Option<oneshot::Sender<()>>,
+    turns: Turns,
+    namespace: String,
+    working: Option<Working>,
+    /// The right to call the object's Command Center, from the first time it is needed to the end of the turn: who has
+    /// looked may also act.
+    pub pass: Option<Pass>,
 }
+
+/// One of the bounded number; the next one who waits gets it when this is dropped.
+#[derive(Debug)]
+struct Working(Option<Turns>);
 
 impl Turns {
     /// So many turns at once.
     #[must_use]
     pub fn new(concurrency: u16) -> Self {
-        Self { turns: Arc::new(Semaphore::new(usize::from(concurrency))), lanes: Arc::default() }
+        Self(Arc::new(Mutex::new(State { free: concurrency, waiting: Rounds::default() })))
     }
 
-    /// The next turn, and what tells that it was given back for the first time.
-    pub async fn next(&self) -> (Turn, oneshot::Receiver<()>) {
-        let (aside, went_aside) = oneshot::channel();
-        let permit = Arc::clone(&self.turns).acquire_owned().await.ok();
-        let (turns, lanes) = (Arc::clone(&self.turns), Arc::clone(&self.lanes));
-        (Turn { turns, permit, lanes, lane: None, aside: Some(aside) }, went_aside)
+    /// The next turn of `namespace`.
+    pub async fn next(&self, namespace: &str) -> Turn {
+        let working = Some(self.working(namespace).await);
+        Turn { turns: self.clone(), namespace: namespace.to_owned(), working, pass: None }
+    }
+
+    async fn working(&self, namespace: &str) -> Working {
+        let mine = {
+            let mut state = self.lock();
+            if let Some(left) = state.free.checked_sub(1) {
+                state.free = left;
+                return Working(Some(self.clone()));
+            }
+            let (next, mine) = oneshot::channel();
+            state.waiting.push(namespace, next);
+            mine
+        };
+        // Nobody drops who waits without having called it.
+        mine.await.unwrap_or(Working(None))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Turn {
-    /// Whether the turn was given back before the end.
-    #[must_use]
-    pub const fn went_aside(&self) -> bool {
-        self.aside.is_none()
-    }
-
-    /// Does `work`, which waits for a Command Center, without the turn, and waits for one afterwards. Its `lane` is kept from
-    /// the first time to the end of the turn: who has looked may also act.
-    /// While it waits for its lane there is no more of `work` than how to begin it: thousands may wait.
-    pub async fn aside<T, F: Future<Output = T>>(&mut self, lane: &str, work: impl FnOnce() -> F) -> T {
-        self.permit = None;
-        if let Some(aside) = self.aside.take() {
-            let _ = aside.send(());
-        }
-        if self.lane.is_none() {
-            self.lane = self.lanes.to(lane).acquire_owned().await.ok();
-        }
-        let done = Box::pin(work()).await;
-        self.permit = Arc::clone(&self.turns).acquire_owned().await.ok();
+    /// Does `work`, which waits for a Command Center, without the turn, and waits for one afterwards.
+    pub async fn aside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        self.working = None;
+        let done = work.await;
+        self.working = Some(self.turns.working(&self.namespace).await);
         done
     }
 }
 
-impl Lanes {
-    fn to(&self, name: &str) -> Arc<Semaphore> {
-        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
-        Arc::clone(lanes.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(LANES))))
+impl Drop for Working {
+    fn drop(&mut self) {
+        let Some(turns) = self.0.take() else { return };
+        let mut working = Self(Some(turns.clone()));
+        loop {
+            let next = {
+                let mut state = turns.lock();
+                let next = state.waiting.pop();
+                if next.is_none() {
+                    state.free = state.free.saturating_add(1);
+                }
+                next
+            };
+            let Some(next) = next else {
+                working.0 = None;
+                return;
+            };
+            match next.send(working) {
+                Ok(()) => return,
+                // It does not wait any more.
+                Err(back) => working = back,
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, time::Duration};
+    use std::time::Duration;
 
-    use tokio::time::timeout;
+    use tokio::{sync::mpsc, time::timeout};
 
     use super::*;
 
@@ -93,33 +114,37 @@ mod tests {
     #[tokio::test]
     async fn one_that_waits_for_a_command_center_leaves_its_turn_to_others_and_takes_one_to_go_on() {
         let turns = Turns::new(1);
-        let (mut first, mut went_aside) = turns.next().await;
-        assert!(timeout(AT_ONCE, turns.next()).await.is_err(), "there is one turn");
-        assert!(went_aside.try_recv().is_err());
-        let answer = first.aside("here", || async {
-            let _second = timeout(AT_ONCE, turns.next()).await.expect("a turn is free meanwhile");
+        let mut first = turns.next("a").await;
+        assert!(timeout(AT_ONCE, turns.next("b")).await.is_err(), "there is one turn");
+        let answer = first.aside(async {
+            let _second = timeout(AT_ONCE, turns.next("b")).await.expect("a turn is free meanwhile");
             7
         });
         assert_eq!(timeout(AT_ONCE, answer).await, Ok(7));
-        assert!(went_aside.try_recv().is_ok());
-        assert!(timeout(AT_ONCE, turns.next()).await.is_err(), "it has its turn again");
+        assert!(timeout(AT_ONCE, turns.next("b")).await.is_err(), "it has its turn again");
+        drop(first);
+        assert!(timeout(AT_ONCE, turns.next("b")).await.is_ok(), "those who gave up in between do not count");
     }
 
     #[tokio::test]
-    async fn a_command_center_that_hangs_is_called_by_so_many_at_once_and_others_are_not_concerned() {
-        let turns = Arc::new(Turns::new(2));
-        let mut hanging = tokio::task::JoinSet::new();
-        for _ in 0..LANES {
-            let turns = Arc::clone(&turns);
-            hanging.spawn(async move { turns.next().await.0.aside("hangs", pending::<()>).await });
+    async fn turns_go_from_namespace_to_namespace() {
+        let turns = Turns::new(1);
+        let first = turns.next("large").await;
+        let (told, mut order) = mpsc::unbounded_channel();
+        let mut waiting = tokio::task::JoinSet::new();
+        for namespace in ["large", "large", "large", "small"] {
+            let (turns, told) = (turns.clone(), told.clone());
+            waiting.spawn(async move {
+                let _turn = turns.next(namespace).await;
+                let _ = told.send(namespace);
+            });
+            tokio::task::yield_now().await;
         }
-        tokio::time::sleep(AT_ONCE).await;
-        let (mut next, _) = turns.next().await;
-        assert!(timeout(AT_ONCE, next.aside("hangs", || async {})).await.is_err(), "it waits for a lane");
-        let (mut other, _) = turns.next().await;
-        assert!(timeout(AT_ONCE, other.aside("answers", || async {})).await.is_ok());
-        hanging.abort_all();
-        while hanging.join_next().await.is_some() {}
-        assert!(timeout(AT_ONCE, next.aside("hangs", || async {})).await.is_ok());
+        drop(first);
+        let mut seen = Vec::new();
+        while seen.len() < 4 {
+            seen.extend(timeout(AT_ONCE, order.recv()).await.unwrap());
+        }
+        assert_eq!(seen, ["large", "small", "large", "large"]);
     }
 }

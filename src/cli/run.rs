@@ -32,6 +32,7 @@ use crate::{
     command_center::{
         client::CommandCenter,
         endpoint::{Endpoint, EndpointPolicy},
+        gate::Limits,
     },
     process::{
         health, kubernetes,
@@ -72,6 +73,22 @@ pub struct Args {
     /// while a job is young.
     #[arg(long, env = "SFB_POLL_INTERVAL", default_value = "30s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub poll_interval: Duration,
+
+    /// How many calls an hour that change something (CreateTask, kills) each Command Center gets at most; a tenant of the
+    /// cloud service has 100. A quarter of them may come at once. Without it, as many as there are to make, until the
+    /// server says that it gets too many.
+    #[arg(long, env = "SFB_WRITES_PER_HOUR", value_parser = clap::value_parser!(u32).range(1..), value_name = "CALLS")]
+    pub writes_per_hour: Option<u32>,
+
+    /// How many calls an hour that only read (job lists, jobs) each Command Center gets at most; a tenant of the cloud
+    /// service has 1000. A quarter of them may come at once. Without it, as many as there are to make, until the server says
+    /// that it gets too many.
+    #[arg(long, env = "SFB_READS_PER_HOUR", value_parser = clap::value_parser!(u32).range(1..), value_name = "CALLS")]
+    pub reads_per_hour: Option<u32>,
+
+    /// What counts as an hour for these two; tests have shorter days.
+    #[arg(skip = Duration::from_hours(1))]
+    pub hour: Duration,
 
     /// How long one call to a Command Center may take.
     #[arg(long, env = "SFB_REQUEST_TIMEOUT", default_value = "30s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
@@ -180,7 +197,7 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
     let health = AbortOnDropHandle::new(tokio::spawn(health));
     let context = Context {
         cluster: Cluster::new(clients.requests, identity, args.watch_namespace.clone()),
-        command_center: CommandCenter::new(args.request_timeout),
+        command_center: CommandCenter::new(args.request_timeout, limits(&args)),
         memory: Memory::default(),
         objects: Objects::default(),
         poll: Poll::new(Waiting::new(args.poll_interval)),
@@ -271,6 +288,16 @@ fn policy(args: &Args) -> anyhow::Result<EndpointPolicy> {
         .map(|text| text.parse::<Endpoint>().with_context(|| format!("--allowed-endpoint {text} cannot be used")))
         .collect::<anyhow::Result<Vec<_>>>()?;
     Ok(EndpointPolicy { allowed, allow_insecure_http: args.allow_insecure_http })
+}
+
+fn limits(args: &Args) -> Limits {
+    Limits {
+        writes: args.writes_per_hour,
+        reads: args.reads_per_hour,
+        period: args.hour,
+        delay: args.request_timeout,
+        probe: args.poll_interval.saturating_mul(2).min(Limits::NONE.probe),
+    }
 }
 
 /// Who reports events and holds the lease: the pod, else the host, and which run of it. The number of the process does

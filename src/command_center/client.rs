@@ -28,8 +28,10 @@ use crate::api::JobId;
 use super::{
     connection::{Connection, Roots},
     endpoint::{LocalAddresses, is_local},
+    gate::{Kind, Limits},
+    gates::{Gates, Pass},
     job_list::{self, JobsRequest},
-    outcome::{Answer, NeverSent, NoAnswer, Reply},
+    outcome::{Answer, NeverSent, NoAnswer, RateLimit, Reply},
     request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
 };
 
@@ -53,6 +55,8 @@ pub trait Permit: Send + Sync + 'static {
 /// Calls Command Centers.
 #[derive(Debug)]
 pub struct CommandCenter {
+    /// Who may call, and when.
+    pub gates: Gates,
     request_timeout: Duration,
     clients: Mutex<HashMap<(Option<Roots>, LocalAddresses), Client>>,
     /// Rows of a page of the job list, by base URL, where the usual page is too large.
@@ -69,10 +73,11 @@ pub struct ClientError {
 }
 
 impl CommandCenter {
-    /// A client whose calls end within `request_timeout`, from the first byte to the last.
+    /// A client whose calls end within `request_timeout`, from the first byte to the last, and of which no more are made
+    /// than `limits` allow.
     #[must_use]
-    pub fn new(request_timeout: Duration) -> Self {
-        Self { request_timeout, clients: Mutex::default(), pages: Mutex::default() }
+    pub fn new(request_timeout: Duration, limits: Limits) -> Self {
+        Self { gates: Gates::new(limits), request_timeout, clients: Mutex::default(), pages: Mutex::default() }
     }
 
     /// Sends one CreateTask call, at most once, and only while `permit` holds.
@@ -81,6 +86,7 @@ impl CommandCenter {
     /// When no client can be set up for the connection's certificates; nothing was sent then.
     pub async fn create_task(
         &self,
+        pass: &Pass,
         connection: &Connection,
         call: &CreateTask,
         permit: impl Permit,
@@ -93,44 +99,47 @@ impl CommandCenter {
             .request(&client, Method::POST, connection, OPERATION)
             .header(header::CONTENT_TYPE, JSON)
             .body(reqwest::Body::wrap(gated));
-        Ok(match send(request).await {
-            Ok(answer) => Reply::Answer(answer),
-            Err(failure) => flow.explain(&failure),
-        })
+        let call = async {
+            match send(request).await {
+                Ok(answer) => Reply::Answer(answer),
+                Err(failure) => flow.explain(&failure),
+            }
+        };
+        Ok(pass.call(Kind::Write, call).await)
     }
 
     /// Asks for one job.
     ///
     /// # Errors
     /// When no client can be set up for the connection's certificates.
-    pub async fn job(&self, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
+    pub async fn job(&self, pass: &Pass, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let request = self.request(&client, Method::GET, connection, &format!("Job/{id}"));
-        Ok(reply(request).await)
+        Ok(pass.call(Kind::Read, reply(request)).await)
     }
 
     /// Asks for a job to be killed. To be asked once a job: the second kill discards what it has backed up.
     ///
     /// # Errors
     /// When no client can be set up for the connection's certificates; nothing was sent then.
-    pub async fn kill(&self, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
+    pub async fn kill(&self, pass: &Pass, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let request = self.request(&client, Method::POST, connection, &format!("Job/{id}/action/kill"));
-        Ok(reply(request.header(header::CONTENT_LENGTH, 0)).await)
+        Ok(pass.call(Kind::Write, reply(request.header(header::CONTENT_LENGTH, 0))).await)
     }
 
     /// Asks for one page of the job list.
     ///
     /// # Errors
     /// When no client can be set up for the connection's certificates.
-    pub async fn jobs(&self, connection: &Connection, page: &JobsRequest) -> Result<Reply, ClientError> {
+    pub async fn jobs(&self, pass: &Pass, connection: &Connection, page: &JobsRequest) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let Ok(body) = serde_json::to_vec(page) else { return Ok(Reply::NoAnswer(NoAnswer::ConnectionLost)) };
         let request = self
             .request(&client, Method::POST, connection, job_list::OPERATION)
             .header(header::CONTENT_TYPE, JSON)
             .body(body);
-        Ok(reply(request).await)
+        Ok(pass.call(Kind::Read, reply(request)).await)
     }
 
     /// Rows to ask `endpoint` for in a page of the job list.
@@ -215,10 +224,11 @@ async fn reply(request: RequestBuilder) -> Reply {
 async fn send(request: RequestBuilder) -> Result<Answer, Failure> {
     let response = request.send().await.map_err(Failure::Http)?;
     let status = response.status().as_u16();
-    let retry_after = retry_after(status, response.headers());
-    let simulated = response.headers().contains_key(SIMULATOR_HEADER);
+    let headers = response.headers();
+    let (retry_after, limit, date) = (retry_after(headers), limit(status, headers), date(headers));
+    let simulated = headers.contains_key(SIMULATOR_HEADER);
     let body = read_body(response).await?;
-    Ok(Answer { status, retry_after, simulated, body })
+    Ok(Answer { status, retry_after, limit, date, simulated, body })
 }
 
 async fn read_body(mut response: Response) -> Result<Bytes, Failure> {
@@ -356,20 +366,36 @@ impl Resolve for Resolver {
     }
 }
 
-/// How long the server asks to wait: `Retry-After` in seconds, or as a date held against the server's own `Date`; for a
-/// 429 without it, the period of the limit.
-fn retry_after(status: u16, headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).map(HeaderValue::to_str).and_then(Result::ok).map(str::trim);
-    let seconds = |text: &str| text.parse().ok().map(Duration::from_secs);
-    let date = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp());
-    let asked = text("retry-after").and_then(|value| {
-        seconds(value).or_else(|| {
-            let now: Timestamp = text("date").and_then(date)?;
-            Duration::try_from(date(value)?.duration_since(now)).ok()
-        })
-    });
-    let limit = || (status == 429).then(|| text("x-ratelimit-period").and_then(seconds)).flatten();
-    asked.or_else(limit).map(|wait| wait.min(MAX_RETRY_AFTER))
+/// How long the server asks to wait: `Retry-After` in seconds, or as a date held against the server's own `Date`.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = text(headers, "retry-after")?;
+    let wait = seconds(value).or_else(|| Duration::try_from(timestamp(value)?.duration_since(date(headers)?)).ok());
+    wait.map(|wait| wait.min(MAX_RETRY_AFTER))
+}
+
+/// How many calls the server takes, as it says when it got too many.
+fn limit(status: u16, headers: &HeaderMap) -> Option<RateLimit> {
+    let calls =
+        text(headers, "x-ratelimit-limit").filter(|_| status == 429)?.parse().ok().filter(|calls| *calls > 0)?;
+    let period = seconds(text(headers, "x-ratelimit-period")?).filter(|period| !period.is_zero())?;
+    Some(RateLimit { calls, period: period.min(MAX_RETRY_AFTER) })
+}
+
+/// The server's own time.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    timestamp(text(headers, "date")?)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).map(HeaderValue::to_str).and_then(Result::ok).map(str::trim)
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    text.parse().ok().map(Duration::from_secs)
+}
+
+fn timestamp(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::AttemptId,
-    command_center::{endpoint::EndpointPolicy, mark::Mark},
+    command_center::{endpoint::EndpointPolicy, gate::Need, mark::Mark},
 };
 
 const TOKEN: &str = "QSDK s3cret-token+/=";
@@ -147,14 +147,16 @@ impl Permit for Always {
 
 async fn send_to(connection: &Connection, permit: bool) -> Reply {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    CommandCenter::new(Duration::from_secs(2)).create_task(connection, &call(), Always(permit)).await.unwrap()
+    let client = CommandCenter::new(Duration::from_secs(2), Limits::NONE);
+    let pass = client.gates.pass(&connection.endpoint.to_string(), "n", Need::Submission).await.unwrap();
+    client.create_task(&pass, connection, &call(), Always(permit)).await.unwrap()
 }
 
 #[tokio::test]
 async fn the_request_has_the_headers_of_the_page_and_the_token_byte_for_byte() {
     let server = Server::answering(respond("200 OK", "X-Command-Center-Simulator: true\r\n", ACCEPTED));
     let reply = send_to(&to(&server), true).await;
-    let expected = Answer { status: 200, retry_after: None, simulated: true, body: ACCEPTED.into() };
+    let expected = Answer { simulated: true, ..Answer::new(200, ACCEPTED) };
     assert_eq!(reply, Reply::Answer(expected));
     let request = server.requests().remove(0);
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
@@ -174,9 +176,10 @@ async fn the_request_has_the_headers_of_the_page_and_the_token_byte_for_byte() {
 #[tokio::test]
 async fn no_connection_is_used_for_a_second_call() {
     let server = Server::answering(respond("200 OK", "", ACCEPTED));
-    let client = CommandCenter::new(Duration::from_secs(2));
+    let client = CommandCenter::new(Duration::from_secs(2), Limits::NONE);
     for _ in 0..2 {
-        client.create_task(&to(&server), &call(), Always(true)).await.unwrap();
+        let pass = client.gates.pass("here", "n", Need::Submission).await.unwrap();
+        client.create_task(&pass, &to(&server), &call(), Always(true)).await.unwrap();
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 2);
 }
@@ -292,22 +295,39 @@ async fn a_private_authority_is_trusted_where_the_secret_names_it_and_nothing_is
 }
 
 #[test]
-fn servers_say_how_long_to_wait_in_seconds_as_a_date_or_as_the_period_of_a_limit() {
-    type Headers = &'static [(&'static str, &'static str)];
-    let cases: [(u16, Headers, Option<u64>); 9] = [
-        (429, &[("retry-after", "7")], Some(7)),
-        (503, &[("retry-after", " 7 ")], Some(7)),
-        (429, &[("retry-after", "Mon, 23 Nov 2026 10:00:30 GMT"), ("date", "Mon, 23 Nov 2026 10:00:00 GMT")], Some(30)),
-        (429, &[("retry-after", "Mon, 23 Nov 2026 09:00:00 GMT"), ("date", "Mon, 23 Nov 2026 10:00:00 GMT")], None),
-        (429, &[("x-ratelimit-limit", "100"), ("x-ratelimit-period", "3600")], Some(3600)),
-        (200, &[("x-ratelimit-period", "3600")], None),
-        (429, &[("retry-after", "soon")], None),
-        (429, &[("retry-after", "99999999999")], Some(86400)),
-        (429, &[], None),
+fn servers_say_how_long_to_wait_in_seconds_or_as_a_date_and_how_many_calls_they_take() {
+    type Header = (&'static str, &'static str);
+    type Case = (u16, &'static [Header], Option<u64>, Option<RateLimit>);
+    const HUNDRED: Header = ("x-ratelimit-limit", "100");
+    const HOUR: Header = ("x-ratelimit-period", "3600");
+    let an_hour = Some(RateLimit { calls: 100, period: Duration::from_hours(1) });
+    let cases: [Case; 11] = [
+        (429, &[("retry-after", "7")], Some(7), None),
+        (503, &[("retry-after", " 7 ")], Some(7), None),
+        (
+            429,
+            &[("retry-after", "Mon, 23 Nov 2026 10:00:30 GMT"), ("date", "Mon, 23 Nov 2026 10:00:00 GMT")],
+            Some(30),
+            None,
+        ),
+        (
+            429,
+            &[("retry-after", "Mon, 23 Nov 2026 09:00:00 GMT"), ("date", "Mon, 23 Nov 2026 10:00:00 GMT")],
+            None,
+            None,
+        ),
+        (429, &[HUNDRED, HOUR], None, an_hour),
+        (429, &[HUNDRED, HOUR, ("retry-after", "7")], Some(7), an_hour),
+        (429, &[HUNDRED], None, None),
+        (429, &[("x-ratelimit-limit", "0"), HOUR], None, None),
+        (200, &[HUNDRED, HOUR], None, None),
+        (429, &[("retry-after", "soon")], None, None),
+        (429, &[("retry-after", "99999999999")], Some(86400), None),
     ];
-    for (status, headers, expected) in cases {
+    for (status, headers, wait, calls) in cases {
         let map =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>();
-        assert_eq!(retry_after(status, &map), expected.map(Duration::from_secs), "{status} {headers:?}");
+        assert_eq!(retry_after(&map), wait.map(Duration::from_secs), "{status} {headers:?}");
+        assert_eq!(limit(status, &map), calls, "{status} {headers:?}");
     }
 }

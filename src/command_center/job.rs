@@ -260,7 +260,7 @@ mod tests {
     fn reading(status: u16, body: &Value) -> JobReading {
         let body = Bytes::from(body.to_string());
         let token = Token::new(b"QSDK 0123456789abcdef").unwrap();
-        let answer = Answer { status, retry_after: None, simulated: false, body };
+        let answer = Answer::new(status, body);
         read_job(&Reply::Answer(answer), JobId::new(149_806).unwrap(), &token)
     }
 

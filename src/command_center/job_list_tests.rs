@@ -10,7 +10,7 @@ fn token() -> Token {
 }
 
 fn answer(status: u16, body: &Value) -> Reply {
-    Reply::Answer(Answer { status, retry_after: None, simulated: false, body: body.to_string().into() })
+    Reply::Answer(Answer::new(status, body.to_string()))
 }
 
 fn rows(ids: impl IntoIterator<Item = u64>) -> Vec<Value> {
@@ -161,6 +161,6 @@ fn a_refusal_a_failure_and_an_empty_list_are_told_apart() {
     assert_eq!(listing(&Reply::NoAnswer(NoAnswer::Timeout)), unavailable());
     let unsent = Listing::Failed(Unreadable::NeverSent(NeverSent::Dns));
     assert_eq!(listing(&Reply::NeverSent(NeverSent::Dns)), unsent);
-    let page = Answer { status: 200, retry_after: None, simulated: false, body: "<html>".into() };
+    let page = Answer::new(200, "<html>");
     assert_eq!(listing(&Reply::Answer(page)), unavailable());
 }

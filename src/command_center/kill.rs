@@ -42,7 +42,7 @@ mod tests {
     fn a_job_counts_as_asked_to_be_killed_unless_the_answer_says_that_nothing_was_done() {
         let token = Token::new(b"QSDK 0123456789abcdef").unwrap();
         let kill = |status, body: &'static str| {
-            let answer = Answer { status, retry_after: None, simulated: false, body: body.into() };
+            let answer = Answer::new(status, body);
             match read_kill(&Reply::Answer(answer), &token) {
                 Kill::Refused(refused) => Some((refused.kind, refused.error_code, refused.text)),
                 Kill::Asked => None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     client::{ClientError, CommandCenter},
     connection::Connection,
+    gates::Pass,
     job_list::{JobQuery, Listing, Next, Pages},
     outcome::Reply,
 };
@@ -24,12 +25,12 @@ impl CommandCenter {
     ///
     /// # Errors
     /// When no client can be set up for the connection's certificates.
-    pub async fn list(&self, connection: &Connection, query: &JobQuery) -> Result<Listed, ClientError> {
+    pub async fn list(&self, pass: &Pass, connection: &Connection, query: &JobQuery) -> Result<Listed, ClientError> {
         let endpoint = connection.endpoint.to_string();
         let first = self.page_of(&endpoint);
         let (mut pages, mut at, mut asked_to_wait) = (Pages::of(first), (0, first), None);
         loop {
-            let reply = self.jobs(connection, &query.page(at)).await?;
+            let reply = self.jobs(pass, connection, &query.page(at)).await?;
             asked_to_wait = asked_to_wait.max(asks_to_wait(&reply));
             match pages.push(&reply, &connection.token) {
                 (_, Next::Done(listing)) => return Ok(Listed { listing, asked_to_wait }),
@@ -56,7 +57,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        command_center::{endpoint::EndpointPolicy, job::Unreadable},
+        command_center::{
+            endpoint::EndpointPolicy,
+            gate::{Limits, Need},
+            job::Unreadable,
+        },
         simulator::{Association, BackupLevel, Fault, Operation, Options, Reply as Answer, Simulator, When},
     };
 
@@ -71,11 +76,16 @@ mod tests {
         (simulator, connection)
     }
 
+    async fn listed(client: &CommandCenter, connection: &Connection) -> Listed {
+        let pass = client.gates.pass(&connection.endpoint.to_string(), "n", Need::Look).await.unwrap();
+        client.list(&pass, connection, &EVERYTHING).await.unwrap()
+    }
+
     /// How many jobs are listed, and with how many calls.
     async fn list(client: &CommandCenter, simulator: &Simulator, connection: &Connection) -> (usize, u64) {
         let calls = || simulator.calls()[&Operation::ListJobs];
         let before = calls();
-        match client.list(connection, &EVERYTHING).await.unwrap().listing {
+        match listed(client, connection).await.listing {
             Listing::Read(list) if list.whole => (list.jobs.len(), calls() - before),
             other => panic!("{other:?}"),
         }
@@ -84,7 +94,7 @@ mod tests {
     #[tokio::test]
     async fn thousands_of_jobs_come_in_pages_of_a_thousand_or_of_as_many_as_are_read_of_an_answer() {
         let (simulator, connection) = simulator().await;
-        let client = CommandCenter::new(Duration::from_secs(30));
+        let client = CommandCenter::new(Duration::from_secs(30), Limits::NONE);
         let start = |description: Option<String>| {
             let _ = simulator.start_foreign_job(Association::default(), BackupLevel::Full, description);
         };
@@ -102,18 +112,19 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_wants_to_be_left_alone_says_for_how_long() {
         let (simulator, connection) = simulator().await;
-        let client = CommandCenter::new(Duration::from_secs(30));
+        // Each time one that was not asked to wait before.
+        let client = || CommandCenter::new(Duration::from_secs(30), Limits::NONE);
         for (status, wait) in [(429, Some(Duration::ZERO)), (503, None)] {
             let status = http::StatusCode::from_u16(status).unwrap();
             simulator.set_faults(vec![Fault::answer(Operation::ListJobs, When::BeforeExecuting, status, "{}")]);
-            let listed = client.list(&connection, &EVERYTHING).await.unwrap();
-            assert_eq!(listed.listing, Listing::Failed(Unreadable::Unavailable));
-            assert_eq!(listed.asked_to_wait, wait, "{status}");
+            let seen = listed(&client(), &connection).await;
+            assert_eq!(seen.listing, Listing::Failed(Unreadable::Unavailable));
+            assert_eq!(seen.asked_to_wait, wait, "{status}");
         }
         simulator.set_faults(vec![Fault::reply(Operation::ListJobs, When::BeforeExecuting, Answer::HugeBody)]);
         let before = simulator.calls()[&Operation::ListJobs];
-        let listed = client.list(&connection, &EVERYTHING).await.unwrap();
-        assert_eq!(listed.listing, Listing::Failed(Unreadable::Unavailable));
+        let seen = listed(&client(), &connection).await;
+        assert_eq!(seen.listing, Listing::Failed(Unreadable::Unavailable));
         assert_eq!(simulator.calls()[&Operation::ListJobs] - before, 7, "from 1,000 rows to 16, and not for ever");
     }
 }

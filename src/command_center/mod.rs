@@ -1,8 +1,11 @@
 //! The Command Center: where it is and how to reach it, what is asked of it, what it answers.
 
+pub mod budget;
 pub mod client;
 pub mod connection;
 pub mod endpoint;
+pub mod gate;
+pub mod gates;
 pub mod job;
 pub mod job_list;
 pub mod kill;
@@ -11,6 +14,7 @@ pub mod mark;
 pub mod outcome;
 pub mod request;
 pub mod response;
+pub mod rounds;
 mod text;
 mod token;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::api::{JobId, TaskId};
 
@@ -48,12 +49,33 @@ pub enum NoAnswer {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// How long the server asks to wait (`Retry-After`, else `X-RateLimit-Period`).
+    /// How long the server asks to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
+    /// How many calls the server takes, where it says so.
+    pub limit: Option<RateLimit>,
+    /// The server's own time.
+    pub date: Option<Timestamp>,
     /// Whether the simulator answered.
     pub simulated: bool,
     /// The body.
     pub body: Bytes,
+}
+
+impl Answer {
+    /// An answer of this status and body, with nothing of note in its headers.
+    #[must_use]
+    pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
+        Self { status, retry_after: None, limit: None, date: None, simulated: false, body: body.into() }
+    }
+}
+
+/// How many calls a server takes (`X-RateLimit-Limit`) in which period (`X-RateLimit-Period`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// The calls, of the kind that was refused.
+    pub calls: u32,
+    /// The period.
+    pub period: Duration,
 }
 
 /// What a reply means for a CreateTask call: exactly one of four.

@@ -149,7 +149,7 @@ mod tests {
 
     fn outcome(status: u16, body: &str) -> Outcome {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        interpret(&Reply::Answer(Answer { status, retry_after: None, simulated: false, body }), &token())
+        interpret(&Reply::Answer(Answer::new(status, body)), &token())
     }
 
     fn accepted(task: u64, jobs: &[u64]) -> Outcome {
@@ -304,8 +304,7 @@ mod tests {
     }
 
     fn check(status: u16, body: &[u8]) {
-        let reply =
-            Reply::Answer(Answer { status, retry_after: None, simulated: false, body: Bytes::copy_from_slice(body) });
+        let reply = Reply::Answer(Answer::new(status, Bytes::copy_from_slice(body)));
         match interpret(&reply, &token()) {
             Outcome::Accepted(accepted) => {
                 assert!(accepted.task_id.is_some() || !accepted.job_ids.is_empty());

@@ -28,6 +28,8 @@ pub struct Limits {
 pub(crate) struct Counted {
     writes: VecDeque<Timestamp>,
     reads: VecDeque<Timestamp>,
+    /// Calls that were too many.
+    pub(crate) refused: u64,
 }
 
 impl Limits {
@@ -71,6 +73,7 @@ impl Counted {
             calls.push_back(now);
             return None;
         }
+        self.refused = self.refused.saturating_add(1);
         let oldest = calls.front().copied().unwrap_or(now);
         Some(limits.refusal(limit, limits.period.saturating_sub(between(oldest, now))))
     }

@@ -164,6 +164,12 @@ impl Simulator {
         self.shared.lock().all_calls()
     }
 
+    /// How many calls were refused because there were too many.
+    #[must_use]
+    pub fn limited(&self) -> u64 {
+        self.shared.lock().limited()
+    }
+
     /// Replaces all faults.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         self.shared.lock().faults.set(faults);

@@ -106,6 +106,11 @@ impl CommandCenter {
         }
     }
 
+    /// How many calls were refused because there were too many.
+    pub(crate) fn limited(&self) -> u64 {
+        self.counted.refused
+    }
+
     fn admits(&self, call: &Call, now: Timestamp) -> bool {
         call.authtoken().is_some_and(|token| self.tokens.admits(token, now))
     }

@@ -106,12 +106,12 @@ async fn the_finalizer_goes_with_the_end_of_the_run_and_comes_back_with_the_next
 
 #[tokio::test]
 async fn a_kill_that_is_refused_or_does_not_arrive_is_tried_again_and_one_whose_answer_is_lost_is_not() {
-    for (fault, told) in [
-        (Fault::answer(Operation::Kill, When::BeforeExecuting, StatusCode::TOO_MANY_REQUESTS, ""), "Cancelled"),
-        (Fault::dropped(Operation::Kill, When::AfterExecuting), "Cancelled"),
-        (Fault::dropped(Operation::Kill, When::BeforeExecuting), "CancelUnconfirmed"),
+    for (fault, told, time) in [
+        (Fault::answer(Operation::Kill, When::BeforeExecuting, StatusCode::TOO_MANY_REQUESTS, ""), "Cancelled", "40s"),
+        (Fault::dropped(Operation::Kill, When::AfterExecuting), "Cancelled", "40s"),
+        (Fault::dropped(Operation::Kill, When::BeforeExecuting), "CancelUnconfirmed", "8s"),
     ] {
-        let world = world("8s").await;
+        let world = world(time).await;
         world.simulator.set_faults(vec![fault.clone().times(1)]);
         world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
         world.until_phase(NAME, Phase::Running).await;

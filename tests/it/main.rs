@@ -13,6 +13,7 @@ mod examples;
 mod faults;
 mod following;
 mod lease;
+mod limits;
 mod proxy;
 mod readme;
 mod resolving;

@@ -151,10 +151,13 @@ impl World {
     }
 
     pub fn start_operator_with(&mut self, flags: &[String], config: Config) {
-        let mut flags = flags.to_vec();
-        flags.push(format!("--watch-namespace={}", self.namespace));
+        self.start_operator_of(args(flags), config);
+    }
+
+    pub fn start_operator_of(&mut self, mut args: Args, config: Config) {
+        args.watch_namespace.push(self.namespace.clone());
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run::operate(args(&flags), config, stop.clone()));
+        let task = tokio::spawn(run::operate(args, config, stop.clone()));
         self.operator = Some(Operator { stop, task });
     }
 
@@ -211,6 +214,19 @@ impl World {
                 let status = serde_yaml::to_string(&backup.status).unwrap();
                 panic!("waited {PATIENCE:?} for {name} to be {what}, and its status is still:\n{status}");
             }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until one of the backups `holds`, and gives it as it is then.
+    pub async fn until_any(&self, what: &str, holds: impl Fn(&SalesforceBackup) -> bool) -> SalesforceBackup {
+        let begin = Instant::now();
+        loop {
+            let backups = self.backups().list(&ListParams::default()).await.unwrap();
+            if let Some(backup) = backups.into_iter().find(&holds) {
+                return backup;
+            }
+            assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} for a backup that {what}");
             sleep(Duration::from_millis(20)).await;
         }
     }

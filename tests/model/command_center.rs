@@ -185,5 +185,5 @@ impl Center {
 }
 
 fn answer(status: u16, body: &Value) -> Reply {
-    Reply::Answer(Answer { status, retry_after: None, simulated: false, body: Bytes::from(body.to_string()) })
+    Reply::Answer(Answer::new(status, Bytes::from(body.to_string())))
 }

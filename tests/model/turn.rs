@@ -9,7 +9,7 @@ use salesforce_backup_operator::{
         decide::{self, Step, decide},
         intent::in_window,
         memory::{EARLIER, Memory},
-        observe::{Look, Observed, Seen},
+        observe::{Admission, Look, Observed, Seen},
         others::Other,
         settle::{Next, Record, speaks_of},
         state::RunState,
@@ -166,6 +166,7 @@ impl Turn<'_> {
             }
             Look::Others if protocol.scenario.is(Mutant::NoOthers) => observed.seen.others = Some(Vec::new()),
             Look::Others => observed.seen.others = Some(others(&world.store, EARLIER)),
+            Look::Admission => observed.seen.admission = Some(Admission::Granted),
             Look::JobList(query) => {
                 memory.note(&uid, |kept| (kept.last_poll, kept.list_refused) = (Some(now.boot), None));
                 observed.seen.job_list = Some(list(&query));

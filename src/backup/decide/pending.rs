@@ -14,7 +14,7 @@ use crate::{
         judge::{Case, Verdict, earlier_jobs},
         memory::Earlier,
         messages,
-        observe::{Look, NamespaceForbidden},
+        observe::{Admission, Look, NamespaceForbidden},
         others,
         standing::{Ending, Standing, Submission, Why},
         state,
@@ -22,6 +22,7 @@ use crate::{
     },
     command_center::{
         connection::Connection,
+        gate::{Cause, Wait},
         job::{Job, JobState, Unreadable},
         job_list::{JobList, JobQuery, Listing},
         mark::Mark,
@@ -32,6 +33,9 @@ use super::{Attempt, IN_ANY_CASE, LOOK_BACK, Step, View, since};
 
 /// Velero's label of what it restored.
 const RESTORED: &str = "velero.io/restore-name";
+
+/// Who waits only for so long need not say so.
+pub(super) const MOMENTS: Duration = Duration::from_secs(15);
 
 /// An earlier job of the same request counts when it goes on, or ended no longer ago than this, by the Command Center's
 /// own clock.
@@ -129,6 +133,11 @@ fn unobstructed(
             return view.record(facts.standing(status, &Standing::Stalled(messages::namespace_forbidden())), next_look);
         }
     };
+    match seen.admission {
+        None => return Step::Look(Look::Admission),
+        Some(Admission::Waits(wait)) => return in_line(view, status, wait, &endpoint),
+        Some(Admission::Granted) => {}
+    }
     let list = match &seen.job_list {
         None => return Step::Look(Look::JobList(JobQuery::of(&facts.targets(), LOOK_BACK))),
         Some(Listing::Failed(cause)) => return unlisted(view, status, *cause, &endpoint),
@@ -157,6 +166,28 @@ fn unobstructed(
         connection: connection.clone(),
         namespace_uid: namespace_uid.clone(),
     }))
+}
+
+/// Others call the Command Center first, or it does not answer: the object is woken when its turn has come.
+fn in_line(view: &View<'_>, status: SalesforceBackupStatus, wait: Wait, endpoint: &str) -> Step {
+    let look = match wait.cause {
+        // Whoever waits for the host is told of a Secret that points elsewhere.
+        Cause::Away => backoff::until_next_look(wait.passed, view.observed.uid()),
+        Cause::Busy | Cause::Limited => IN_ANY_CASE,
+    };
+    let deadline = deadline(&status, view.observed.object.spec.start_deadline_seconds);
+    let again = until(deadline, view.facts.now).map_or(look, |left| left.min(look));
+    if wait.cause == Cause::Busy && wait.passed < MOMENTS {
+        return Step::Rest(Some(again.min(MOMENTS)));
+    }
+    let known = status.next_try_at.clone().filter(|at| at.0 > view.facts.now);
+    let next_try_at = match wait.cause {
+        Cause::Busy => None,
+        // What was said once stands: thousands may wait, and each call that is made moves them all.
+        Cause::Limited | Cause::Away => known.or_else(|| view.facts.after(wait.left)),
+    };
+    let waiting = Standing::Waiting(messages::in_line(wait.cause, endpoint));
+    view.record(view.facts.standing(SalesforceBackupStatus { next_try_at, ..status }, &waiting), Some(again))
 }
 
 /// How long the object has been waiting.
@@ -295,6 +326,9 @@ fn obstacle(view: &View<'_>, status: &SalesforceBackupStatus, connection: &Conne
         || used.is_some_and(|used| used != connection.version);
     let next_try = status.next_try_at.as_ref().map(|at| at.0).filter(|at| *at > view.facts.now);
     match reason {
+        // The object has its place, and is woken.
+        Reason::CommandCenterUnavailable => None,
+        Reason::RateLimited if messages::tells_of_line(&ready.message, &connection.endpoint.to_string()) => None,
         // The Command Center may have asked for time; neither a changed spec nor a suspension in between shortens it.
         // What keeps the job list away is not looked for in a loop either.
         Reason::RateLimited

@@ -8,7 +8,7 @@ pub fn running() -> SalesforceBackup {
 
 pub fn reading(status: u16, body: &Value) -> (JobId, JobReading) {
     let id = JobId::new(149_806).unwrap();
-    let answer = Answer { status, retry_after: None, simulated: false, body: body.to_string().into() };
+    let answer = Answer::new(status, body.to_string());
     (id, read_job(&Reply::Answer(answer), id, &connection().token))
 }
 

@@ -7,9 +7,13 @@ use crate::{
         memory::Earlier,
         others::{Claim, Other},
     },
-    command_center::job::{JobState, Unreadable},
+    command_center::{
+        gate::{Cause, Wait},
+        job::{JobState, Unreadable},
+    },
 };
 
+use super::super::pending::MOMENTS;
 use super::resolving::{described, ended, new_job};
 
 const REQUEST: &str = "salesforce-backup-operator/n/crm/1c9b5f2e/-";
@@ -35,10 +39,57 @@ fn everything_is_looked_at_in_turn_before_a_backup_is_started() {
     seen.neighbours = full.neighbours;
     assert!(matches!(look_at(&new, seen.clone()), Step::Look(Look::Namespace)));
     seen.namespace_uid = full.namespace_uid;
+    assert!(matches!(look_at(&new, seen.clone()), Step::Look(Look::Admission)));
+    seen.admission = full.admission;
     let Step::Look(Look::JobList(query)) = look_at(&new, seen.clone()) else { panic!() };
     assert_eq!((query.clients, query.ended_within), (vec![12], LOOK_BACK));
     seen.job_list = full.job_list;
     assert!(matches!(look_at(&new, seen), Step::Attempt(_)));
+}
+
+fn waits(object: &SalesforceBackup, seconds: u64, cause: Cause, left: u64, passed: u64) -> Step {
+    let (left, passed) = (Duration::from_secs(left), Duration::from_secs(passed));
+    let seen = Seen { admission: Some(Admission::Waits(Wait { cause, left, passed })), ..seen() };
+    decide(&Observed { seen, ..observed(object) }, &settings(), &at(seconds))
+}
+
+#[test]
+fn one_that_waits_for_its_turn_at_the_command_center_says_why_and_until_when() {
+    let new = object(&json!({}));
+    for (cause, said) in [(Cause::Limited, "RateLimited"), (Cause::Away, "CommandCenterUnavailable")] {
+        let (status, again) = recorded(waits(&new, 0, cause, 480, 0));
+        assert_eq!(reason(&status), (Phase::Pending, said));
+        assert_eq!(status.next_try_at.as_ref().map(|at| at.0), Some(at(480).wall));
+        assert!(is_true(&status.conditions, ConditionType::Reconciling) && again.is_some());
+        let waiting = SalesforceBackup { status: Some(status), ..new.clone() };
+        assert!(
+            matches!(waits(&waiting, 100, cause, 600, 100), Step::Rest(Some(_))),
+            "what was said stands for a while"
+        );
+        let (later, _) = recorded(waits(&waiting, 480, cause, 60, 480));
+        assert_eq!(later.next_try_at.map(|at| at.0), Some(at(540).wall));
+        assert!(matches!(step(&waiting, 1), Step::Attempt(_)), "it goes when it may, whatever was said");
+    }
+}
+
+#[test]
+fn one_that_waits_for_a_moment_says_nothing_and_after_a_while_it_does() {
+    let new = object(&json!({}));
+    assert!(matches!(waits(&new, 0, Cause::Busy, 0, 0), Step::Rest(Some(MOMENTS))));
+    let (status, _) = recorded(waits(&new, 15, Cause::Busy, 0, 15));
+    assert_eq!((reason(&status), status.next_try_at.clone()), ((Phase::Pending, "RateLimited"), None));
+    let waiting = SalesforceBackup { status: Some(status), ..new };
+    assert!(matches!(step(&waiting, 16), Step::Attempt(_)));
+}
+
+#[test]
+fn one_that_waits_for_its_turn_gives_up_at_its_deadline() {
+    let new = object(&json!({"startDeadlineSeconds": 60}));
+    let (status, again) = recorded(waits(&new, 0, Cause::Limited, 480, 0));
+    assert_eq!(again, Some(Duration::from_mins(1)));
+    let waiting = SalesforceBackup { status: Some(status), ..new };
+    let (late, _) = recorded(waits(&waiting, 60, Cause::Limited, 420, 60));
+    assert_eq!(reason(&late), (Phase::Failed, "DeadlineExceeded"));
 }
 
 #[test]

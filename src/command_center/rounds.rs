@@ -1,0 +1,127 @@
+//! A queue that is fair between groups, such as namespaces: each group has its turn in its order, and a group with many that
+//! wait does not delay the one of another group. Pure.
+
+use std::collections::VecDeque;
+
+/// Those who wait, group by group.
+#[derive(Clone, Debug)]
+pub struct Rounds<T> {
+    /// The group that has its turn next comes first; none is empty.
+    groups: VecDeque<(String, VecDeque<T>)>,
+}
+
+impl<T> Default for Rounds<T> {
+    fn default() -> Self {
+        Self { groups: VecDeque::new() }
+    }
+}
+
+impl<T> Rounds<T> {
+    /// `item` waits from now on, last of its group. Gives how many come before it.
+    pub fn push(&mut self, group: &str, item: T) -> usize {
+        let place = self.groups.iter().position(|(name, _)| name == group).unwrap_or(self.groups.len());
+        if place == self.groups.len() {
+            self.groups.push_back((group.to_owned(), VecDeque::new()));
+        }
+        let Some((_, items)) = self.groups.get_mut(place) else { return 0 };
+        items.push_back(item);
+        let index = items.len().saturating_sub(1);
+        self.before(place, index)
+    }
+
+    /// The next one does not wait any more.
+    pub fn pop(&mut self) -> Option<T> {
+        let (group, mut items) = self.groups.pop_front()?;
+        let item = items.pop_front();
+        if !items.is_empty() {
+            self.groups.push_back((group, items));
+        }
+        item
+    }
+
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Everyone who waits, group by group.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.groups.iter().flat_map(|(_, items)| items)
+    }
+
+    /// Those for whom `stays` is false wait no more.
+    pub fn retain(&mut self, stays: impl Fn(&T) -> bool) {
+        for (_, items) in &mut self.groups {
+            items.retain(&stays);
+        }
+        self.groups.retain(|(_, items)| !items.is_empty());
+    }
+
+    /// The one of `group` that `is` the one looked for, and how many come before it.
+    pub fn find(&self, group: &str, is: impl Fn(&T) -> bool) -> Option<(&T, usize)> {
+        let place = self.groups.iter().position(|(name, _)| name == group)?;
+        let (_, items) = self.groups.get(place)?;
+        let index = items.iter().position(is)?;
+        Some((items.get(index)?, self.before(place, index)))
+    }
+
+    /// How many come before the one that has this index in the group at this place.
+    fn before(&self, place: usize, index: usize) -> usize {
+        let before = self.groups.iter().enumerate().map(|(other, (_, items))| match other {
+            other if other < place => items.len().min(index.saturating_add(1)),
+            _ => items.len().min(index),
+        });
+        before.sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(groups: &[(&str, std::ops::Range<u32>)]) -> Rounds<u32> {
+        let mut rounds = Rounds::default();
+        for (group, items) in groups {
+            for item in items.clone() {
+                rounds.push(group, item);
+            }
+        }
+        rounds
+    }
+
+    #[test]
+    fn one_of_a_small_group_waits_for_one_of_each_other_group_and_not_for_all_of_a_large_one() {
+        let mut rounds = rounds(&[("large", 0..9900), ("small", 10_000..10_001), ("third", 20_000..20_002)]);
+        let order: Vec<u32> = std::iter::from_fn(|| rounds.pop()).collect();
+        assert_eq!(order[..6], [0, 10_000, 20_000, 1, 20_001, 2]);
+        assert_eq!(order.len(), 9903);
+        assert!(rounds.is_empty());
+    }
+
+    #[test]
+    fn how_many_come_before_one_is_how_many_are_taken_before_it() {
+        let groups = [("a", 0..5), ("b", 10..12), ("c", 20..29)];
+        for (group, items) in groups.clone() {
+            for wanted in items {
+                let mut rounds = rounds(&groups);
+                assert_eq!(rounds.pop(), Some(0));
+                let Some((_, before)) = rounds.find(group, |item| *item == wanted) else {
+                    assert_eq!(wanted, 0);
+                    continue;
+                };
+                let taken = std::iter::from_fn(|| rounds.pop()).position(|item| item == wanted);
+                assert_eq!(taken, Some(before), "{wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn those_who_left_are_not_waited_for() {
+        let mut rounds = rounds(&[("a", 0..3), ("b", 10..11)]);
+        rounds.retain(|item| *item != 0 && *item != 10);
+        assert_eq!((rounds.pop(), rounds.pop(), rounds.pop()), (Some(1), Some(2), None));
+        rounds.push("b", 7);
+        assert_eq!(rounds.pop(), Some(7));
+    }
+}

@@ -1,0 +1,123 @@
+//! A Command Center that allows only so many calls, or does not answer: who waits says so, nobody waits for a neighbour with
+//! thousands, and nothing falls upon a server that comes back.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use salesforce_backup_operator::{
+    api::{Phase, SalesforceBackup},
+    simulator::{Behaviour, Fault, Limits, On, Operation, Options, Simulator, When},
+};
+use serde_json::json;
+
+use crate::world::{NAME, SECRET, World, args, config, fast_flags, namespace};
+
+/// What counts as an hour.
+const HOUR: Duration = Duration::from_secs(10);
+
+fn quick() -> Behaviour {
+    Behaviour { job_duration: Duration::from_millis(100), ..Behaviour::default() }
+}
+
+fn strict(writes: u32, reads: u32, retry_after: bool) -> Behaviour {
+    Behaviour { limits: Limits { writes: Some(writes), reads: Some(reads), period: HOUR, retry_after }, ..quick() }
+}
+
+fn flags(more: &[&str]) -> Vec<String> {
+    fast_flags().into_iter().chain(more.iter().map(|flag| (*flag).to_owned())).collect()
+}
+
+fn waits_for(backup: &SalesforceBackup, reason: &str) -> bool {
+    let status = backup.status.as_ref();
+    let says = status.is_some_and(|status| status.conditions.iter().any(|told| told.reason == reason));
+    says && status.is_some_and(|status| status.next_try_at.is_some())
+}
+
+#[tokio::test]
+async fn no_more_calls_are_made_than_the_flags_allow_and_who_waits_says_until_when() {
+    let mut world = World::without_operator(strict(20, 60, false)).await;
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    let mut args = args(&flags(&["--writes-per-hour=20", "--reads-per-hour=60"]));
+    args.hour = HOUR;
+    for number in 0..12 {
+        world.create(&format!("crm-{number}"), &json!({"associations": [{"clientId": 20 + number}]})).await;
+    }
+    world.start_operator_of(args.clone(), config().await);
+    let waiting = world.until_any("waits for its turn", |backup| waits_for(backup, "RateLimited")).await;
+    assert_eq!(waiting.status.unwrap().phase, Some(Phase::Pending));
+    // Another process does not know what the one before it used.
+    world.stop_operator().await;
+    world.start_operator_of(args, config().await);
+    for number in 0..12 {
+        world.until_phase(&format!("crm-{number}"), Phase::Succeeded).await;
+    }
+    assert_eq!((world.executed(), world.simulator.limited()), (12, 0), "no call was one too many");
+}
+
+#[tokio::test]
+async fn a_limit_that_only_the_server_knows_is_learned_from_its_answers() {
+    for retry_after in [true, false] {
+        let world = World::with(strict(4, 1000, retry_after), &fast_flags()).await;
+        for number in 0..7 {
+            world.create(&format!("crm-{number}"), &json!({"associations": [{"clientId": 20 + number}]})).await;
+        }
+        for number in 0..7 {
+            world.until_phase(&format!("crm-{number}"), Phase::Succeeded).await;
+        }
+        assert_eq!(world.executed(), 7);
+        let refused = world.simulator.limited();
+        assert!((1..=6).contains(&refused), "{refused} calls were refused, with retry_after {retry_after}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_center_that_comes_back_is_not_fallen_upon() {
+    let world = World::with(quick(), &fast_flags()).await;
+    world.simulator.set_faults(vec![Fault::answer(On::Any, When::BeforeExecuting, StatusCode::BAD_GATEWAY, "away")]);
+    let name = |number: u32| format!("crm-{number}");
+    for number in 0..30 {
+        world.create(&name(number), &json!({"associations": [{"clientId": 20 + number}]})).await;
+    }
+    for number in 0..30 {
+        world.until_reason(&name(number), "CommandCenterUnavailable").await;
+    }
+    let note = world.until_event(&name(0), "CommandCenterUnavailable").await;
+    assert!(note.contains("check whether the Command Center is up"), "{note}");
+    let lists = || world.simulator.calls()[&Operation::ListJobs];
+    let before = lists();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let made = lists() - before;
+    assert!(
+        (1..=8).contains(&made),
+        "30 objects wait, and in 5 of the longest waits between two calls {made} were made"
+    );
+    world.simulator.set_faults(Vec::new());
+    for number in 0..30 {
+        world.until_phase(&name(number), Phase::Succeeded).await;
+    }
+    assert_eq!(world.executed(), 30);
+}
+
+#[tokio::test]
+async fn a_namespace_with_hundreds_that_wait_does_not_delay_the_one_of_another() {
+    let mut world = World::without_operator(strict(20, 1000, false)).await;
+    let other = namespace(&world.client).await;
+    let unused = Simulator::start(Options::default()).await.unwrap();
+    let small = World::of(world.client.clone(), other.clone(), unused);
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    small.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    for number in 0..300 {
+        world.create(&format!("crm-{number}"), &json!({"associations": [{"clientId": 20 + number}]})).await;
+    }
+    let mut args = args(&flags(&["--writes-per-hour=20", &format!("--watch-namespace={other}")]));
+    args.hour = HOUR;
+    world.start_operator_of(args, config().await);
+    world.until_any("waits for its turn", |backup| waits_for(backup, "RateLimited")).await;
+    let before = world.executed();
+    small.create(NAME, &json!({"associations": [{"clientId": 9999}]})).await;
+    small
+        .until(NAME, "submitted", |backup| backup.status.as_ref().is_some_and(|status| status.task_id.is_some()))
+        .await;
+    let turns = world.executed() - before;
+    assert!(turns <= 5, "{turns} others came first");
+}
