@@ -223,8 +223,14 @@ fn refusals_that_only_a_person_can_mend_wait_for_the_secret_or_the_spec_to_chang
         (RefusedKind::TokenRejected, "TokenRejected"),
         (RefusedKind::Forbidden, "Forbidden"),
     ] {
-        let stalled = after(&object(&json!({})), 0, &refused(kind));
+        let mut stalled = after(&object(&json!({})), 0, &refused(kind));
         assert_eq!(reason(stalled.status.as_ref().unwrap()), (Phase::Pending, expected));
+        if kind == RefusedKind::TokenRejected {
+            let conditions = &stalled.status.as_ref().unwrap().conditions;
+            assert!(is_true(conditions, ConditionType::Reconciling), "the Secret is read again first");
+            stalled.status = Some(recorded(step(&stalled, 1)).0);
+            assert_eq!(reason(stalled.status.as_ref().unwrap()), (Phase::Pending, expected));
+        }
         assert!(is_true(&stalled.status.as_ref().unwrap().conditions, ConditionType::Stalled));
         assert!(matches!(step(&stalled, 1_000_000), Step::Rest(Some(again)) if again < Duration::from_mins(1)));
 

@@ -10,6 +10,7 @@ use crate::{
         gates::{Caller, Pass},
         job::{JobReading, Unreadable, read_job},
         job_list::{JobQuery, Listing},
+        outcome::RefusedKind,
     },
     process::clock,
 };
@@ -238,14 +239,38 @@ impl<'a> Observed<'a> {
         })
     }
 
-    async fn job_list(&self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Listing, Error> {
+    async fn job_list(&mut self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Listing, Error> {
+        let first = self.list_once(query, context, turn).await?;
+        if first == Listing::NotAllowed(RefusedKind::TokenRejected) && self.token_changed(context).await? {
+            return self.list_once(query, context, turn).await;
+        }
+        Ok(first)
+    }
+
+    async fn job(&mut self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
+        let first = self.job_once(id, context, turn).await?;
+        let rejected = JobReading::Unreadable(Unreadable::Refused(RefusedKind::TokenRejected));
+        if first == rejected && self.token_changed(context).await? {
+            return self.job_once(id, context, turn).await;
+        }
+        Ok(first)
+    }
+
+    /// Whether the Secret holds another token by now than the one that was rejected.
+    async fn token_changed(&mut self, context: &Context) -> Result<bool, Error> {
+        let Some(rejected) = self.connection() else { return Ok(false) };
+        let newer = newer_connection(rejected, self.namespace(), self.secret_name(), context).await?;
+        Ok(newer.is_some_and(|newer| self.seen.connection.replace(Ok(newer)).is_some()))
+    }
+
+    async fn list_once(&self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Listing, Error> {
         let Some(connection) = self.connection() else { return Ok(Listing::Failed(Unreadable::Unavailable)) };
         let look = async |pass: &Pass| context.command_center.list(pass, connection, query).await;
         let listed = self.visit(connection, look, context, turn).await;
         Ok(listed.transpose()?.map_or(Listing::Failed(Unreadable::Unavailable), |listed| listed.listing))
     }
 
-    async fn job(&self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
+    async fn job_once(&self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
         let Some(connection) = self.connection() else { return Ok(JobReading::Unreadable(Unreadable::Unavailable)) };
         let look = async |pass: &Pass| context.command_center.job(pass, connection, id).await;
         let reply = self.visit(connection, look, context, turn).await.transpose()?;
@@ -277,6 +302,20 @@ impl<'a> Observed<'a> {
         turn.pass = Some(pass);
         Some(seen)
     }
+}
+
+/// The connection in the Secret, if that has changed since it was `rejected` and leads to the same Command Center.
+///
+/// # Errors
+/// When the API server cannot be used.
+pub async fn newer_connection(
+    rejected: &Connection,
+    namespace: &str,
+    name: &str,
+    context: &Context,
+) -> Result<Option<Connection>, ClusterError> {
+    let now = read_connection(namespace, name, context).await?.ok();
+    Ok(now.filter(|now| now.version != rejected.version && now.endpoint == rejected.endpoint))
 }
 
 /// The connection in a Secret, read anew at each use.

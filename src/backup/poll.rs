@@ -19,15 +19,16 @@ use crate::{
         gate::Need,
         gates::Pass,
         job::{JobReading, Unreadable, read_job},
-        job_list::Listing,
+        job_list::{JobQuery, Listing},
         lister::Listed,
+        outcome::RefusedKind,
     },
     process::{clock, telemetry::chain},
 };
 
 use super::{
     Context,
-    observe::{SecretProblem, read_connection},
+    observe::{SecretProblem, newer_connection, read_connection},
     waiting::{Desk, ObjectName, SecretName, Told, Wait, Waiting},
 };
 
@@ -112,13 +113,11 @@ async fn round(secret: &SecretName, context: &Context) {
     };
     let endpoint = connection.as_ref().map(|known| known.endpoint.to_string()).map_err(SecretProblem::clone);
     let query = context.poll.at(secret, |desk| desk.connected(endpoint, clock::now().boot)).flatten();
-    let (Ok(connection), Some(query)) = (connection, query) else { return };
+    let (Ok(mut connection), Some(query)) = (connection, query) else { return };
     let endpoint = connection.endpoint.to_string();
     let pass = context.command_center.gates.pass(&endpoint, namespace, Need::Look).await.ok();
     let listed = match &pass {
-        Some(pass) => {
-            context.command_center.list(pass, &connection, &query).await.unwrap_or_else(|error| unusable(&error))
-        }
+        Some(pass) => list(pass, secret, &mut connection, &query, context).await,
         None => away(),
     };
     let Listed { listing, asked_to_wait } = listed;
@@ -128,6 +127,24 @@ async fn round(secret: &SecretName, context: &Context) {
         None => Vec::new(),
     };
     context.poll.at(secret, |desk| desk.looked_up(readings, &listing, clock::now().boot));
+}
+
+/// The list; with the token that took the place of a rejected one, if there is another.
+async fn list(
+    pass: &Pass,
+    (namespace, name): &SecretName,
+    connection: &mut Connection,
+    query: &JobQuery,
+    context: &Context,
+) -> Listed {
+    let center = &context.command_center;
+    let first = center.list(pass, connection, query).await.unwrap_or_else(|error| unusable(&error));
+    if first.listing != Listing::NotAllowed(RefusedKind::TokenRejected) {
+        return first;
+    }
+    let Ok(Some(newer)) = newer_connection(connection, namespace, name, context).await else { return first };
+    *connection = newer;
+    center.list(pass, connection, query).await.unwrap_or_else(|error| unusable(&error))
 }
 
 async fn look_up(pass: &Pass, ids: Vec<JobId>, connection: &Connection, context: &Context) -> Vec<(JobId, JobReading)> {

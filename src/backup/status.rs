@@ -283,9 +283,10 @@ impl Facts<'_> {
         let number = settle_attempt(&mut status);
         let why = messages::refused(refused);
         match refused.kind {
-            RefusedKind::BadRequest | RefusedKind::TokenRejected | RefusedKind::Forbidden => {
-                self.standing(status, &Standing::Stalled(why))
-            }
+            RefusedKind::BadRequest | RefusedKind::Forbidden => self.standing(status, &Standing::Stalled(why)),
+            // The token may have been replaced while the call was under way: the Secret is read again before a person is
+            // asked for.
+            RefusedKind::TokenRejected => self.standing(status, &Standing::Waiting(why)),
             RefusedKind::NotFound | RefusedKind::Conflict | RefusedKind::RateLimited | RefusedKind::Error => {
                 let wait = backoff::after_refusal((self.uid(), number), refused.retry_after);
                 status.next_try_at = self.after(wait);

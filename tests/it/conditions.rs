@@ -219,7 +219,7 @@ async fn a_401_stalls_until_the_secret_changes() {
     let world = World::new().await;
     world.write_secret(SECRET, &world.simulator.url(), "not the token").await;
     world.create(NAME, &json!({})).await;
-    let stalled = world.until_reason(NAME, "TokenRejected").await;
+    let stalled = world.until_stalled(NAME).await;
     check(&stalled, &Stands::Stalled, "TokenRejected", "put a valid token into the Secret");
     assert!(Line::of(&stalled, ConditionType::Ready).message.contains("error 5, saying: Access denied"));
     world.until_event(NAME, "TokenRejected").await;

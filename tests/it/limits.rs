@@ -75,13 +75,21 @@ async fn a_command_center_that_comes_back_is_not_fallen_upon() {
     let world = World::with(quick(), &fast_flags()).await;
     world.simulator.set_faults(vec![Fault::answer(On::Any, When::BeforeExecuting, StatusCode::BAD_GATEWAY, "away")]);
     let name = |number: u32| format!("crm-{number}");
-    for number in 0..30 {
+    let create = async |number: u32| {
         world.create(&name(number), &json!({"associations": [{"clientId": 20 + number}]})).await;
+    };
+    // The first ones notice it, the others are not tried any more.
+    for number in 0..6 {
+        create(number).await;
     }
-    for number in 0..30 {
+    world.until_any("says that it is away", |backup| waits_for(backup, "CommandCenterUnavailable")).await;
+    for number in 6..30 {
+        create(number).await;
+    }
+    for number in 6..30 {
         world.until_reason(&name(number), "CommandCenterUnavailable").await;
     }
-    let note = world.until_event(&name(0), "CommandCenterUnavailable").await;
+    let note = world.until_event(&name(29), "CommandCenterUnavailable").await;
     assert!(note.contains("check whether the Command Center is up"), "{note}");
     let lists = || world.simulator.calls()[&Operation::ListJobs];
     let before = lists();

@@ -45,6 +45,71 @@ async fn a_mended_secret_is_noticed_within_a_minute_though_the_next_try_is_much_
 }
 
 #[tokio::test]
+async fn a_token_that_is_replaced_is_used_without_a_restart_and_without_asking_for_a_person() {
+    let slow = Behaviour { job_duration: Duration::from_secs(5), latency: Duration::from_millis(200), ..quick() };
+    let world = World::with(slow, &fast_flags()).await;
+    world.create("runs", &json!({})).await;
+    world.until_phase("runs", Phase::Running).await;
+    let replaced = renewed(&world).await;
+    world.create("starts", &json!({"associations": [{"clientId": 13}]})).await;
+    // Its job list is asked for with the old token, and rejected: by then the Secret has the new one.
+    until_called(&world, Operation::ListJobs).await;
+    world.write_secret(SECRET, &world.simulator.url(), &replaced).await;
+    for name in ["runs", "starts"] {
+        let done = world.until_phase(name, Phase::Succeeded).await;
+        assert_eq!(done.status.unwrap().attempt.unwrap().number, 1, "{name}: no call was refused");
+        assert!(world.events(name).await.iter().all(|(reason, _)| reason != "TokenRejected"), "{name}");
+    }
+    assert_eq!(world.executed(), 2);
+}
+
+/// The token that takes the place of the simulator's, which it rejects from now on.
+async fn renewed(world: &World) -> String {
+    let pair = json!({"accessToken": world.simulator.token(), "refreshToken": world.simulator.refresh_token()});
+    let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
+    let request = client.post(format!("{}/V4/AccessToken/Renew", world.simulator.url()));
+    let request = request.header("content-type", "application/json").header("accept", "application/json");
+    let answer = request.body(pair.to_string()).send().await.unwrap();
+    assert!(answer.status().is_success());
+    let body: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    body.get("accessToken").and_then(serde_json::Value::as_str).unwrap().to_owned()
+}
+
+/// Waits until one more call of this operation came in.
+async fn until_called(world: &World, operation: Operation) {
+    let calls = || world.simulator.calls().get(&operation).copied();
+    let before = calls();
+    let begin = Instant::now();
+    while calls() == before {
+        assert!(begin.elapsed() < A_MINUTE, "no call came");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_because_its_token_was_replaced_is_made_again_with_the_new_one() {
+    let slow = Behaviour { latency: Duration::from_millis(300), ..quick() };
+    let world = World::with(slow, &fast_flags()).await;
+    let refused = Fault::answer(Operation::CreateTask, When::BeforeExecuting, http::StatusCode::UNAUTHORIZED, "{}");
+    world.simulator.set_faults(vec![refused.times(1)]);
+    world.create(NAME, &json!({})).await;
+    until_called(&world, Operation::CreateTask).await;
+    let data = json!({"url": world.simulator.url(), "token": world.simulator.token(), "rotated": "yes"});
+    world.write_secret_data(SECRET, &data).await;
+    let watched = world.until(NAME, "submitted or stalled", |backup| {
+        let stalled = Line::of(backup, ConditionType::Stalled).status == "True";
+        stalled || Line::of(backup, ConditionType::Submitted).status == "True"
+    });
+    let submitted = watched.await;
+    assert_eq!(Line::of(&submitted, ConditionType::Stalled), Line::default(), "no person was asked for");
+    assert_eq!((submitted.status.unwrap().attempt.unwrap().number, world.executed()), (2, 1));
+}
+
+fn quick() -> Behaviour {
+    Behaviour { job_duration: Duration::from_millis(300), ..Behaviour::default() }
+}
+
+#[tokio::test]
 async fn jobs_are_not_asked_for_at_another_command_center_than_the_one_that_has_them() {
     let world =
         World::with(Behaviour { job_duration: Duration::from_secs(3), ..Behaviour::default() }, &fast_flags()).await;

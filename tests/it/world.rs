@@ -243,6 +243,12 @@ impl World {
         .await
     }
 
+    /// Waits until a person is needed.
+    pub async fn until_stalled(&self, name: &str) -> SalesforceBackup {
+        let stalled = |backup: &SalesforceBackup| Line::of(backup, ConditionType::Stalled).status == "True";
+        self.until(name, "Stalled", stalled).await
+    }
+
     /// Waits until there is no such backup any more.
     pub async fn until_gone(&self, name: &str) {
         let begin = Instant::now();

@@ -98,7 +98,7 @@ pub(super) fn pending(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
     };
     match obstacle(view, &status, connection) {
         Some(Obstacle::Until(next_try)) => view.record(refreshed(&view.facts, status), soonest(Some(next_try))),
-        Some(Obstacle::UntilChanged) => view.record(refreshed(&view.facts, status), soonest(None)),
+        Some(Obstacle::UntilChanged) => view.record(stalled(&view.facts, status), soonest(None)),
         None => unobstructed(view, status, connection, soonest(None)),
     }
 }
@@ -353,6 +353,16 @@ fn refreshed(facts: &Facts<'_>, status: SalesforceBackupStatus) -> SalesforceBac
     };
     let stalled = find(&status.conditions, ConditionType::Stalled).is_some();
     facts.standing(status, &if stalled { Standing::Stalled(why) } else { Standing::Waiting(why) })
+}
+
+/// The status once it is seen that the Secret still holds what was refused: a person is needed.
+fn stalled(facts: &Facts<'_>, status: SalesforceBackupStatus) -> SalesforceBackupStatus {
+    let ready = find(&status.conditions, ConditionType::Ready);
+    let why = ready.and_then(|ready| Some(Why::new(Reason::parse(&ready.reason)?, ready.message.as_str())));
+    match why {
+        Some(why) => facts.standing(status, &Standing::Stalled(why)),
+        None => status,
+    }
 }
 
 fn without_next_try(status: SalesforceBackupStatus) -> SalesforceBackupStatus {
