@@ -8,6 +8,7 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
+    mem::discriminant,
     time::Duration,
 };
 
@@ -251,15 +252,8 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     /// When it has to wait.
     pub fn ask(&mut self, key: &K, group: &str, need: Need, now: BootTime) -> Result<Grant, Wait> {
         self.used = now;
-        let need = match need {
-            // More than that is never there at once; the others follow one by one.
-            Need::Kills(jobs) => {
-                Need::Kills(self.writes.budget.as_ref().map_or(jobs, |budget| jobs.min(budget.burst())))
-            }
-            Need::Submission | Need::Look => need,
-        };
         match self.called.remove(key) {
-            Some((grant, _)) if grant.need == need => return Ok(grant),
+            Some((grant, _)) if discriminant(&grant.need) == discriminant(&need) => return Ok(grant),
             Some((grant, _)) => self.give_back(grant),
             None => {}
         }
@@ -317,9 +311,8 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             self.waiting.retain(|key| !turns_away(key));
         }
         let kept = self.called.values().map(|(_, until)| until.since(now));
-        let lines = [(&self.submissions, Need::Submission), (&self.looks, Need::Look), (&self.kills, Need::Kills(1))];
-        let waiting = lines.into_iter().filter(|(line, _)| !line.is_empty());
-        let waits = waiting.filter_map(|(_, need)| self.obstacle(need, now)).filter(|wait| !wait.left.is_zero());
+        let heads = [&self.submissions, &self.looks, &self.kills].into_iter().filter_map(Rounds::peek);
+        let waits = heads.filter_map(|head| self.obstacle(head.need, now)).filter(|wait| !wait.left.is_zero());
         let next = kept.chain(waits.map(|wait| wait.left)).min();
         Served { called, next }
     }
@@ -413,16 +406,25 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     fn next(&mut self, now: BootTime) -> Option<Ticket<K>> {
         let order = if self.looks_next { [Need::Look, Need::Submission] } else { [Need::Submission, Need::Look] };
         for need in [Need::Kills(1), order[0], order[1]] {
-            if self.line(need).is_empty() || self.obstacle(need, now).is_some() {
-                continue;
+            let may = self.line(need).peek().is_some_and(|next| self.obstacle(next.need, now).is_none());
+            if may {
+                self.looks_next = need == Need::Submission;
+                return self.line_of(need).pop();
             }
-            self.looks_next = need == Need::Submission;
-            return self.line_of(need).pop();
         }
         None
     }
 
+    /// What is reserved for `need`: of kills no more than there may be at once, the others follow one by one.
+    fn fitting(&self, need: Need) -> Need {
+        match (need, &self.writes.budget) {
+            (Need::Kills(jobs), Some(budget)) => Need::Kills(jobs.min(budget.burst())),
+            (need, _) => need,
+        }
+    }
+
     fn let_in(&mut self, need: Need) -> Grant {
+        let need = self.fitting(need);
         self.busy = self.busy.saturating_add(1);
         self.reads.reserved = self.reads.reserved.saturating_add(need.reads());
         self.writes.reserved = self.writes.reserved.saturating_add(need.writes());
@@ -453,6 +455,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
                 return wait(Cause::Away, left);
             }
         }
+        let need = self.fitting(need);
         let (reads, writes) =
             (self.reads.until(need.reads(), before, now), self.writes.until(need.writes(), before, now));
         let limited = reads.max(writes);

@@ -135,6 +135,10 @@ fn with_a_budget_calls_come_as_it_allows_and_everyone_is_told_when() {
 #[test]
 fn what_was_reserved_and_not_used_is_there_for_the_next_one() {
     let mut gate = gate(&hundred());
+    let look = gate.ask(&5, "n", Need::Look, at(6)).unwrap();
+    assert!(gate.cause(6, Need::Look, 6).is_some());
+    gate.done(&look, 1, 0, at(7));
+    assert_eq!(gate.calls(7), [6]);
     let first = gate.ask(&1, "n", Need::Submission, at(48)).unwrap();
     assert_eq!(gate.cause(2, Need::Submission, 48), Some((Cause::Limited, 48)));
     gate.done(&first, 0, 1, at(49));
@@ -146,7 +150,18 @@ fn kills_are_let_in_with_as_many_calls_as_there_may_be_at_once() {
     let mut gate = gate(&hundred());
     let grant = gate.ask(&1, "n", Need::Kills(1000), at(4000)).unwrap();
     assert_eq!(grant.reserved(), (0, 25));
-    assert!(open().ask(&1, "n", Need::Kills(1000), at(0)).unwrap().reserved() == (0, 1000));
+    assert_eq!(open().ask(&1, "n", Need::Kills(1000), at(0)).unwrap().reserved(), (0, 1000));
+    gate.done(&grant, 0, 25, at(4000));
+    for _ in 0..24 {
+        gate.make(Kind::Write, false, at(4000)).unwrap();
+    }
+    assert_eq!(
+        gate.cause(2, Need::Kills(2), 4000),
+        Some((Cause::Limited, 48)),
+        "there is one call, and two are needed"
+    );
+    assert_eq!(gate.calls(4001), Vec::<u32>::new());
+    assert_eq!(gate.calls(4048), [2]);
 }
 
 #[test]

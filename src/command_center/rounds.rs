@@ -29,6 +29,12 @@ impl<T> Rounds<T> {
         self.before(place, index)
     }
 
+    /// The next one.
+    #[must_use]
+    pub fn peek(&self) -> Option<&T> {
+        self.groups.front()?.1.front()
+    }
+
     /// The next one does not wait any more.
     pub fn pop(&mut self) -> Option<T> {
         let (group, mut items) = self.groups.pop_front()?;
