@@ -28,8 +28,8 @@ const FAILURES: u32 = 5;
 const FIRST: Duration = Duration::from_secs(5);
 /// How long after the last failed call the next one comes in the end.
 const LONGEST: Duration = Duration::from_mins(1);
-/// How long a place is kept for one whose turn has come.
-const KEPT: Duration = Duration::from_secs(10);
+/// How long a place is kept for one whose turn has come: longer than an API server may take to let it look.
+const KEPT: Duration = Duration::from_mins(1);
 
 /// What is known of every Command Center before it is called.
 #[derive(Clone, Copy, Debug)]

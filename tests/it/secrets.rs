@@ -8,7 +8,7 @@ use salesforce_backup_operator::{
 };
 use serde_json::json;
 
-use crate::world::{Line, NAME, SECRET, World, fast_flags};
+use crate::world::{Line, NAME, SECRET, World, args, config, fast_flags};
 
 const A_MINUTE: Duration = Duration::from_mins(1);
 
@@ -46,8 +46,7 @@ async fn a_mended_secret_is_noticed_within_a_minute_though_the_next_try_is_much_
 
 #[tokio::test]
 async fn a_token_that_is_replaced_is_used_without_a_restart_and_without_asking_for_a_person() {
-    let slow = Behaviour { job_duration: Duration::from_secs(5), latency: Duration::from_millis(200), ..quick() };
-    let world = World::with(slow, &fast_flags()).await;
+    let world = slow(Duration::from_secs(10)).await;
     world.create("runs", &json!({})).await;
     world.until_phase("runs", Phase::Running).await;
     let replaced = renewed(&world).await;
@@ -88,8 +87,7 @@ async fn until_called(world: &World, operation: Operation) {
 
 #[tokio::test]
 async fn a_call_that_is_refused_because_its_token_was_replaced_is_made_again_with_the_new_one() {
-    let slow = Behaviour { latency: Duration::from_millis(300), ..quick() };
-    let world = World::with(slow, &fast_flags()).await;
+    let world = slow(Duration::from_millis(100)).await;
     let refused = Fault::answer(Operation::CreateTask, When::BeforeExecuting, http::StatusCode::UNAUTHORIZED, "{}");
     world.simulator.set_faults(vec![refused.times(1)]);
     world.create(NAME, &json!({})).await;
@@ -105,8 +103,15 @@ async fn a_call_that_is_refused_because_its_token_was_replaced_is_made_again_wit
     assert_eq!((submitted.status.unwrap().attempt.unwrap().number, world.executed()), (2, 1));
 }
 
-fn quick() -> Behaviour {
-    Behaviour { job_duration: Duration::from_millis(300), ..Behaviour::default() }
+/// A world whose Command Center answers so late that a Secret can be written while a call is under way.
+async fn slow(job_duration: Duration) -> World {
+    let latency = Duration::from_secs(3);
+    let mut world = World::without_operator(Behaviour { job_duration, latency, ..Behaviour::default() }).await;
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    let mut args = args(&fast_flags());
+    args.request_timeout = Duration::from_secs(20);
+    world.start_operator_of(args, config().await);
+    world
 }
 
 #[tokio::test]
