@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use crate::command_center::gate::doubling;
+
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_mins(10);
 /// A call that never left is tried again sooner: the Command Center has not seen it.
@@ -60,10 +62,6 @@ pub fn until_free(waited: Duration, uid: &str) -> Duration {
 #[must_use]
 pub fn after_error(failures: u32, uid: &str) -> Duration {
     spread(doubling(Duration::from_secs(1), failures, LONGEST_ERROR), (uid, failures))
-}
-
-fn doubling(first: Duration, number: u32, longest: Duration) -> Duration {
-    first.saturating_mul(2u32.saturating_pow(number.saturating_sub(1).min(20))).min(longest)
 }
 
 /// A share of `whole`, from nothing to nearly all of it, by the hash of `seed`.

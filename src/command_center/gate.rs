@@ -5,6 +5,8 @@
 //! not answer is asked by one call at a time, and when it answers again, calls come back one after another. Who waits is
 //! served by turns: kills first, then those who start backups and those who look, and of each kind one namespace after another.
 
+mod side;
+
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
@@ -14,20 +16,18 @@ use std::{
 
 use crate::process::clock::BootTime;
 
+use self::side::{FIRST, LONGEST, Side};
 use super::{
-    budget::Budget,
-    outcome::{Answer, NeverSent, RateLimit, Reply},
+    outcome::{Answer, NeverSent, Reply},
     rounds::Rounds,
 };
+
+pub use side::doubling;
 
 /// Who calls the same Command Center at once.
 pub const LANES: usize = 16;
 /// Calls in a row without an answer after which the host counts as away.
 const FAILURES: u32 = 5;
-/// How long after the first failed call, and after the first 429 that does not say, the next one comes.
-const FIRST: Duration = Duration::from_secs(5);
-/// How long after the last failed call the next one comes in the end.
-const LONGEST: Duration = Duration::from_mins(1);
 /// How long a place is kept for one whose turn has come: longer than an API server may take to let it look.
 const KEPT: Duration = Duration::from_mins(1);
 
@@ -130,19 +130,6 @@ pub struct Gate<K> {
     used: BootTime,
 }
 
-/// What limits the calls of one kind.
-#[derive(Debug)]
-struct Side {
-    budget: Option<Budget>,
-    /// Calls that may be made by those who were let in.
-    reserved: u32,
-    /// The server asked for no call before then.
-    quiet: BootTime,
-    /// Answers in a row that it gets too many calls.
-    refusals: u32,
-    delay: Duration,
-}
-
 /// A host that does not answer.
 #[derive(Debug)]
 struct Away {
@@ -189,38 +176,6 @@ impl Need {
             Self::Look => 0,
             Self::Kills(jobs) => jobs,
         }
-    }
-}
-
-impl Side {
-    fn new(calls: Option<u32>, limits: &Limits, now: BootTime) -> Self {
-        let budget = calls.map(|calls| Budget::new(calls, limits.period, limits.delay, now));
-        Self { budget, reserved: 0, quiet: now, refusals: 0, delay: limits.delay }
-    }
-
-    /// How long until so many calls may be made, if `before` come first.
-    fn until(&self, calls: u32, before: u32, now: BootTime) -> Duration {
-        if calls == 0 {
-            return Duration::ZERO;
-        }
-        let total = calls.saturating_add(before).saturating_add(self.reserved);
-        let budget = self.budget.as_ref().map_or(Duration::ZERO, |budget| budget.until(total, now));
-        budget.max(self.quiet.since(now))
-    }
-
-    fn too_many(&mut self, retry_after: Option<Duration>, limit: Option<RateLimit>, now: BootTime) {
-        self.refusals = self.refusals.saturating_add(1);
-        if let Some(RateLimit { calls, period }) = limit {
-            let told = Budget::new(calls, period, self.delay, now);
-            let known = self.budget.as_ref().map_or(Duration::ZERO, Budget::interval);
-            // What was said once need not be said again; what a flag says is heeded where it is less.
-            if told.interval() > known {
-                self.budget = Some(told);
-            }
-        }
-        let interval = self.budget.as_ref().map_or(FIRST, |budget| budget.interval().max(FIRST));
-        let wait = retry_after.unwrap_or_else(|| doubling(interval, self.refusals, LONGEST.max(interval)));
-        self.quiet = self.quiet.max(now.plus(wait));
     }
 }
 
@@ -489,10 +444,6 @@ impl<K: Clone + Eq + Hash> Gate<K> {
 /// Whether the host, or what stands before it, says that it does not work at present.
 fn is_away(answer: &Answer) -> bool {
     matches!(answer.status, 502..=504) || (answer.status == 200 && answer.body.trim_ascii_start().starts_with(b"<"))
-}
-
-fn doubling(first: Duration, number: u32, longest: Duration) -> Duration {
-    first.saturating_mul(2u32.saturating_pow(number.saturating_sub(1).min(20))).min(longest)
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Who may call one Command Center, as a table of what happens and what is said.
 
 use super::*;
-use crate::command_center::outcome::NoAnswer;
+use crate::command_center::{
+    budget::Budget,
+    outcome::{NoAnswer, RateLimit},
+};
 
 const ANSWER: Duration = Duration::from_secs(1);
 

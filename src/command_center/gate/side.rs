@@ -1,0 +1,68 @@
+//! What limits the calls of one kind to one Command Center: the budget, and what the server said. Pure.
+
+use std::time::Duration;
+
+use crate::{
+    command_center::{budget::Budget, outcome::RateLimit},
+    process::clock::BootTime,
+};
+
+use super::Limits;
+
+/// How long after the first failed call, and after the first 429 that does not say, the next one comes.
+pub(super) const FIRST: Duration = Duration::from_secs(5);
+/// How long after the last failed call the next one comes in the end.
+pub(super) const LONGEST: Duration = Duration::from_mins(1);
+
+/// What limits the calls of one kind.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) budget: Option<Budget>,
+    /// Calls that may be made by those who were let in.
+    pub(super) reserved: u32,
+    /// The server asked for no call before then.
+    pub(super) quiet: BootTime,
+    /// Answers in a row that it gets too many calls.
+    pub(super) refusals: u32,
+    delay: Duration,
+}
+
+impl Side {
+    /// Nothing was called yet.
+    pub(super) fn new(calls: Option<u32>, limits: &Limits, now: BootTime) -> Self {
+        let budget = calls.map(|calls| Budget::new(calls, limits.period, limits.delay, now));
+        Self { budget, reserved: 0, quiet: now, refusals: 0, delay: limits.delay }
+    }
+
+    /// How long until so many calls may be made, if `before` come first.
+    pub(super) fn until(&self, calls: u32, before: u32, now: BootTime) -> Duration {
+        if calls == 0 {
+            return Duration::ZERO;
+        }
+        let total = calls.saturating_add(before).saturating_add(self.reserved);
+        let budget = self.budget.as_ref().map_or(Duration::ZERO, |budget| budget.until(total, now));
+        budget.max(self.quiet.since(now))
+    }
+
+    /// The server got too many calls.
+    pub(super) fn too_many(&mut self, retry_after: Option<Duration>, limit: Option<RateLimit>, now: BootTime) {
+        self.refusals = self.refusals.saturating_add(1);
+        if let Some(RateLimit { calls, period }) = limit {
+            let told = Budget::new(calls, period, self.delay, now);
+            let known = self.budget.as_ref().map_or(Duration::ZERO, Budget::interval);
+            // What was said once need not be said again; what a flag says is heeded where it is less.
+            if told.interval() > known {
+                self.budget = Some(told);
+            }
+        }
+        let interval = self.budget.as_ref().map_or(FIRST, |budget| budget.interval().max(FIRST));
+        let wait = retry_after.unwrap_or_else(|| doubling(interval, self.refusals, LONGEST.max(interval)));
+        self.quiet = self.quiet.max(now.plus(wait));
+    }
+}
+
+/// `first`, doubled with each `number` above 1, and no more than `longest`.
+#[must_use]
+pub fn doubling(first: Duration, number: u32, longest: Duration) -> Duration {
+    first.saturating_mul(2u32.saturating_pow(number.saturating_sub(1).min(20))).min(longest)
+}
