@@ -357,8 +357,10 @@ async fn an_outage_of_a_day_loses_nothing_and_starts_nothing_twice() {
     // A kill that gets lost in the outage is not asked for again, so it is noticed first.
     world.until_reason("cancelled", "JobsNotReadable").await;
     world.backups().delete("cancelled", &kube::api::DeleteParams::default()).await.unwrap();
-    // Those who wait for it say so, and the one whose call was tried says what came of it.
-    world.until_reason("new", "CommandCenterUnavailable").await;
+    // One that waits for it says so, and one whose call was tried says what came of it.
+    let says = |backup: &SalesforceBackup| Line::of(backup, ConditionType::Ready).reason;
+    let waits = |backup: &_| ["CommandCenterUnavailable", "JobListUnavailable"].contains(&says(backup).as_str());
+    world.until("new", "waiting for the Command Center", waits).await;
     let before = lists(&world.simulator);
     until("a day has passed", || lists(&world.simulator) >= before + A_DAY).await;
     world.simulator.set_faults(Vec::new());
