@@ -111,10 +111,12 @@ impl Gone {
 /// Whether the operator crashed with a permission to kill that it had not used.
 fn crashed_before_the_kill(passed: &[Passed]) -> bool {
     let crash = |passed: &Passed| passed.fault.is_some_and(|fault| fault.then == Then::Killed);
-    let mut permitted = false;
+    let (mut permitted, mut crashed) = (false, false);
     passed.iter().any(|passed| {
         permitted = (permitted || passed.effect.permits_kills()) && !passed.effect.kills();
-        permitted && crash(passed)
+        // What was on its way when it crashed still arrives; the next process begins with a list.
+        crashed = (crashed || crash(passed)) && !passed.effect.to_string().contains("LIST");
+        permitted && crashed
     })
 }
 
