@@ -225,10 +225,10 @@ async fn send(request: RequestBuilder) -> Result<Answer, Failure> {
     let response = request.send().await.map_err(Failure::Http)?;
     let status = response.status().as_u16();
     let headers = response.headers();
-    let (retry_after, limit, date) = (retry_after(headers), limit(status, headers), date(headers));
+    let (retry_after, limit) = (retry_after(headers), limit(status, headers));
     let simulated = headers.contains_key(SIMULATOR_HEADER);
     let body = read_body(response).await?;
-    Ok(Answer { status, retry_after, limit, date, simulated, body })
+    Ok(Answer { status, retry_after, limit, simulated, body })
 }
 
 async fn read_body(mut response: Response) -> Result<Bytes, Failure> {
