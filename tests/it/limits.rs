@@ -115,7 +115,7 @@ async fn a_command_center_that_comes_back_is_not_fallen_upon() {
 
 #[tokio::test]
 async fn a_namespace_with_hundreds_that_wait_does_not_delay_the_one_of_another() {
-    let mut world = World::without_operator(strict(20, 1000, false)).await;
+    let mut world = World::without_operator(strict(8, 1000, false)).await;
     let other = namespace(&world.client).await;
     let unused = Simulator::start(Options::default()).await.unwrap();
     let small = World::of(world.client.clone(), other.clone(), unused);
@@ -124,7 +124,7 @@ async fn a_namespace_with_hundreds_that_wait_does_not_delay_the_one_of_another()
     for number in 0..300 {
         world.create(&format!("crm-{number}"), &json!({"associations": [{"clientId": 20 + number}]})).await;
     }
-    let mut args = args(&flags(&["--writes-per-hour=20", &format!("--watch-namespace={other}")]));
+    let mut args = args(&flags(&["--writes-per-hour=8", &format!("--watch-namespace={other}")]));
     args.hour = HOUR;
     world.start_operator_of(args, config().await);
     world.until_any("waits for its turn", |backup| waits_for(backup, "RateLimited")).await;

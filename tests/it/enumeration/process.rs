@@ -25,7 +25,7 @@ impl Process {
             "--request-timeout=2s",
             "--send-window=1s",
             "--settle=300ms",
-            "--cancel-timeout=15s",
+            "--cancel-timeout=25s",
             "--listen=127.0.0.1:0",
             &format!("--watch-namespace={namespace}"),
         ];
