@@ -29,7 +29,7 @@ use crate::{
 /// How long a run may take to come to rest: waits of 10 s for an API server that hangs, and of 5 s after a refusal.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a job takes that nobody ends: longer than a deletion.
-const JOB: Duration = Duration::from_secs(25);
+const JOB: Duration = Duration::from_secs(40);
 /// Without any effect for this long, nothing more is about to happen.
 const QUIET: Duration = Duration::from_millis(400);
 
