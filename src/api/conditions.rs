@@ -93,6 +93,14 @@ reasons! {
     BadRequest,
     /// 401: the token is wrong or has expired.
     TokenRejected,
+    /// The token has expired, and its renewal has to wait for a moment.
+    TokenRenewalDelayed,
+    /// The token has expired, and the answer to its renewal was lost.
+    TokenRenewalLost,
+    /// The token has expired, and the Command Center refuses to renew it.
+    TokenRenewalRefused,
+    /// The token has expired, and the operator has nowhere to keep a renewed one.
+    RenewedSecretUnusable,
     /// 403: the token may not do this.
     Forbidden,
     /// 404: the address, or what is to be backed up, does not exist.

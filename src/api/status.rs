@@ -99,7 +99,7 @@ pub struct Attempt {
     #[schemars(length(max = 2048))]
     pub endpoint: Option<String>,
 
-    /// resourceVersion of the Secret that the attempt used: a refusal for its token or address is tried again when the
+    /// resourceVersion of the Secret that the attempt used, and after a slash how often its token had been renewed: a refusal for its token or address is tried again when the
     /// Secret has another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

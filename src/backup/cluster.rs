@@ -92,6 +92,23 @@ impl Cluster {
         call(|| format!("reading Secret {namespace}/{name}"), api.get_opt(name)).await
     }
 
+    /// Stores a Secret: a new one when it has no resourceVersion, else in the place of that version.
+    ///
+    /// # Errors
+    /// [`ClusterError::Conflict`] when something newer is stored, or anything where there was to be nothing;
+    /// [`ClusterError::Ambiguous`] when it is not known whether it was stored.
+    pub async fn write_secret(&self, secret: &Secret) -> Result<Secret, ClusterError> {
+        let metadata = &secret.metadata;
+        let (namespace, name) = (metadata.namespace.as_deref().unwrap_or_default(), secret.name_any());
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let params = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
+        let what = || format!("writing Secret {namespace}/{name}");
+        match metadata.resource_version {
+            Some(_) => call(what, api.replace(&name, &params, secret)).await,
+            None => call(what, api.create(&params, secret)).await,
+        }
+    }
+
     /// What a Namespace is.
     ///
     /// # Errors

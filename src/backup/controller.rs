@@ -116,6 +116,12 @@ pub async fn run(mut context: Context, client: Client, watch: &Watch, ready: Arc
             context.command_center.gates.run(exists, call).await;
         }))
     };
+    let _fresh = {
+        let (context, every) = (Arc::clone(&shared.context), shared.context.settings.poll_interval);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            context.connections.keep_fresh(every, || context.objects.secrets()).await;
+        }))
+    };
     let _poll = AbortOnDropHandle::new(tokio::spawn(poll::run(Arc::clone(&shared.context), wake)));
     let watches = scopes.into_iter().zip(stores.into_iter().zip(writers)).zip(rung);
     let driving = join_all(watches.map(|((scope, store), rung)| {
@@ -129,6 +135,7 @@ pub async fn run(mut context: Context, client: Client, watch: &Watch, ready: Arc
     // Nothing begins any more, and what has begun ends.
     shared.tasks.close();
     shared.tasks.wait().await;
+    shared.context.connections.finish().await;
 }
 
 /// A controller over one watch. That it has listed is seen in its stream: of several that wait for a store, kube wakes

@@ -38,7 +38,6 @@ const START: i64 = 1_800_000_000;
 
 fn settings() -> Settings {
     Settings {
-        policy: EndpointPolicy::default(),
         poll_interval: Duration::from_secs(30),
         request_timeout: Duration::from_secs(30),
         send_window: Duration::from_secs(15),

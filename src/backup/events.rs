@@ -96,7 +96,9 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::AdoptedFromEarlier
         | Reason::AdoptedByPerson
         | Reason::JobsRunning => Worth::Nothing,
-        Reason::TargetBusy | Reason::RateLimited | Reason::RetryRequested => Worth::Knowing("Submit"),
+        Reason::TargetBusy | Reason::RateLimited | Reason::RetryRequested | Reason::TokenRenewalDelayed => {
+            Worth::Knowing("Submit")
+        }
         Reason::NothingStarted => Worth::Knowing("Resolve"),
         Reason::FindingJobs | Reason::JobsSuspended | Reason::Completed => Worth::Knowing("Follow"),
         Reason::SecretNotFound
@@ -116,6 +118,9 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::SendWindowMissed
         | Reason::BadRequest
         | Reason::TokenRejected
+        | Reason::TokenRenewalLost
+        | Reason::TokenRenewalRefused
+        | Reason::RenewedSecretUnusable
         | Reason::Forbidden
         | Reason::NotFound
         | Reason::BackupRunning

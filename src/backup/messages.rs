@@ -16,7 +16,12 @@ use crate::{
     },
 };
 
-use super::{observe::SecretProblem, standing::Why, status::Found};
+use super::{
+    connections::kept::{self, Obstacle},
+    observe::SecretProblem,
+    standing::Why,
+    status::Found,
+};
 
 /// Why the Secret `name` gives no connection.
 #[must_use]
@@ -35,8 +40,49 @@ pub fn secret_problem(problem: &SecretProblem, name: &str) -> Why {
             ),
         ),
         SecretProblem::Unusable(error) => (connection_reason(error), format!("Secret {name} {error}.")),
+        SecretProblem::Renewal(obstacle) => return not_renewed(*obstacle, name),
     };
     Why { reason, message }
+}
+
+/// Why the expired token of Secret `name` was not renewed.
+fn not_renewed(obstacle: Obstacle, name: &str) -> Why {
+    let renewed = kept::name_of(name);
+    let anew = format!(
+        "To do: create a new token in the Command Center, and put it and its refreshToken into Secret {name}, which is noticed by itself."
+    );
+    match obstacle {
+        Obstacle::Delayed => Why::new(
+            Reason::TokenRenewalDelayed,
+            format!(
+                "The token of Secret {name} has expired, and the Command Center or the API server does not take its renewal at present; it is tried again. To do: nothing unless it lasts; then see what the operator's log says of it."
+            ),
+        ),
+        Obstacle::Lost => Why::new(
+            Reason::TokenRenewalLost,
+            format!(
+                "The token of Secret {name} has expired. Its renewal was asked for, or was about to be, and the answer is lost; it is not asked for again, because a refreshToken that is used twice makes the Command Center delete the token and all that were renewed from it. {anew}"
+            ),
+        ),
+        Obstacle::Refused => Why::new(
+            Reason::TokenRenewalRefused,
+            format!(
+                "The token of Secret {name} has expired, and the Command Center refuses to renew it: refreshToken does not belong to token, was used elsewhere, or has expired as well. {anew}"
+            ),
+        ),
+        Obstacle::NameTaken => Why::new(
+            Reason::RenewedSecretUnusable,
+            format!(
+                "The token of Secret {name} has expired, and the renewed one would be kept in Secret {renewed}, which exists and is not the operator's. To do: delete or rename Secret {renewed}."
+            ),
+        ),
+        Obstacle::NotPermitted => Why::new(
+            Reason::RenewedSecretUnusable,
+            format!(
+                "The token of Secret {name} has expired, and the operator may not keep the renewed one in Secret {renewed}. To do: grant its service account the verbs get, create and update on secrets in this namespace (chart value renewTokens), or put a token that does not expire into Secret {name}."
+            ),
+        ),
+    }
 }
 
 /// Why a backup cannot be described.
@@ -80,7 +126,7 @@ pub fn refused(refused: &Refused) -> Why {
         RefusedKind::TokenRejected => (
             Reason::TokenRejected,
             "rejects the token (401)",
-            "put a valid token into the Secret; it is tried again when the Secret changes",
+            "put a valid token into the Secret; one that expires is renewed if the Secret has its refreshToken and the operator runs with --renew-tokens; it is tried again when the Secret changes",
         ),
         RefusedKind::Forbidden => (
             Reason::Forbidden,

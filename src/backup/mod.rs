@@ -10,6 +10,7 @@ pub mod act;
 pub mod aside;
 pub mod backoff;
 pub mod cluster;
+pub mod connections;
 pub mod controller;
 pub mod decide;
 pub mod directive;
@@ -31,19 +32,17 @@ pub mod status;
 pub mod turns;
 pub mod waiting;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     api::SalesforceBackup,
-    command_center::{
-        client::{ClientError, CommandCenter},
-        endpoint::EndpointPolicy,
-    },
+    command_center::client::{ClientError, CommandCenter},
     process::{clock, metrics::Metrics},
 };
 
 use self::{
     cluster::Cluster,
+    connections::Connections,
     decide::Step,
     memory::Memory,
     objects::Objects,
@@ -55,8 +54,6 @@ use self::{
 /// What the flags say about how backups are run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What may be called.
-    pub policy: EndpointPolicy,
     /// How often a running job is asked for.
     pub poll_interval: Duration,
     /// How long one call may take, from the first byte to the last.
@@ -83,7 +80,9 @@ pub struct Context {
     /// The API server.
     pub cluster: Cluster,
     /// The Command Centers.
-    pub command_center: CommandCenter,
+    pub command_center: Arc<CommandCenter>,
+    /// How they are reached.
+    pub connections: Connections,
     /// What this process remembers of objects.
     pub memory: Memory,
     /// The objects as the watches told of them.

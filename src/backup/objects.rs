@@ -1,10 +1,12 @@
 //! The objects as the watches told of them last. Possibly older than what the API server has.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::api::SalesforceBackup;
+
+use super::waiting::SecretName;
 
 /// The objects of all watches.
 #[derive(Clone, Default)]
@@ -23,6 +25,16 @@ impl Objects {
         let reference = ObjectRef::new(name).within(namespace);
         let found = self.0.iter().find_map(|store| store.get(&reference));
         found.is_some_and(|object| object.metadata.uid.as_deref() == Some(uid))
+    }
+
+    /// The Secrets that objects refer to.
+    #[must_use]
+    pub fn secrets(&self) -> HashSet<SecretName> {
+        let of = |object: &Arc<SalesforceBackup>| {
+            let name = object.spec.command_center.secret_ref.name.clone();
+            (object.metadata.namespace.clone().unwrap_or_default(), name)
+        };
+        self.all().iter().map(of).collect()
     }
 
     /// Every object.

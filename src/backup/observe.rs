@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use crate::{
-    api::{AttemptId, JobId, SalesforceBackup},
+    api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackup, conditions::find},
     command_center::{
         connection::{Connection, ConnectionError},
         gate::{Need, Wait},
@@ -18,6 +18,7 @@ use crate::{
 use super::{
     Context, Error,
     cluster::ClusterError,
+    connections::kept::Obstacle,
     memory::{EARLIER, Earlier, Remembered},
     others::{Claim, Other},
     turns::Turn,
@@ -109,6 +110,16 @@ pub enum SecretProblem {
     Forbidden,
     /// It does not hold what it should.
     Unusable(ConnectionError),
+    /// Its token is not taken any more, and was not renewed.
+    Renewal(Obstacle),
+}
+
+impl SecretProblem {
+    /// Whether it passes by itself.
+    #[must_use]
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::Renewal(Obstacle::Delayed))
+    }
 }
 
 impl<'a> Observed<'a> {
@@ -139,6 +150,21 @@ impl<'a> Observed<'a> {
         &self.object.spec.command_center.secret_ref.name
     }
 
+    /// The version of the connection whose token was rejected, as the status says.
+    fn rejected(&self) -> Option<&str> {
+        let status = self.object.status.as_ref()?;
+        let reason = Reason::parse(&find(&status.conditions, ConditionType::Ready)?.reason)?;
+        let of_token = [
+            Reason::TokenRejected,
+            Reason::TokenRenewalDelayed,
+            Reason::TokenRenewalLost,
+            Reason::TokenRenewalRefused,
+            Reason::RenewedSecretUnusable,
+        ];
+        let attempt = status.attempt.as_ref().filter(|_| of_token.contains(&reason))?;
+        attempt.secret_resource_version.as_deref()
+    }
+
     fn namespace(&self) -> &str {
         self.object.metadata.namespace.as_deref().unwrap_or_default()
     }
@@ -163,8 +189,14 @@ impl<'a> Observed<'a> {
     pub async fn look(&mut self, look: Look, context: &Context, turn: &mut Turn) -> Result<(), Error> {
         match look {
             Look::Secret => {
-                let connection = read_connection(self.namespace(), self.secret_name(), context).await?;
-                self.seen.connection = Some(connection);
+                let connections = &context.connections;
+                let read = connections.read(self.namespace(), self.secret_name(), self.rejected());
+                let connection = if connections.is_renewing(self.namespace(), self.secret_name()) {
+                    turn.aside(Box::pin(read)).await
+                } else {
+                    read.await
+                };
+                self.seen.connection = Some(connection?);
             }
             Look::Namespace => {
                 let (uid, goes) = match context.cluster.namespace(self.namespace()).await {
@@ -241,7 +273,7 @@ impl<'a> Observed<'a> {
 
     async fn job_list(&mut self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Listing, Error> {
         let first = self.list_once(query, context, turn).await?;
-        if first == Listing::NotAllowed(RefusedKind::TokenRejected) && self.token_changed(context).await? {
+        if first == Listing::NotAllowed(RefusedKind::TokenRejected) && self.token_changed(context, turn).await? {
             return self.list_once(query, context, turn).await;
         }
         Ok(first)
@@ -250,16 +282,17 @@ impl<'a> Observed<'a> {
     async fn job(&mut self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
         let first = self.job_once(id, context, turn).await?;
         let rejected = JobReading::Unreadable(Unreadable::Refused(RefusedKind::TokenRejected));
-        if first == rejected && self.token_changed(context).await? {
+        if first == rejected && self.token_changed(context, turn).await? {
             return self.job_once(id, context, turn).await;
         }
         Ok(first)
     }
 
-    /// Whether the Secret holds another token by now than the one that was rejected.
-    async fn token_changed(&mut self, context: &Context) -> Result<bool, Error> {
+    /// Whether there is another token by now than the one that was rejected: in the Secret, or renewed.
+    async fn token_changed(&mut self, context: &Context, turn: &mut Turn) -> Result<bool, Error> {
         let Some(rejected) = self.connection() else { return Ok(false) };
-        let newer = newer_connection(rejected, self.namespace(), self.secret_name(), context).await?;
+        let newer = context.connections.newer(rejected, self.namespace(), self.secret_name());
+        let newer = turn.aside(Box::pin(newer)).await?;
         Ok(newer.is_some_and(|newer| self.seen.connection.replace(Ok(newer)).is_some()))
     }
 
@@ -302,38 +335,4 @@ impl<'a> Observed<'a> {
         turn.pass = Some(pass);
         Some(seen)
     }
-}
-
-/// The connection in the Secret, if that has changed since it was `rejected` and leads to the same Command Center.
-///
-/// # Errors
-/// When the API server cannot be used.
-pub async fn newer_connection(
-    rejected: &Connection,
-    namespace: &str,
-    name: &str,
-    context: &Context,
-) -> Result<Option<Connection>, ClusterError> {
-    let now = read_connection(namespace, name, context).await?.ok();
-    Ok(now.filter(|now| now.version != rejected.version && now.endpoint == rejected.endpoint))
-}
-
-/// The connection in a Secret, read anew at each use.
-///
-/// # Errors
-/// When the API server cannot be used.
-pub async fn read_connection(
-    namespace: &str,
-    name: &str,
-    context: &Context,
-) -> Result<Result<Connection, SecretProblem>, ClusterError> {
-    let secret = match context.cluster.secret(namespace, name).await {
-        Ok(Some(secret)) => secret,
-        Ok(None) => return Ok(Err(SecretProblem::NotFound)),
-        Err(ClusterError::Forbidden { .. }) => return Ok(Err(SecretProblem::Forbidden)),
-        Err(error) => return Err(error),
-    };
-    let version = secret.metadata.resource_version.unwrap_or_default();
-    let data = secret.data.unwrap_or_default();
-    Ok(Connection::from_secret(&data, &version, &context.settings.policy).map_err(SecretProblem::Unusable))
 }

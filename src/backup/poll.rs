@@ -28,7 +28,7 @@ use crate::{
 
 use super::{
     Context,
-    observe::{SecretProblem, newer_connection, read_connection},
+    observe::SecretProblem,
     waiting::{Desk, ObjectName, SecretName, Told, Wait, Waiting},
 };
 
@@ -104,7 +104,7 @@ pub async fn run(context: Arc<Context>, wake: impl Fn(ObjectName) + Clone + Send
 /// One round at one connection.
 async fn round(secret: &SecretName, context: &Context) {
     let (namespace, name) = secret;
-    let connection = match read_connection(namespace, name, context).await {
+    let connection = match context.connections.read(namespace, name, None).await {
         Ok(connection) => connection,
         Err(error) => {
             warn!(namespace, secret = name, error = %chain(&error), "a Secret could not be read; trying again");
@@ -142,7 +142,7 @@ async fn list(
     if first.listing != Listing::NotAllowed(RefusedKind::TokenRejected) {
         return first;
     }
-    let Ok(Some(newer)) = newer_connection(connection, namespace, name, context).await else { return first };
+    let Ok(Some(newer)) = context.connections.newer(connection, namespace, name).await else { return first };
     *connection = newer;
     center.list(pass, connection, query).await.unwrap_or_else(|error| unusable(&error))
 }

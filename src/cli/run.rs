@@ -23,6 +23,7 @@ use crate::{
     backup::{
         Context, Settings,
         cluster::Cluster,
+        connections::Connections,
         controller::{self, Watch},
         memory::Memory,
         objects::Objects,
@@ -73,6 +74,12 @@ pub struct Args {
     /// while a job is young.
     #[arg(long, env = "SFB_POLL_INTERVAL", default_value = "30s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub poll_interval: Duration,
+
+    /// Renew tokens of Secrets that have a refreshToken as well, at two thirds of their life, and keep the new ones in Secrets
+    /// of the operator's own, named <name>-renewed. Needs the right to create and update Secrets. Without it, a token that
+    /// has expired has to be replaced in its Secret.
+    #[arg(long, env = "SFB_RENEW_TOKENS", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub renew_tokens: bool,
 
     /// How many calls an hour that change something (CreateTask, kills) each Command Center gets at most; a tenant of the
     /// cloud service has 100. A quarter of them may come at once. Without it, as many as there are to make, until the
@@ -195,14 +202,16 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
     }
     let health = health::serve(listener, Arc::clone(&ready), metrics.clone(), stop.clone());
     let health = AbortOnDropHandle::new(tokio::spawn(health));
+    let cluster = Cluster::new(clients.requests, identity, args.watch_namespace.clone());
+    let command_center = Arc::new(CommandCenter::new(args.request_timeout, limits(&args)));
     let context = Context {
-        cluster: Cluster::new(clients.requests, identity, args.watch_namespace.clone()),
-        command_center: CommandCenter::new(args.request_timeout, limits(&args)),
+        connections: Connections::new(cluster.clone(), Arc::clone(&command_center), policy, args.renew_tokens),
+        cluster,
+        command_center,
         memory: Memory::default(),
         objects: Objects::default(),
         poll: Poll::new(Waiting::new(args.poll_interval)),
         settings: Settings {
-            policy,
             poll_interval: args.poll_interval,
             request_timeout: args.request_timeout,
             send_window: args.send_window,

@@ -2,7 +2,7 @@
 //! decides nothing but whether a byte of the body can have left.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     net::SocketAddr,
     pin::Pin,
@@ -32,6 +32,7 @@ use super::{
     gates::{Gates, Pass},
     job_list::{self, JobsRequest},
     outcome::{Answer, NeverSent, NoAnswer, RateLimit, Reply},
+    renewal::{self, Pair},
     request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
 };
 
@@ -61,6 +62,8 @@ pub struct CommandCenter {
     clients: Mutex<HashMap<(Option<Roots>, LocalAddresses), Client>>,
     /// Rows of a page of the job list, by base URL, where the usual page is too large.
     pages: Mutex<HashMap<String, u64>>,
+    /// Base URLs where the renewal of a token carries the token as a header.
+    pub(super) renewals_with_header: Mutex<HashSet<String>>,
 }
 
 /// The TLS side of a client could not be set up.
@@ -77,7 +80,13 @@ impl CommandCenter {
     /// than `limits` allow.
     #[must_use]
     pub fn new(request_timeout: Duration, limits: Limits) -> Self {
-        Self { gates: Gates::new(limits), request_timeout, clients: Mutex::default(), pages: Mutex::default() }
+        Self {
+            gates: Gates::new(limits),
+            request_timeout,
+            clients: Mutex::default(),
+            pages: Mutex::default(),
+            renewals_with_header: Mutex::default(),
+        }
     }
 
     /// Sends one CreateTask call, at most once, and only while `permit` holds.
@@ -160,12 +169,38 @@ impl CommandCenter {
     }
 
     fn request(&self, client: &Client, method: Method, connection: &Connection, path: &str) -> RequestBuilder {
-        let request = client.request(method, connection.endpoint.join(path)).header(header::ACCEPT, JSON);
-        let request = match connection.token.header() {
+        let request = self.request_without_token(client, method, connection, path);
+        match connection.token.header() {
             Ok(token) => request.header(TOKEN_HEADER, token),
             Err(_) => request,
-        };
+        }
+    }
+
+    fn request_without_token(
+        &self,
+        client: &Client,
+        method: Method,
+        connection: &Connection,
+        path: &str,
+    ) -> RequestBuilder {
+        let request = client.request(method, connection.endpoint.join(path)).header(header::ACCEPT, JSON);
         request.timeout(self.request_timeout)
+    }
+
+    /// Asks for a pair of tokens to be renewed, with the header that carries the token or without.
+    pub(super) async fn renew_once(
+        &self,
+        pass: &Pass,
+        connection: &Connection,
+        pair: &Pair,
+        with_header: bool,
+    ) -> Result<Reply, ClientError> {
+        let client = self.client(connection)?;
+        let with = if with_header { Self::request } else { Self::request_without_token };
+        let request = with(self, &client, Method::POST, connection, renewal::OPERATION)
+            .header(header::CONTENT_TYPE, JSON)
+            .body(pair.body().to_string());
+        Ok(pass.call(Kind::Write, reply(request)).await)
     }
 
     /// A client for the connection's certificates. Making one reads the system's certificates, so they are kept.
@@ -225,10 +260,10 @@ async fn send(request: RequestBuilder) -> Result<Answer, Failure> {
     let response = request.send().await.map_err(Failure::Http)?;
     let status = response.status().as_u16();
     let headers = response.headers();
-    let (retry_after, limit) = (retry_after(headers), limit(status, headers));
+    let (retry_after, limit, date) = (retry_after(headers), limit(status, headers), date(headers));
     let simulated = headers.contains_key(SIMULATOR_HEADER);
     let body = read_body(response).await?;
-    Ok(Answer { status, retry_after, limit, simulated, body })
+    Ok(Answer { status, retry_after, limit, date, simulated, body })
 }
 
 async fn read_body(mut response: Response) -> Result<Bytes, Failure> {

@@ -66,6 +66,9 @@ pub enum Kind {
     Write,
 }
 
+/// The forms in which a token may have to be renewed, each in a call of its own.
+const FORMS: u32 = 2;
+
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -223,6 +226,26 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         self.waiting.insert(key.clone());
         let before = self.line_of(need).push(group, Ticket { key: key.clone(), need, since: now });
         Err(self.wait(need, before, Duration::ZERO, now))
+    }
+
+    /// Somebody would like to renew a token. What was let in may wait for it, so it comes before everything else, however many
+    /// call and whatever was called; the two calls that it may need are counted.
+    ///
+    /// # Errors
+    /// When the host does not answer at present, or asked for no calls.
+    pub fn renew(&mut self, now: BootTime) -> Result<Grant, Wait> {
+        self.used = now;
+        let wait = |cause, left| Wait { cause, left, passed: Duration::ZERO };
+        if let Some(away) = &self.away {
+            return Err(wait(Cause::Away, away.probe_at.since(now)));
+        }
+        let quiet = self.writes.quiet.since(now);
+        if !quiet.is_zero() {
+            return Err(wait(Cause::Limited, quiet));
+        }
+        self.busy = self.busy.saturating_add(1);
+        self.writes.reserved = self.writes.reserved.saturating_add(FORMS);
+        Ok(Grant { need: Need::Kills(FORMS), probe: false })
     }
 
     /// `key` does not want to call any more.

@@ -81,6 +81,14 @@ impl Gates {
         }
     }
 
+    /// Somebody would like to renew a token of `endpoint`: it may, before everything else.
+    ///
+    /// # Errors
+    /// When the host does not answer at present, or asked for no calls.
+    pub fn renew(&self, endpoint: &str) -> Result<Pass, Wait> {
+        self.0.at(endpoint, Gate::renew).map(|grant| Pass::new(&self.0, endpoint, grant))
+    }
+
     /// Waits until somebody of `namespace` may call `endpoint`.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ pub mod kill;
 pub mod lister;
 pub mod mark;
 pub mod outcome;
+pub mod renewal;
+pub mod renewer;
 pub mod request;
 pub mod response;
 pub mod rounds;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::api::{JobId, TaskId};
 
@@ -52,6 +53,8 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// How many calls the server takes, where it says so.
     pub limit: Option<RateLimit>,
+    /// The server's own time.
+    pub date: Option<Timestamp>,
     /// Whether the simulator answered.
     pub simulated: bool,
     /// The body.
@@ -62,7 +65,7 @@ impl Answer {
     /// An answer of this status and body, with nothing of note in its headers.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self { status, retry_after: None, limit: None, simulated: false, body: body.into() }
+        Self { status, retry_after: None, limit: None, date: None, simulated: false, body: body.into() }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The token of a Command Center: goes into one request header, and into nothing that a person or a log can read.
+//! The token of a Command Center: goes into one request header, and when it is renewed into the body of that call and the
+//! Secret that keeps it; into nothing else that a person or a log can read.
 
 use std::{collections::HashSet, fmt};
 
@@ -41,6 +42,12 @@ impl Token {
         let mut value = HeaderValue::from_str(self.0.expose_secret()).map_err(|_| NotAToken)?;
         value.set_sensitive(true);
         Ok(value)
+    }
+
+    /// The token itself, for the call that renews it and the Secret that keeps it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        self.0.expose_secret()
     }
 
     /// `text` with everything masked that it shares with the token: a server may quote the token in its error, whole or

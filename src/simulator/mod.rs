@@ -170,6 +170,12 @@ impl Simulator {
         self.shared.lock().limited()
     }
 
+    /// Whether the tokens still can be renewed: a pair that is renewed twice deletes them all.
+    #[must_use]
+    pub fn chain_is_alive(&self) -> bool {
+        self.shared.lock().chain_is_alive()
+    }
+
     /// Replaces all faults.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         self.shared.lock().faults.set(faults);

@@ -111,6 +111,11 @@ impl CommandCenter {
         self.counted.refused
     }
 
+    /// Whether no pair of tokens was renewed twice.
+    pub(crate) fn chain_is_alive(&self) -> bool {
+        matches!(self.tokens, Tokens::Alive { .. })
+    }
+
     fn admits(&self, call: &Call, now: Timestamp) -> bool {
         call.authtoken().is_some_and(|token| self.tokens.admits(token, now))
     }

@@ -16,6 +16,7 @@ mod lease;
 mod limits;
 mod proxy;
 mod readme;
+mod renewal;
 mod resolving;
 mod runs;
 mod secrets;

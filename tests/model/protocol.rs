@@ -73,13 +73,11 @@ impl Protocol {
         let data = [("url", "https://cc.example.com/commandcenter/api"), ("token", "t0ken")];
         let data: BTreeMap<_, _> =
             data.into_iter().map(|(key, value)| (key.to_owned(), ByteString(value.into()))).collect();
-        let policy = EndpointPolicy::default();
         let no_settle = scenario.is(Mutant::NoSettle);
         Self {
             scenario,
-            connection: Connection::from_secret(&data, "10", &policy).unwrap(),
+            connection: Connection::from_secret(&data, "10", &EndpointPolicy::default()).unwrap(),
             settings: Settings {
-                policy,
                 poll_interval: TICK,
                 request_timeout: TICK,
                 send_window: TICK,

@@ -84,7 +84,7 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
     match told.map(|told| &told.connection) {
         Some(Err(problem)) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
-            let standing = Standing::Running(Some(Trouble { why, needs_person: true }));
+            let standing = Standing::Running(Some(Trouble { why, needs_person: !problem.passes() }));
             return view.record(view.facts.standing(before.clone(), &standing), Some(IN_ANY_CASE));
         }
         Some(Ok(now)) if now != endpoint => {
@@ -197,7 +197,7 @@ pub(super) fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         None => return Step::Look(Look::Secret),
         Some(Err(problem)) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
-            let standing = Standing::Running(Some(Trouble { why, needs_person: true }));
+            let standing = Standing::Running(Some(Trouble { why, needs_person: !problem.passes() }));
             let next_look = next_poll.min(backoff::until_next_look(Duration::MAX, view.observed.uid()));
             return view.record(view.facts.standing(status, &standing), Some(next_look));
         }

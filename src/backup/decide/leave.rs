@@ -171,7 +171,7 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         (Err(_), _) if over => return unconfirmed(status, "its Secret could not be used"),
         (Err(problem), _) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
-            return cancelling(view, status.clone(), Trouble { why, needs_person: true });
+            return cancelling(view, status.clone(), Trouble { why, needs_person: !problem.passes() });
         }
         (Ok(now), _) if Some(now.as_str()) != submitted.endpoint => {
             return unconfirmed(status, "its Secret points to another Command Center now");

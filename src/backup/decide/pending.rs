@@ -93,7 +93,8 @@ pub(super) fn pending(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
         Some(Ok(connection)) => connection,
         Some(Err(problem)) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
-            return view.record(view.facts.standing(without_next_try(status), &Standing::Stalled(why)), soonest(None));
+            let standing = if problem.passes() { Standing::Waiting(why) } else { Standing::Stalled(why) };
+            return view.record(view.facts.standing(without_next_try(status), &standing), soonest(None));
         }
     };
     match obstacle(view, &status, connection) {

@@ -69,7 +69,7 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
         Some(Err(problem)) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
             let again = backoff::until_next_look(Duration::MAX, view.observed.uid());
-            return view.record(view.facts.resolving(open.status.clone(), why, true), Some(again));
+            return view.record(view.facts.resolving(open.status.clone(), why, !problem.passes()), Some(again));
         }
     };
     let held_for_now = |why: Why| {

@@ -1,0 +1,457 @@
+//! Connections to Command Centers, read from their Secrets at each use; where a Secret has a `refreshToken`, its token is
+//! renewed in time, and the new one kept in `<name>-renewed`. Effects: [`kept`] decides.
+//!
+//! One renewal of a Secret at a time, and whoever wants its connection waits for the end. A renewal that was begun is not
+//! given up: its task is waited for at shutdown.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a renewal is a task of its own: who asked for it may go, its answer may not"
+)]
+
+pub mod kept;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use tokio::sync::RwLock;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::{
+    command_center::{
+        client::CommandCenter,
+        connection::Connection,
+        endpoint::EndpointPolicy,
+        outcome::{NeverSent, Reply},
+        renewal::{Pair, Renewal, interpret},
+    },
+    process::{
+        clock::{self, BootTime},
+        telemetry::chain,
+    },
+};
+
+use super::{
+    cluster::{Cluster, ClusterError},
+    observe::SecretProblem,
+    waiting::SecretName,
+};
+
+use self::kept::{Circumstances, Fingerprint, Kept, Latest, Mark, Obstacle, RenewalId, Source, Step, Stored};
+
+/// After a write that somebody else's came before, or whose answer was lost.
+const A_MOMENT: Duration = Duration::from_secs(1);
+/// After a refusal to write `<name>-renewed`.
+const UNTIL_PERMITTED: Duration = Duration::from_mins(1);
+/// How often a Secret is looked at whose token nobody uses and nobody knows the age of.
+const SELDOM: Duration = Duration::from_hours(1);
+
+/// All connections.
+#[derive(Debug)]
+pub struct Connections(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    cluster: Cluster,
+    command_center: Arc<CommandCenter>,
+    policy: EndpointPolicy,
+    renew_tokens: bool,
+    /// What is known of the Secrets with a `refreshToken`.
+    known: Mutex<HashMap<SecretName, Arc<Known>>>,
+    /// Pairs of users' Secrets that this process has renewed.
+    spent: Mutex<HashSet<Fingerprint>>,
+    renewals: TaskTracker,
+}
+
+/// What this process knows of the renewals of one Secret.
+#[derive(Debug, Default)]
+struct Known {
+    /// Held for writing while a token is renewed.
+    renewing: RwLock<()>,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// The version of the connection whose token was rejected last.
+    rejected: Option<String>,
+    /// A renewal that was written down, perhaps, and not asked for.
+    unsent: Option<RenewalId>,
+    /// What kept the last renewal from being made, and until when it is believed.
+    hindered: Option<(Obstacle, BootTime)>,
+}
+
+/// Two Secrets, and what they say.
+struct Seen {
+    secret: Secret,
+    source: Source,
+    renewed: Option<Secret>,
+    stored: Stored,
+}
+
+impl Connections {
+    /// Connections that `policy` allows, with tokens renewed if `renew_tokens`.
+    #[must_use]
+    pub fn new(
+        cluster: Cluster,
+        command_center: Arc<CommandCenter>,
+        policy: EndpointPolicy,
+        renew_tokens: bool,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            cluster,
+            command_center,
+            policy,
+            renew_tokens,
+            known: Mutex::default(),
+            spent: Mutex::default(),
+            renewals: TaskTracker::new(),
+        }))
+    }
+
+    /// The connection in a Secret, read anew; with a token that is renewed first where that is due. `rejected` is the version
+    /// of the connection whose token the Command Center did not take.
+    ///
+    /// # Errors
+    /// When the API server cannot be used.
+    pub async fn read(
+        &self,
+        namespace: &str,
+        name: &str,
+        rejected: Option<&str>,
+    ) -> Result<Result<Connection, SecretProblem>, ClusterError> {
+        Ok(self.look(namespace, name, rejected).await?.map(|(connection, _)| connection))
+    }
+
+    /// The connection in the Secret, if that has changed since it was `rejected` and leads to the same Command Center.
+    ///
+    /// # Errors
+    /// When the API server cannot be used.
+    pub async fn newer(
+        &self,
+        rejected: &Connection,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Connection>, ClusterError> {
+        let now = self.read(namespace, name, Some(&rejected.version)).await?.ok();
+        Ok(now.filter(|now| now.version != rejected.version && now.endpoint == rejected.endpoint))
+    }
+
+    /// Renews in time what nobody reads at present, of the Secrets that are `used`; looks `every` so often. Never ends.
+    pub async fn keep_fresh(&self, every: Duration, used: impl Fn() -> HashSet<SecretName>) {
+        let mut next_looks: HashMap<SecretName, BootTime> = HashMap::new();
+        loop {
+            tokio::time::sleep(every).await;
+            if !self.0.renew_tokens {
+                continue;
+            }
+            let used = used();
+            next_looks.retain(|name, _| used.contains(name));
+            lock(&self.0.known).retain(|name, known| used.contains(name) || Arc::strong_count(known) > 1);
+            for name in used {
+                if next_looks.get(&name).is_some_and(|next| *next > clock::now().boot) {
+                    continue;
+                }
+                let wait = match self.look(&name.0, &name.1, None).await {
+                    Ok(Ok((_, until_due))) => until_due.unwrap_or(SELDOM),
+                    Ok(Err(_)) => SELDOM,
+                    Err(_) => every,
+                };
+                next_looks.insert(name, clock::now().boot.plus(wait));
+            }
+        }
+    }
+
+    /// Whether a token of this Secret is being renewed, which may take some time.
+    #[must_use]
+    pub fn is_renewing(&self, namespace: &str, name: &str) -> bool {
+        let known = lock(&self.0.known).get(&(namespace.to_owned(), name.to_owned())).map(Arc::clone);
+        known.is_some_and(|known| known.renewing.try_read().is_err())
+    }
+
+    /// Waits until every renewal has ended; none begins any more.
+    pub async fn finish(&self) {
+        self.0.renewals.close();
+        self.0.renewals.wait().await;
+    }
+
+    /// The connection, and how long until its token is to be renewed, where that is known.
+    async fn look(
+        &self,
+        namespace: &str,
+        name: &str,
+        rejected: Option<&str>,
+    ) -> Result<Result<(Connection, Option<Duration>), SecretProblem>, ClusterError> {
+        let shared = &self.0;
+        let secret = match shared.cluster.secret(namespace, name).await {
+            Ok(Some(secret)) => secret,
+            Ok(None) => return Ok(Err(SecretProblem::NotFound)),
+            Err(ClusterError::Forbidden { .. }) => return Ok(Err(SecretProblem::Forbidden)),
+            Err(error) => return Err(error),
+        };
+        let Some(source) = shared.source(&secret) else {
+            return Ok(shared.connection(&secret, None).map(|connection| (connection, None)));
+        };
+        let known = shared.known(namespace, name);
+        let mut tried = false;
+        loop {
+            let reading = known.renewing.read().await;
+            let renewed = shared.cluster.secret(namespace, &kept::name_of(name)).await;
+            drop(reading);
+            let renewed = match renewed {
+                Err(ClusterError::Forbidden { .. }) => {
+                    return Ok(Err(SecretProblem::Renewal(Obstacle::NotPermitted)));
+                }
+                renewed => renewed?,
+            };
+            let stored = Stored::of(renewed.as_ref(), &source);
+            let version = version(&secret, &stored);
+            if rejected == Some(version.as_str()) {
+                lock(&known.notes).rejected = Some(version.clone());
+            }
+            match shared.decide(&known, &source, &stored, &version) {
+                Step::Renew if !tried => {
+                    tried = true;
+                    self.renew(namespace, name, &known).await?;
+                }
+                Step::Use | Step::Renew => {
+                    let connection = shared.connection(&secret, Some((stored.pair(&source), version)));
+                    let until_due = stored.latest().map(|latest| latest.renew_at.duration_since(clock::now().wall));
+                    let until_due = until_due.map(|wait| Duration::try_from(wait).unwrap_or(A_MOMENT));
+                    return Ok(connection.map(|connection| (connection, until_due)));
+                }
+                Step::Stop(obstacle) => return Ok(Err(SecretProblem::Renewal(obstacle))),
+            }
+        }
+    }
+
+    /// Renews, in a task that goes on when nobody waits for it any more; and not at all after [`Self::finish`].
+    async fn renew(&self, namespace: &str, name: &str, known: &Arc<Known>) -> Result<(), ClusterError> {
+        let under_way = self.0.renewals.token();
+        if self.0.renewals.is_closed() {
+            known.hinder(Obstacle::Delayed, A_MOMENT);
+            return Ok(());
+        }
+        let (shared, known) = (Arc::clone(&self.0), Arc::clone(known));
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        let task = tokio::spawn(async move {
+            let _under_way = under_way;
+            let _renewing = known.renewing.write().await;
+            shared.renew(&namespace, &name, &known).await
+        });
+        // A panic leaves the mark of the renewal, which is told as lost.
+        task.await.unwrap_or(Ok(()))
+    }
+}
+
+impl Shared {
+    fn source(&self, secret: &Secret) -> Option<Source> {
+        Source::of(secret.data.as_ref()?).filter(|_| self.renew_tokens)
+    }
+
+    fn known(&self, namespace: &str, name: &str) -> Arc<Known> {
+        Arc::clone(lock(&self.known).entry((namespace.to_owned(), name.to_owned())).or_default())
+    }
+
+    /// The connection in `secret`, with the token of this pair instead of its own where there is one.
+    fn connection(&self, secret: &Secret, instead: Option<(&Pair, String)>) -> Result<Connection, SecretProblem> {
+        let mut data = secret.data.clone().unwrap_or_default();
+        let version = match instead {
+            Some((pair, version)) => {
+                data.insert("token".to_owned(), ByteString(pair.token.reveal().as_bytes().to_vec()));
+                version
+            }
+            None => secret.metadata.resource_version.clone().unwrap_or_default(),
+        };
+        Connection::from_secret(&data, &version, &self.policy).map_err(SecretProblem::Unusable)
+    }
+
+    fn decide(&self, known: &Known, source: &Source, stored: &Stored, version: &str) -> Step {
+        let (now, notes) = (clock::now(), lock(&known.notes));
+        let around = Circumstances {
+            rejected: notes.rejected.as_deref() == Some(version),
+            unsent: notes.unsent.as_ref(),
+            hindered: notes.hindered.filter(|(_, until)| now.boot < *until).map(|(obstacle, _)| obstacle),
+            spent: stored.latest().is_none() && lock(&self.spent).contains(&source.fingerprint),
+            now: now.wall,
+        };
+        kept::decide(stored, &around)
+    }
+
+    /// Intent, call, outcome, while nobody reads the connection.
+    async fn renew(&self, namespace: &str, name: &str, known: &Known) -> Result<(), ClusterError> {
+        let Some(seen) = self.see(namespace, name).await? else { return Ok(()) };
+        let Seen { secret, source, renewed, stored } = &seen;
+        let version = version(secret, stored);
+        let Ok(connection) = self.connection(secret, Some((stored.pair(source), version.clone()))) else {
+            return Ok(());
+        };
+        if self.decide(known, source, stored, &version) != Step::Renew {
+            return Ok(());
+        }
+        let pass = match self.command_center.gates.renew(&connection.endpoint.to_string()) {
+            Ok(pass) => pass,
+            Err(wait) => {
+                known.hinder(Obstacle::Delayed, wait.left.max(A_MOMENT));
+                return Ok(());
+            }
+        };
+        let id = RenewalId::random();
+        let before = Kept { latest: stored.latest().cloned(), mark: Mark::UnderWay(id.clone()) };
+        let intent = kept::secret(&secret.metadata, source, &before, renewed.as_ref());
+        let written = match self.cluster.write_secret(&intent).await {
+            Ok(written) => written,
+            Err(error) => {
+                known.not_written(id, &error, namespace, name);
+                return Ok(());
+            }
+        };
+        // From here on what comes of it is kept, whatever happens.
+        let first = before.latest.is_none() && lock(&self.spent).insert(source.fingerprint.clone());
+        let reply = match self.command_center.renew(&pass, &connection, stored.pair(source)).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                warn!(namespace, secret = name, error = %chain(&error), "no call could be made");
+                Reply::NeverSent(NeverSent::Tls)
+            }
+        };
+        drop(pass);
+        let now = clock::now().wall;
+        let after = match interpret(&reply, now) {
+            Renewal::Renewed(pair, lifetime) => {
+                let (renew_at, expires_at) = kept::times(lifetime, now);
+                let latest = Latest { pair, renewals: stored.renewals().saturating_add(1), expires_at, renew_at };
+                info!(namespace, secret = name, lives_seconds = lifetime.as_secs(), "token renewed");
+                Kept { latest: Some(latest), mark: Mark::Settled }
+            }
+            Renewal::Refused => {
+                warn!(
+                    namespace,
+                    secret = name,
+                    "the Command Center refuses to renew the token; put a new token and refreshToken into the Secret"
+                );
+                Kept { mark: Mark::Refused, ..before }
+            }
+            Renewal::NotMade(wait) => {
+                warn!(
+                    namespace,
+                    secret = name,
+                    retry_seconds = wait.as_secs(),
+                    "the Command Center did not take the renewal of a token; trying again"
+                );
+                if first {
+                    lock(&self.spent).remove(&source.fingerprint);
+                }
+                known.hinder(Obstacle::Delayed, wait);
+                Kept { mark: Mark::Settled, ..before }
+            }
+            Renewal::Unknown => {
+                warn!(
+                    namespace,
+                    secret = name,
+                    "the answer to the renewal of a token is lost, and its pair is not used again; put a new token and refreshToken into the Secret"
+                );
+                return Ok(());
+            }
+        };
+        self.keep(&seen, written, &id, &after).await;
+        Ok(())
+    }
+
+    async fn see(&self, namespace: &str, name: &str) -> Result<Option<Seen>, ClusterError> {
+        let Some(secret) = self.cluster.secret(namespace, name).await? else { return Ok(None) };
+        let Some(source) = self.source(&secret) else { return Ok(None) };
+        let renewed = self.cluster.secret(namespace, &kept::name_of(name)).await?;
+        let stored = Stored::of(renewed.as_ref(), &source);
+        Ok(Some(Seen { secret, source, renewed, stored }))
+    }
+
+    /// Writes what came of renewal `id` over `written`, and does not return before that is done.
+    async fn keep(&self, seen: &Seen, written: Secret, id: &RenewalId, after: &Kept) {
+        let owner = &seen.secret.metadata;
+        let (namespace, name) =
+            (owner.namespace.as_deref().unwrap_or_default(), owner.name.as_deref().unwrap_or_default());
+        let waits = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_delay(Duration::from_secs(5))
+            .without_max_times()
+            .with_jitter();
+        let mut wait = waits.build();
+        let mut pause = async |cause: ClusterError| {
+            warn!(namespace, secret = name, error = %chain(&cause), "what came of the renewal of a token is not kept yet; trying again");
+            tokio::time::sleep(wait.next().unwrap_or_default()).await;
+        };
+        let mut old = Some(written);
+        loop {
+            match self.cluster.write_secret(&kept::secret(owner, &seen.source, after, old.as_ref())).await {
+                Ok(_) => return,
+                Err(ClusterError::Gone { .. } | ClusterError::Conflict { .. }) => {}
+                Err(cause) => pause(cause).await,
+            }
+            let now = match self.cluster.secret(namespace, &kept::name_of(name)).await {
+                Ok(now) => now,
+                Err(cause) => {
+                    pause(cause).await;
+                    continue;
+                }
+            };
+            let stored = Stored::of(now.as_ref(), &seen.source);
+            let goes_on = match (&now, stored.kept()) {
+                (Some(_), Some(kept)) if kept.is(after) => return,
+                (Some(_), Some(kept)) => kept.mark == Mark::UnderWay(id.clone()),
+                (Some(_), None) => false,
+                // Somebody deleted it: the pair is kept as long as the Secret is there that it belongs to.
+                (None, _) => match self.cluster.secret(namespace, name).await {
+                    Ok(secret) => secret.is_some_and(|secret| secret.metadata.uid == owner.uid),
+                    Err(_) => true,
+                },
+            };
+            if !goes_on {
+                warn!(
+                    namespace,
+                    secret = name,
+                    "the Secret was replaced while its token was renewed; the new token is dropped"
+                );
+                return;
+            }
+            old = now;
+        }
+    }
+}
+
+impl Known {
+    fn hinder(&self, obstacle: Obstacle, wait: Duration) {
+        lock(&self.notes).hindered = Some((obstacle, clock::now().boot.plus(wait)));
+    }
+
+    /// The intent was not stored, or nobody knows; in any case nothing was asked for.
+    fn not_written(&self, id: RenewalId, error: &ClusterError, namespace: &str, name: &str) {
+        lock(&self.notes).unsent = Some(id);
+        match error {
+            ClusterError::Conflict { .. } | ClusterError::Gone { .. } => self.hinder(Obstacle::Delayed, A_MOMENT),
+            ClusterError::Ambiguous { .. } => {
+                warn!(namespace, secret = name, error = %chain(error), "the renewal of a token waits for the API server");
+                self.hinder(Obstacle::Delayed, A_MOMENT);
+            }
+            ClusterError::Forbidden { .. } | ClusterError::Refused { .. } => {
+                warn!(namespace, secret = name, error = %chain(error), "a token cannot be renewed, because there is no right to keep the new one");
+                self.hinder(Obstacle::NotPermitted, UNTIL_PERMITTED);
+            }
+        }
+    }
+}
+
+/// What a connection is known by: the Secret as it is stored, and how often its token was renewed.
+fn version(secret: &Secret, stored: &Stored) -> String {
+    format!("{}/{}", secret.metadata.resource_version.as_deref().unwrap_or_default(), stored.renewals())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

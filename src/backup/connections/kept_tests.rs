@@ -1,0 +1,114 @@
+use super::*;
+
+const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
+const LIFETIME: Duration = Duration::from_mins(30);
+
+fn pair(name: &str) -> Pair {
+    let token = |kind: &str| Token::new(format!("{kind}-{name}").as_bytes()).unwrap();
+    Pair { token: token("access"), refresh_token: token("refresh") }
+}
+
+fn source(name: &str) -> Source {
+    Source { fingerprint: Fingerprint::of(&pair(name)), pair: pair(name) }
+}
+
+fn owner() -> ObjectMeta {
+    ObjectMeta {
+        name: Some("commandcenter".to_owned()),
+        namespace: Some("crm".to_owned()),
+        uid: Some("u".to_owned()),
+        ..ObjectMeta::default()
+    }
+}
+
+fn latest() -> Latest {
+    let (renew_at, expires_at) = times(LIFETIME, NOW);
+    Latest { pair: pair("2"), renewals: 2, expires_at, renew_at }
+}
+
+fn kept(latest: Option<Latest>, mark: Mark) -> Stored {
+    let written = secret(&owner(), &source("1"), &Kept { latest, mark }, None);
+    Stored::of(Some(&written), &source("1"))
+}
+
+fn id(name: &str) -> RenewalId {
+    RenewalId(name.to_owned())
+}
+
+fn minutes_later(minutes: u64) -> Timestamp {
+    NOW.checked_add(Duration::from_mins(minutes)).unwrap()
+}
+
+const CALM: Circumstances<'_> = Circumstances { rejected: false, unsent: None, hindered: None, spent: false, now: NOW };
+
+#[test]
+fn what_is_kept_is_read_again_as_it_was_written() {
+    let Stored::Kept(read) = kept(Some(latest()), Mark::UnderWay(id("a"))) else { panic!("it is kept") };
+    let back = read.latest.unwrap();
+    assert_eq!(read.mark, Mark::UnderWay(id("a")));
+    assert_eq!((back.pair.token.reveal(), back.pair.refresh_token.reveal()), ("access-2", "refresh-2"));
+    assert_eq!((back.renewals, back.expires_at), (2, minutes_later(30)));
+    assert_eq!(back.renew_at, minutes_later(20), "two thirds of its life");
+    assert!(matches!(kept(None, Mark::Refused), Stored::Kept(Kept { latest: None, mark: Mark::Refused })));
+}
+
+#[test]
+fn another_pair_in_the_users_secret_starts_afresh_and_a_secret_of_somebody_else_is_left_alone() {
+    let written = secret(&owner(), &source("1"), &Kept { latest: Some(latest()), mark: Mark::Settled }, None);
+    assert!(matches!(Stored::of(Some(&written), &source("other")), Stored::Nothing));
+    let mixed = Source { pair: pair("1"), fingerprint: Fingerprint::of(&Pair { token: pair("9").token, ..pair("1") }) };
+    assert!(matches!(Stored::of(Some(&written), &mixed), Stored::Nothing), "the token alone was changed");
+    let foreign = Secret { metadata: ObjectMeta { labels: None, ..written.metadata.clone() }, ..written };
+    let stored = Stored::of(Some(&foreign), &source("1"));
+    assert!(matches!(stored, Stored::Foreign));
+    let rejected = Circumstances { rejected: true, ..CALM };
+    assert_eq!(decide(&stored, &rejected), Step::Stop(Obstacle::NameTaken));
+    assert_eq!(decide(&stored, &CALM), Step::Use);
+}
+
+#[test]
+fn a_secret_names_its_owner_and_shows_nothing_of_a_token_in_its_metadata() {
+    let written = secret(&owner(), &source("1"), &Kept { latest: Some(latest()), mark: Mark::Settled }, None);
+    let metadata = serde_json::to_string(&written.metadata).unwrap();
+    assert!(!metadata.contains("access-") && !metadata.contains("refresh-"), "{metadata}");
+    let owner = &written.metadata.owner_references.unwrap()[0];
+    assert_eq!((owner.kind.as_str(), owner.name.as_str(), owner.uid.as_str()), ("Secret", "commandcenter", "u"));
+    assert_eq!(written.metadata.name.as_deref(), Some("commandcenter-renewed"));
+}
+
+#[test]
+fn the_users_own_token_is_renewed_when_it_is_rejected_and_a_renewed_one_at_two_thirds_of_its_life() {
+    let rejected = Circumstances { rejected: true, ..CALM };
+    assert_eq!(decide(&Stored::Nothing, &CALM), Step::Use);
+    assert_eq!(decide(&Stored::Nothing, &rejected), Step::Renew);
+    let settled = kept(Some(latest()), Mark::Settled);
+    assert_eq!(decide(&settled, &Circumstances { now: minutes_later(19), ..CALM }), Step::Use);
+    assert_eq!(decide(&settled, &Circumstances { now: minutes_later(20), ..CALM }), Step::Renew);
+    assert_eq!(decide(&settled, &rejected), Step::Use, "rejected so young: another one would be as well");
+    let old = Circumstances { now: minutes_later(31), ..rejected };
+    assert_eq!(decide(&settled, &old), Step::Renew);
+}
+
+#[test]
+fn a_pair_that_may_have_been_used_is_not_used_again_and_its_token_only_while_it_is_taken() {
+    let rejected = Circumstances { rejected: true, ..CALM };
+    for (stored, around, obstacle) in [
+        (kept(None, Mark::UnderWay(id("a"))), CALM, Obstacle::Lost),
+        (kept(None, Mark::UnderWay(id("a"))), Circumstances { unsent: Some(&id("b")), ..CALM }, Obstacle::Lost),
+        (kept(None, Mark::Refused), CALM, Obstacle::Refused),
+        (Stored::Nothing, Circumstances { spent: true, ..CALM }, Obstacle::Lost),
+        (Stored::Nothing, Circumstances { hindered: Some(Obstacle::Delayed), ..CALM }, Obstacle::Delayed),
+    ] {
+        assert_eq!(decide(&stored, &around), Step::Use, "{stored:?}");
+        assert_eq!(decide(&stored, &Circumstances { rejected: true, ..around }), Step::Stop(obstacle), "{stored:?}");
+    }
+    let lost = kept(Some(latest()), Mark::UnderWay(id("a")));
+    assert_eq!(decide(&lost, &Circumstances { now: minutes_later(29), ..CALM }), Step::Use);
+    assert_eq!(decide(&lost, &Circumstances { now: minutes_later(30), ..CALM }), Step::Stop(Obstacle::Lost));
+    let unsent = Circumstances { unsent: Some(&id("a")), ..rejected };
+    assert_eq!(
+        decide(&kept(None, Mark::UnderWay(id("a"))), &unsent),
+        Step::Renew,
+        "this process knows that it was not"
+    );
+}
