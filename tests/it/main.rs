@@ -7,6 +7,7 @@ mod binary;
 mod bounded;
 mod cancel;
 mod conditions;
+mod day;
 mod definitions;
 mod enumeration;
 mod examples;
