@@ -63,6 +63,14 @@ pub enum ClusterError {
         /// The API server's words.
         message: String,
     },
+    /// The API server takes no more calls at present; nothing was changed.
+    #[error("{what}: the API server is too busy: {message}")]
+    Busy {
+        /// What was tried.
+        what: String,
+        /// The API server's words.
+        message: String,
+    },
     /// No usable answer; a write may have been applied, or may still be.
     #[error("{what}: no usable answer")]
     Ambiguous {
@@ -220,6 +228,7 @@ fn classify(what: String, error: kube::Error) -> ClusterError {
         409 => ClusterError::Conflict { what },
         404 => ClusterError::Gone { what },
         401 | 403 => ClusterError::Forbidden { what, message },
+        429 => ClusterError::Busy { what, message },
         400..=499 => ClusterError::Refused { what, message },
         _ => ClusterError::Ambiguous { what, source: Some(Box::new(error)) },
     }
@@ -239,6 +248,7 @@ mod tests {
                 ClusterError::Gone { .. } => "gone",
                 ClusterError::Forbidden { .. } => "forbidden",
                 ClusterError::Refused { .. } => "refused",
+                ClusterError::Busy { .. } => "busy",
                 ClusterError::Ambiguous { .. } => "ambiguous",
             };
         let cases = [
@@ -247,7 +257,7 @@ mod tests {
             (403, "forbidden"),
             (401, "forbidden"),
             (422, "refused"),
-            (429, "refused"),
+            (429, "busy"),
             (500, "ambiguous"),
             (503, "ambiguous"),
             (504, "ambiguous"),

@@ -62,7 +62,7 @@ struct Shared {
     command_center: Arc<CommandCenter>,
     policy: EndpointPolicy,
     renew_tokens: bool,
-    /// What is known of the Secrets with a `refreshToken`.
+    /// What is known of the Secrets with a `refreshToken`, and of others that are used.
     known: Mutex<HashMap<SecretName, Arc<Known>>>,
     /// Pairs of users' Secrets that this process has renewed.
     spent: Mutex<HashSet<Fingerprint>>,
@@ -85,6 +85,8 @@ struct Notes {
     unsent: Option<RenewalId>,
     /// What kept the last renewal from being made, and until when it is believed.
     hindered: Option<(Obstacle, BootTime)>,
+    /// When it is looked at though nobody reads it; at once where there is no time, as after a renewal.
+    next_look: Option<BootTime>,
 }
 
 /// Two Secrets, and what they say.
@@ -145,25 +147,32 @@ impl Connections {
 
     /// Renews in time what nobody reads at present, of the Secrets that are `used`; looks `every` so often. Never ends.
     pub async fn keep_fresh(&self, every: Duration, used: impl Fn() -> HashSet<SecretName>) {
-        let mut next_looks: HashMap<SecretName, BootTime> = HashMap::new();
         loop {
             tokio::time::sleep(every).await;
             if !self.0.renew_tokens {
                 continue;
             }
             let used = used();
-            next_looks.retain(|name, _| used.contains(name));
             lock(&self.0.known).retain(|name, known| used.contains(name) || Arc::strong_count(known) > 1);
             for name in used {
-                if next_looks.get(&name).is_some_and(|next| *next > clock::now().boot) {
-                    continue;
+                let known = self.0.known(&name.0, &name.1);
+                let now = clock::now().boot;
+                {
+                    let mut notes = lock(&known.notes);
+                    if notes.next_look.is_some_and(|next| next > now) {
+                        continue;
+                    }
+                    notes.next_look = Some(now.plus(SELDOM));
                 }
                 let wait = match self.look(&name.0, &name.1, None).await {
                     Ok(Ok((_, until_due))) => until_due.unwrap_or(SELDOM),
                     Ok(Err(_)) => SELDOM,
                     Err(_) => every,
                 };
-                next_looks.insert(name, clock::now().boot.plus(wait));
+                // Unless somebody else renewed it in the meantime.
+                if let Some(next) = &mut lock(&known.notes).next_look {
+                    *next = clock::now().boot.plus(wait);
+                }
             }
         }
     }
@@ -361,6 +370,8 @@ impl Shared {
             }
         };
         self.keep(&seen, written, &id, &after).await;
+        // When the next one is due is known only now.
+        lock(&known.notes).next_look = None;
         Ok(())
     }
 
@@ -435,7 +446,7 @@ impl Known {
         lock(&self.notes).unsent = Some(id);
         match error {
             ClusterError::Conflict { .. } | ClusterError::Gone { .. } => self.hinder(Obstacle::Delayed, A_MOMENT),
-            ClusterError::Ambiguous { .. } => {
+            ClusterError::Busy { .. } | ClusterError::Ambiguous { .. } => {
                 warn!(namespace, secret = name, error = %chain(error), "the renewal of a token waits for the API server");
                 self.hinder(Obstacle::Delayed, A_MOMENT);
             }

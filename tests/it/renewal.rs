@@ -145,6 +145,24 @@ async fn a_token_is_renewed_at_two_thirds_of_its_life_also_when_nobody_needs_it(
 }
 
 #[tokio::test]
+async fn a_token_that_was_found_good_first_is_renewed_in_time_once_it_was_rejected() {
+    let mut world = World::with(Behaviour::default(), &flags()).await;
+    let lifetime = Duration::from_secs(3);
+    let renewal = Renewal { lifetime: Some(lifetime), ..behaviour().renewal };
+    let options = Options { behaviour: Behaviour { renewal, ..behaviour() }, ..Options::default() };
+    world.simulator = Simulator::start(options).await.unwrap();
+    let expired = Instant::now() + lifetime;
+    world.write_secret_data(SECRET, &keys(&world.simulator)).await;
+    world.create("first", &json!({})).await;
+    world.until_phase("first", Phase::Succeeded).await;
+    tokio::time::sleep(expired.saturating_duration_since(Instant::now())).await;
+    world.create("second", &json!({})).await;
+    world.until_phase("second", Phase::Succeeded).await;
+    until_renewed(&world, 3).await;
+    assert!(world.simulator.chain_is_alive());
+}
+
+#[tokio::test]
 async fn an_answer_that_is_lost_is_told_and_the_pair_is_not_used_again_until_there_is_a_new_one() {
     let mut world = world(None, &flags()).await;
     let lost = Fault::reply(Operation::Renew, When::AfterExecuting, Reply::Dropped).times(1);

@@ -83,6 +83,16 @@ impl Effect {
         self.writes_status() && self.what.ends_with(" Running")
     }
 
+    /// Whether it asks for a token to be renewed.
+    pub fn renews_a_token(&self) -> bool {
+        self.system == System::CommandCenter && self.what == "V4/AccessToken/Renew"
+    }
+
+    /// Whether it writes down that a token will be renewed, or what came of it.
+    pub fn keeps_a_token(&self) -> bool {
+        self.what == "secrets" && !self.only_reads()
+    }
+
     /// Whether it writes a status.
     pub fn writes_status(&self) -> bool {
         self.verb == "PUT" && self.what.starts_with("salesforcebackups/status")
@@ -104,6 +114,13 @@ pub fn attempt(request: &Request<Bytes>) -> Option<String> {
     }
     let description = body.pointer("/taskInfo/subTasks/0/options/commonOpts/jobDescription")?.as_str()?;
     description.rsplit('/').next().map(str::to_owned)
+}
+
+/// Whether a request writes down that a token is about to be renewed.
+pub fn marks_a_renewal(request: &Request<Bytes>) -> bool {
+    let mark = body(request);
+    let mark = mark.pointer("/metadata/annotations/commandcenter.dev~1renewal").and_then(Value::as_str);
+    mark.is_some_and(|mark| mark != "refused")
 }
 
 fn body(request: &Request<Bytes>) -> Value {

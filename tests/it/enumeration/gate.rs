@@ -34,6 +34,8 @@ pub struct Passed {
     pub effect: Effect,
     pub nth: usize,
     pub fault: Option<Fault>,
+    /// Whether it writes down that a token is about to be renewed.
+    pub marks_a_renewal: bool,
     at: Duration,
     attempt: Option<String>,
 }
@@ -61,6 +63,8 @@ struct State {
     readings: usize,
     intents: HashSet<String>,
     sent: HashSet<String>,
+    /// How many renewals of a token were written down and not asked for yet.
+    renewals: usize,
     wrong: Vec<String>,
 }
 
@@ -79,6 +83,7 @@ impl Gate {
             readings: 0,
             intents: HashSet::new(),
             sent: HashSet::new(),
+            renewals: 0,
             wrong: Vec::new(),
         };
         Arc::new(Self { state: Mutex::new(state), news: Notify::new(), began: Instant::now() })
@@ -147,9 +152,10 @@ impl Gate {
     ) -> Result<Response<Body>, Cut> {
         let effect = Effect::of(system, &request);
         let attempt = effect::attempt(&request);
-        let fault = self.lock().meet(&effect, attempt.clone(), self.began).ok_or(Cut)?;
+        let marks = effect::marks_a_renewal(&request);
+        let fault = self.lock().meet(&effect, attempt.clone(), marks, self.began).ok_or(Cut)?;
         let gate = Arc::clone(&self);
-        let done = move |status| gate.executed(&effect, attempt, status);
+        let done = move |status| gate.executed(&effect, attempt, marks, status);
         let answer = upstream.execute(request, fault.execution, done).await;
         match fault.then {
             Then::Replied(reply) => reply.give(answer).await,
@@ -162,7 +168,7 @@ impl Gate {
         }
     }
 
-    fn executed(&self, effect: &Effect, attempt: Option<String>, status: Option<StatusCode>) {
+    fn executed(&self, effect: &Effect, attempt: Option<String>, marks: bool, status: Option<StatusCode>) {
         let mut state = self.lock();
         state.under_way -= 1;
         state.last = Instant::now();
@@ -175,6 +181,8 @@ impl Gate {
         } else if effect.asks_for_the_job_list() && state.runs && well {
             state.readings += 1;
             self.news.notify_one();
+        } else if effect.keeps_a_token() && marks && well {
+            state.renewals += 1;
         }
     }
 
@@ -185,7 +193,7 @@ impl Gate {
 
 impl State {
     /// Counts an effect, and says what happens to it; nothing when it comes from an operator that is dead.
-    fn meet(&mut self, effect: &Effect, attempt: Option<String>, began: Instant) -> Option<Fault> {
+    fn meet(&mut self, effect: &Effect, attempt: Option<String>, marks: bool, began: Instant) -> Option<Fault> {
         if self.killed {
             return None;
         }
@@ -207,7 +215,11 @@ impl State {
         if effect.starts_a_backup() {
             self.check_call(attempt.as_deref());
         }
-        self.passed.push(Passed { effect: effect.clone(), nth, fault, at: began.elapsed(), attempt });
+        if effect.renews_a_token() {
+            self.check_renewal();
+        }
+        let at = began.elapsed();
+        self.passed.push(Passed { effect: effect.clone(), nth, fault, marks_a_renewal: marks, at, attempt });
         self.last = Instant::now();
         let fault = fault.unwrap_or(fault::NONE);
         self.under_way += usize::from(fault.execution != Execution::Never);
@@ -217,6 +229,14 @@ impl State {
     fn count_anew(&mut self) {
         self.counts.clear();
         self.since = 0;
+    }
+
+    /// A token is renewed once for each time that this was written down before.
+    fn check_renewal(&mut self) {
+        match self.renewals.checked_sub(1) {
+            Some(left) => self.renewals = left,
+            None => self.wrong.push("a token was renewed before that was written down".to_owned()),
+        }
     }
 
     /// An attempt is sent at most once, and only after it was stored.
@@ -233,7 +253,7 @@ impl State {
 
 impl fmt::Display for Passed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { effect, nth, fault, at, attempt } = self;
+        let Self { effect, nth, fault, marks_a_renewal: _, at, attempt } = self;
         write!(f, "{:>6} ms  {effect} #{nth}", at.as_millis())?;
         if let Some(attempt) = attempt {
             write!(f, " (attempt {attempt})")?;

@@ -43,6 +43,8 @@ pub struct Scenario {
     pub runs: &'static [&'static str],
     /// The phase in which the object is deleted, if it is; its jobs are to be killed then.
     pub deleted: Option<Phase>,
+    /// Whether the token has expired when it begins, and has to be renewed.
+    pub expired: bool,
 }
 
 /// A scenario, and what happens besides. Only what comes after the base, and in the last run, is struck: what comes before
@@ -78,7 +80,7 @@ pub struct Ground {
 impl Plan {
     pub async fn run(self, ground: &Ground) -> Report {
         let gate = Gate::new();
-        let mut stage = Stage::set(&gate, ground).await;
+        let mut stage = Stage::set(&gate, ground, self.scenario.expired).await;
         let (last, earlier) = self.scenario.runs.split_last().unwrap();
         let mut skipped = 0;
         gate.expect(&self.scenario.base);
@@ -121,9 +123,11 @@ struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// A namespace and a simulator, and a gate before each of the two systems.
-    async fn set(gate: &'a Arc<Gate>, ground: &Ground) -> Self {
-        let behaviour = Behaviour { job_duration: JOB, ..Behaviour::default() };
+    async fn set(gate: &'a Arc<Gate>, ground: &Ground, expired: bool) -> Self {
+        let mut behaviour = Behaviour { job_duration: JOB, ..Behaviour::default() };
+        behaviour.renewal.lifetime = expired.then_some(Duration::ZERO);
         let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
+        simulator.change(|behaviour| behaviour.renewal.lifetime = None);
         let namespace = world::namespace(&ground.client).await;
         let origin = format!("http://{}", simulator.address());
         let behind = Upstream::Http(ground.http.clone(), origin.clone());
@@ -133,7 +137,11 @@ impl<'a> Stage<'a> {
         let world = World::of(ground.client.clone(), namespace, simulator);
         // With a certificate named, none of the system's are read: that takes longer than everything else here.
         let ca = ground.ca_pem.as_str();
-        world.write_secret_data(SECRET, &json!({"url": url, "token": world.simulator.token(), "ca.crt": ca})).await;
+        let mut keys = json!({"url": url, "token": world.simulator.token(), "ca.crt": ca});
+        if expired {
+            keys["refreshToken"] = json!(world.simulator.refresh_token());
+        }
+        world.write_secret_data(SECRET, &keys).await;
         let mut config = Config::new(api_server.parse().unwrap());
         config.root_cert.clone_from(&ground.root_cert);
         Self { gate, world, config, process: None }
@@ -149,7 +157,12 @@ impl<'a> Stage<'a> {
         }
         let backup = self.until_it_rests(run).await?;
         self.end_jobs();
-        let doubt = self.struck()?.iter().enumerate().any(|(earlier, effect)| Fault::may_leave_doubt(effect, earlier));
+        let told = self.world.events(NAME).await.into_iter().map(|(reason, _)| reason).collect::<Vec<_>>();
+        let struck = self.struck()?;
+        if verdict::is_without_a_token(&backup) {
+            return verdict::judge_lost_token(&backup, &told, &self.world.simulator.ledger(), &self.gate.passed());
+        }
+        let doubt = struck.iter().enumerate().any(|(earlier, effect)| Fault::may_leave_doubt(effect, earlier));
         verdict::judge(&backup, run, &self.world.simulator.ledger(), doubt)
     }
 
@@ -187,6 +200,9 @@ impl<'a> Stage<'a> {
         if let Some(wrong) = self.gate.wrong().first() {
             return Err(wrong.clone());
         }
+        if !self.world.simulator.chain_is_alive() {
+            return Err("a pair of tokens was used twice: all of them are void".to_owned());
+        }
         let passed = self.gate.passed().into_iter();
         Ok(passed.filter(|passed| passed.fault.is_some()).map(|passed| passed.effect).collect())
     }
@@ -218,7 +234,8 @@ impl<'a> Stage<'a> {
                 Some((at, backup)) if at == writes => backup,
                 _ => api.get(NAME).await.map_err(|error| error.to_string())?,
             };
-            if verdict::rests(&looked_at, run) && self.gate.is_quiet(QUIET) {
+            let rests = verdict::rests(&looked_at, run) || verdict::is_without_a_token(&looked_at);
+            if rests && self.gate.is_quiet(QUIET) {
                 return Ok(looked_at);
             }
             in_time(begin, &looked_at)?;

@@ -26,6 +26,7 @@ impl Process {
             "--send-window=1s",
             "--settle=300ms",
             "--cancel-timeout=25s",
+            "--renew-tokens",
             "--listen=127.0.0.1:0",
             &format!("--watch-namespace={namespace}"),
         ];

@@ -10,10 +10,13 @@ use salesforce_backup_operator::{
 
 use super::{
     effect::Effect,
-    fault::{Fault, Then},
+    fault::{self, Fault, Then},
     gate::Passed,
 };
-use crate::world::Line;
+use crate::{
+    proxy::{Execution, Reply},
+    world::Line,
+};
 
 /// How a run came to rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,56 @@ fn succeeded(
         return Err(format!("status has task {:?} and jobs {shown:?}; started were {entry:?}", status.task_id));
     }
     Ok(End::Succeeded)
+}
+
+/// Whether `backup` says that the answer to the renewal of its token is lost.
+pub fn is_without_a_token(backup: &SalesforceBackup) -> bool {
+    Line::of(backup, ConditionType::Stalled).reason == "TokenRenewalLost"
+}
+
+/// Judges a run that waits for a new token: only where an answer was lost that nobody can ask for again, and with a word of
+/// what to do in condition and Event.
+pub fn judge_lost_token(
+    backup: &SalesforceBackup,
+    told: &[String],
+    ledger: &[LedgerEntry],
+    passed: &[Passed],
+) -> Result<End, String> {
+    started_twice(ledger)?;
+    let stalled = Line::of(backup, ConditionType::Stalled);
+    if !stalled.message.contains("put it and its refreshToken into Secret") {
+        return Err(format!("its token is lost, and it does not say what to do: {stalled:?}"));
+    }
+    if !told.iter().any(|reason| *reason == stalled.reason) && !passed.iter().any(|passed| struck_while_telling(passed))
+    {
+        return Err(format!("its token is lost, and there is no Event of it: {told:?}"));
+    }
+    if !passed.iter().any(loses_an_answer) && !crashed_during_a_renewal(passed) {
+        return Err("it says that its token is lost, and nothing that happened explains it".to_owned());
+    }
+    Ok(End::Held)
+}
+
+fn struck_while_telling(passed: &Passed) -> bool {
+    passed.fault.is_some() && passed.effect.only_tells()
+}
+
+/// Whether this is a renewal of which no answer came that says what became of it.
+fn loses_an_answer(passed: &Passed) -> bool {
+    let answered = |fault: Fault| fault == fault::RATE_LIMITED || matches!(fault.then, Then::Replied(Reply::Late(_)));
+    passed.effect.renews_a_token() && passed.fault.is_some_and(|fault| !answered(fault))
+}
+
+/// Whether the operator crashed after it wrote down that it would renew a token, and before what came of it was kept.
+fn crashed_during_a_renewal(passed: &[Passed]) -> bool {
+    let mut under_way = false;
+    passed.iter().any(|passed| {
+        let stored = passed.fault.is_none_or(|fault| fault.execution != Execution::Never);
+        if passed.effect.keeps_a_token() && stored {
+            under_way = passed.marks_a_renewal;
+        }
+        under_way && passed.fault.is_some_and(|fault| fault.then == Then::Killed)
+    })
 }
 
 /// What is left of an object whose jobs were to be killed, and that is gone.
