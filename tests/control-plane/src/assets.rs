@@ -1,6 +1,6 @@
 //! Finds etcd, kube-apiserver and kubectl: in `KUBEBUILDER_ASSETS`, else in the cache, where they are built once.
 
-mod build;
+pub(crate) mod build;
 mod go;
 
 use std::{
@@ -12,6 +12,20 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+
+use build::Recipe;
+
+/// What they are built of.
+const RECIPE: Recipe = Recipe {
+    name: "control-plane",
+    what: "etcd, kube-apiserver and kubectl",
+    instead: ", or set KUBEBUILDER_ASSETS to a folder with these three, for example from setup-envtest",
+    go_mod: include_str!("../go.mod"),
+    go_sum: include_str!("../go.sum"),
+    sources: &[],
+    packages: "tool",
+    renamed: &[("server", "etcd")],
+};
 
 /// The programs of a control plane.
 #[derive(Clone, Debug)]
@@ -32,7 +46,7 @@ impl Assets {
         if let Some(folder) = env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()) {
             return Self::in_folder(Path::new(&folder)).context("KUBEBUILDER_ASSETS");
         }
-        let folder = build::build_once(&caches()?, &env::var_os("PATH").unwrap_or_default())?;
+        let folder = build::build_once(&RECIPE, &caches()?, &env::var_os("PATH").unwrap_or_default())?;
         Self::in_folder(&folder).with_context(|| format!("remove {} to build it again", folder.display()))
     }
 
@@ -68,7 +82,7 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// The user's folder of caches, by the XDG Base Directory Specification: a relative path there counts as not set.
-fn caches() -> Result<PathBuf> {
+pub(crate) fn caches() -> Result<PathBuf> {
     let named = |name| env::var_os(name).map(|path: OsString| PathBuf::from(path)).filter(|path| path.is_absolute());
     named("XDG_CACHE_HOME")
         .or_else(|| env::home_dir().map(|home| home.join(".cache")))

@@ -31,6 +31,8 @@
 mod assets;
 mod plane;
 mod progress;
+mod tools;
 
 pub use assets::Assets;
 pub use plane::ControlPlane;
+pub use tools::Tool;

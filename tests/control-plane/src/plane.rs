@@ -147,6 +147,12 @@ impl ControlPlane {
         readiness::kubectl(&self.folder, &self.assets)
     }
 
+    /// What service accounts did: an audit event of Kubernetes as JSON a line, in the order in which they ended.
+    #[must_use]
+    pub fn audit_log_path(&self) -> PathBuf {
+        self.folder.file(flags::AUDIT_LOG)
+    }
+
     /// The last lines of what the programs said.
     #[must_use]
     pub fn logs_tail(&self) -> String {

@@ -1,5 +1,5 @@
-//! Builds the programs once, with Go, from this crate's `go.mod`: takes a folder of caches and a PATH, gives the folder
-//! that has them. That one appears whole or not at all, and is named by everything that went into it.
+//! Builds programs once, with Go, from a `go.mod` that pins them: takes a recipe, a folder of caches and a PATH, gives the
+//! folder that has them. That one appears whole or not at all, and is named by everything that went into it.
 
 use std::{
     ffi::OsStr,
@@ -12,33 +12,49 @@ use anyhow::{Context as _, Result, bail};
 use super::go;
 use crate::progress::{say, wait};
 
-/// Part of the crate, so that what is built is what was compiled against, wherever the checkout went since.
-const GO_MOD: &str = include_str!("../../go.mod");
-const GO_SUM: &str = include_str!("../../go.sum");
+/// What is built together. Its texts are part of the crate, so that what is built is what was compiled against, wherever
+/// the checkout went since.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    /// The folder of the cache.
+    pub(crate) name: &'static str,
+    /// What is told that is built, and how long that takes.
+    pub(crate) what: &'static str,
+    /// Tells what to do where there is no Go.
+    pub(crate) instead: &'static str,
+    pub(crate) go_mod: &'static str,
+    pub(crate) go_sum: &'static str,
+    /// Go's own files, where something is built of them.
+    pub(crate) sources: &'static [(&'static str, &'static str)],
+    /// What `go build` takes: `tool` is every package that go.mod names as one.
+    pub(crate) packages: &'static str,
+    /// Go calls a program by the last part of its package's path; what is called otherwise here.
+    pub(crate) renamed: &'static [(&'static str, &'static str)],
+}
 
 /// The built programs: from the cache, or built now.
-pub(super) fn build_once(caches: &Path, search_path: &OsStr) -> Result<PathBuf> {
-    let flags = go::build_flags(GO_MOD)?;
-    let cache = caches.join("salesforce-backup-operator/control-plane");
-    let key = key(&flags);
+pub(crate) fn build_once(recipe: &Recipe, caches: &Path, search_path: &OsStr) -> Result<PathBuf> {
+    let flags = go::build_flags(recipe.go_mod)?;
+    let cache = caches.join("salesforce-backup-operator").join(recipe.name);
+    let key = key(recipe, &flags);
     let built = cache.join(&key);
     if built.is_dir() {
         return Ok(built);
     }
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
-    let lock = lock(&cache.join(format!("{key}.lock")))?;
+    let lock = lock(recipe, &cache.join(format!("{key}.lock")))?;
     if built.is_dir() {
         return Ok(built);
     }
     let building = cache.join(format!("{key}.building"));
-    build(&building, search_path, &flags, &lock)?;
+    build(recipe, &building, search_path, &flags, &lock)?;
     fs::rename(&building, &built).with_context(|| format!("cannot rename {}", building.display()))?;
     drop(lock);
     Ok(built)
 }
 
 /// Waits for whoever builds the same. The lock lasts as long as the file is open here or in a process it was given to.
-fn lock(path: &Path) -> Result<File> {
+fn lock(recipe: &Recipe, path: &Path) -> Result<File> {
     let file = File::options().create(true).append(true).open(path).with_context(|| path.display().to_string())?;
     let locked = || match file.try_lock() {
         Ok(()) => Ok(Some(())),
@@ -46,34 +62,35 @@ fn lock(path: &Path) -> Result<File> {
         Err(TryLockError::Error(error)) => Err(error).context("cannot lock the cache"),
     };
     if locked()?.is_none() {
-        say("another process builds etcd, kube-apiserver and kubectl; waiting for it");
+        say(&format!("another process builds {}; waiting for it", recipe.what));
         wait(|| "another process is still building".into(), locked)?;
     }
     Ok(file)
 }
 
-fn build(folder: &Path, search_path: &OsStr, flags: &[String], lock: &File) -> Result<()> {
+fn build(recipe: &Recipe, folder: &Path, search_path: &OsStr, flags: &[String], lock: &File) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).context("cannot remove what an interrupted build left")?;
     }
     fs::create_dir(folder)?;
-    fs::write(folder.join("go.mod"), GO_MOD)?;
-    fs::write(folder.join("go.sum"), GO_SUM)?;
-    go::check(search_path, folder, GO_MOD)?;
+    let texts = [("go.mod", recipe.go_mod), ("go.sum", recipe.go_sum)];
+    for (name, text) in texts.iter().chain(recipe.sources) {
+        fs::write(folder.join(name), text)?;
+    }
+    go::check(search_path, folder, recipe)?;
     say(&format!(
-        "building kube-apiserver and kubectl {} and etcd {} into {}; this happens once, and takes about ten minutes on two cores",
-        go::required(GO_MOD, "k8s.io/kubernetes")?,
-        go::required(GO_MOD, "go.etcd.io/etcd/server/v3")?,
+        "building {} into {}; this happens once, and takes some minutes",
+        recipe.what,
         folder.with_extension("").display(),
     ));
     let log_path = folder.join("go.log");
     let log = File::create(&log_path)?;
-    // `tool` is every package that go.mod names as one. Go gets the lock, too: should this process be killed, the next
-    // one waits for Go to end before it builds in the same folder.
+    // Go gets the lock, too: should this process be killed, the next one waits for Go to end before it builds in the
+    // same folder.
     let mut go = go::command(search_path, folder)
         .args(["build", "-v"])
         .args(flags)
-        .args(["-o", ".", "tool"])
+        .args(["-o", "./", recipe.packages])
         .stdin(lock.try_clone()?)
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -83,8 +100,9 @@ fn build(folder: &Path, search_path: &OsStr, flags: &[String], lock: &File) -> R
     if !status.success() {
         bail!("`go build` failed with {status}:\n{}", complaints(&fs::read_to_string(&log_path).unwrap_or_default()));
     }
-    // Go calls a program by the last part of its package's path.
-    fs::rename(folder.join("server"), folder.join("etcd")).context("Go built no etcd")?;
+    for (package, program) in recipe.renamed {
+        fs::rename(folder.join(package), folder.join(program)).with_context(|| format!("Go built no {program}"))?;
+    }
     say("built");
     Ok(())
 }
@@ -105,10 +123,11 @@ fn complaints(log: &str) -> String {
 }
 
 /// Names what is built: FNV-1a of all that goes in. Not std's hasher, which may change with any Rust release.
-fn key(flags: &[String]) -> String {
+fn key(recipe: &Recipe, flags: &[String]) -> String {
     let machine = [std::env::consts::OS, std::env::consts::ARCH];
-    let hash = [GO_MOD, GO_SUM]
+    let hash = [recipe.go_mod, recipe.go_sum]
         .into_iter()
+        .chain(recipe.sources.iter().flat_map(|(name, text)| [*name, *text]))
         .chain(machine)
         .chain(flags.iter().map(String::as_str))
         .flat_map(|text| text.bytes().chain([0]))

@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::build::Recipe;
+
 /// The version that `go_mod` requires of `module`, as `v1.2.3`; of the language, with module `go`, as `1.26.0`.
 pub(super) fn required<'a>(go_mod: &'a str, module: &str) -> Result<&'a str> {
     go_mod
@@ -20,16 +22,19 @@ pub(super) fn required<'a>(go_mod: &'a str, module: &str) -> Result<&'a str> {
         .with_context(|| format!("go.mod does not say which version of {module} it requires"))
 }
 
-/// The flags of `go build` that say which Kubernetes this is, as its own Makefile does.
+/// The flags of `go build`; where Kubernetes is built, they say which one, as its own Makefile does.
 pub(super) fn build_flags(go_mod: &str) -> Result<Vec<String>> {
-    let version = required(go_mod, "k8s.io/kubernetes")?;
+    // These are told again here because GOFLAGS of the user may say otherwise.
+    let flags = |ldflags: &str| {
+        vec!["-buildvcs=false".to_owned(), "-mod=readonly".to_owned(), "-ldflags".to_owned(), ldflags.to_owned()]
+    };
+    let Ok(version) = required(go_mod, "k8s.io/kubernetes") else { return Ok(flags("-s -w")) };
     let mut parts = version.trim_start_matches('v').split('.');
     let (Some(major), Some(minor)) = (parts.next(), parts.next()) else { bail!("{version} is not a version") };
     let package = "k8s.io/component-base/version";
     let ldflags =
         format!("-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}");
-    // These are told again here because GOFLAGS of the user may say otherwise.
-    Ok(vec!["-buildvcs=false".into(), "-mod=readonly".into(), "-ldflags".into(), ldflags])
+    Ok(flags(&ldflags))
 }
 
 /// `go`, found in `search_path`, in `folder`, for this machine, whatever the environment prefers.
@@ -40,13 +45,12 @@ pub(super) fn command(search_path: &OsStr, folder: &Path) -> Command {
     go
 }
 
-/// Fails, and says what to do, unless there is a Go that can build `go_mod`, which is in `folder`.
-pub(super) fn check(search_path: &OsStr, folder: &Path, go_mod: &str) -> Result<()> {
-    let wanted = required(go_mod, "go")?;
-    let remedy = format!(
-        "Go is needed once, to build etcd, kube-apiserver and kubectl. Install Go {wanted} or newer \
-         (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with these three, for example from setup-envtest"
-    );
+/// Fails, and says what to do, unless there is a Go that can build `recipe`, which is in `folder`.
+pub(super) fn check(search_path: &OsStr, folder: &Path, recipe: &Recipe) -> Result<()> {
+    let wanted = required(recipe.go_mod, "go")?;
+    let Recipe { what, instead, .. } = recipe;
+    let remedy =
+        format!("Go is needed once, to build {what}. Install Go {wanted} or newer (https://go.dev/dl){instead}");
     // A Go that may fetch a newer one does so here, and answers for that one.
     let answer = match command(search_path, folder).args(["env", "GOVERSION"]).output() {
         Err(error) if error.kind() == ErrorKind::NotFound => bail!("there is no `go` in PATH. {remedy}"),
@@ -87,7 +91,7 @@ mod tests {
             ),
             "{flags}"
         );
-        assert!(build_flags("module x").unwrap_err().to_string().contains("k8s.io/kubernetes"));
+        assert_eq!(build_flags("module x").unwrap().last().unwrap(), "-s -w");
     }
 
     #[test]

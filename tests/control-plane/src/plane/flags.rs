@@ -26,6 +26,7 @@ pub(super) const ETCD: &str = "--name=etcd
 ///
 /// - No admission of service accounts: without a controller manager a namespace has none, and pods would be refused.
 /// - No limit to requests: tests load it more than its guess at this machine allows.
+/// - What service accounts do is logged, so that a test can compare it with what they may.
 /// - An address to advertise, and nobody to advertise it: it would look for one, and fail on a machine without network.
 pub(super) fn kube_apiserver(port: u16) -> String {
     format!(
@@ -43,12 +44,25 @@ pub(super) fn kube_apiserver(port: u16) -> String {
 --service-account-key-file={ACCOUNT_PUBLIC_KEY}
 --service-account-signing-key-file={ACCOUNT_KEY}
 --service-cluster-ip-range=10.96.0.0/24
+--audit-policy-file={AUDIT_POLICY_FILE}
+--audit-log-path={AUDIT_LOG}
 --enable-priority-and-fairness=false
 --max-requests-inflight=0
 --max-mutating-requests-inflight=0
 "
     )
 }
+
+/// The policy of the audit log.
+pub(super) const AUDIT_POLICY_FILE: &str = "audit.yaml";
+/// The audit log: a JSON object a line.
+pub(super) const AUDIT_LOG: &str = "audit.log";
+/// Who did what to which object, of service accounts only: nobody else's is looked at.
+pub(super) const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules: [{level: Metadata, userGroups: [\"system:serviceaccounts\"]}, {level: None}]
+";
 
 /// A port that nobody listens on now. Below the range from which Linux takes the ports of outgoing connections: while
 /// kube-apiserver is stopped, one of those would take its place.

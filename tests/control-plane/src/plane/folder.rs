@@ -95,6 +95,7 @@ impl Folder {
         fs::write(self.file("url"), url)?;
         fs::write(self.file("etcd.flags"), flags::ETCD)?;
         fs::write(self.file("kube-apiserver.flags"), flags::kube_apiserver(port))?;
+        fs::write(self.file(flags::AUDIT_POLICY_FILE), flags::AUDIT_POLICY)?;
         fs::write(self.file("watchdog.sh"), WATCHDOG)?;
 
         // Locked before there is a watchdog to hold it, and used before there is one to look: so nobody takes this for

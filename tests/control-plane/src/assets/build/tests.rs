@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use super::*;
+use super::{super::RECIPE, *};
 
 /// A folder that is removed at the end, with a `go` in `bin`.
 struct Machine {
@@ -36,7 +36,7 @@ impl Machine {
     }
 
     fn build(&self) -> Result<PathBuf> {
-        build_once(&self.folder, &self.path())
+        build_once(&RECIPE, &self.folder, &self.path())
     }
 
     fn error(&self) -> String {
@@ -53,7 +53,8 @@ impl Drop for Machine {
 #[test]
 fn without_go_the_remedy_is_told() {
     let machine = Machine::without_go("none");
-    let error = format!("{:#}", build_once(&machine.folder, machine.folder.join("bin").as_os_str()).unwrap_err());
+    let error =
+        format!("{:#}", build_once(&RECIPE, &machine.folder, machine.folder.join("bin").as_os_str()).unwrap_err());
     assert!(error.starts_with("there is no `go` in PATH"), "{error}");
     assert!(error.contains("Install Go 1.") && error.contains("KUBEBUILDER_ASSETS"), "{error}");
 }
