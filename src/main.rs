@@ -3,7 +3,7 @@
 use std::{io::Write as _, process::ExitCode};
 
 use clap::Parser as _;
-use salesforce_backup_operator::cli::{Cli, Command, crds, render, run, simulate};
+use salesforce_backup_operator::cli::{Cli, Command, crds, render, run, self_test, simulate};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -14,6 +14,7 @@ async fn main() -> ExitCode {
         Command::Crds => crds::yaml().and_then(|text| print(&text)),
         Command::Render(args) => render::run(&args).and_then(|text| print(&text)),
         Command::Simulate(args) => simulate::run(args).await,
+        Command::SelfTest(args) => self_test::run(args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@ pub mod crds;
 pub mod duration;
 pub mod render;
 pub mod run;
+pub mod self_test;
 pub mod simulate;
 
 use clap::{Parser, Subcommand};
@@ -28,4 +29,6 @@ pub enum Command {
     Render(render::Args),
     /// Run a simulated Command Center to try the operator against; nothing is backed up.
     Simulate(simulate::Args),
+    /// Test an operator that runs in a cluster, with a simulated Command Center; what helm test runs.
+    SelfTest(self_test::Args),
 }

@@ -106,13 +106,13 @@ fn options(args: Args) -> Options {
     Options { listen: args.listen, tls, token: args.token, behaviour, ..Options::default() }
 }
 
-/// What a person needs to go on: a Secret to apply, and calls to copy.
+/// What a person needs to go on: a Secret to apply, and calls to copy as comments, so that the whole can be piped into
+/// `kubectl apply -f -`.
 fn welcome(simulator: &Simulator) -> String {
     let (url, token, control) = (simulator.url(), simulator.token(), simulator.control_url());
     let mut text = format!(
-        "A simulated Command Center listens on {address}. Nothing is backed up.\n\
-         \n\
-         # The connection: kubectl apply -f\n\
+        "# A simulated Command Center listens on {address}. Nothing is backed up.\n\
+         # The connection, for kubectl apply -f -\n\
          apiVersion: v1\n\
          kind: Secret\n\
          metadata:\n  name: commandcenter\n\
@@ -129,14 +129,14 @@ fn welcome(simulator: &Simulator) -> String {
     let curl = format!("curl -s{insecure} -H 'Authtoken: {token}'");
     let _ = write!(
         text,
-        "\n# What was executed, how often it was called, the jobs\n\
-         {curl} {control}/ledger\n\
-         {curl} {control}/calls\n\
-         {curl} {control}/jobs\n\
-         \n# Lose the answer of the next CreateTask after it was executed\n\
-         {curl} -X PUT {control}/faults -d '[{{\"operation\":\"createTask\",\"kind\":\"drop\",\"when\":\"after\",\"times\":1}}]'\n\
-         \n# Let a job fail\n\
-         {curl} -X PUT {control}/jobs/149806 -d '{{\"action\":\"fail\",\"pendingReason\":\"no API calls left\"}}'\n",
+        "\n# What was executed, how often it was called, the jobs:\n\
+         #   {curl} {control}/ledger\n\
+         #   {curl} {control}/calls\n\
+         #   {curl} {control}/jobs\n\
+         # Lose the answer of the next CreateTask after it was executed:\n\
+         #   {curl} -X PUT {control}/faults -d '[{{\"operation\":\"createTask\",\"kind\":\"drop\",\"when\":\"after\",\"times\":1}}]'\n\
+         # Let a job fail:\n\
+         #   {curl} -X PUT {control}/jobs/149806 -d '{{\"action\":\"fail\",\"pendingReason\":\"no API calls left\"}}'\n",
     );
     text
 }
@@ -227,8 +227,7 @@ mod tests {
         for tls in [Tls::Off, Tls::SelfSigned { names: Vec::new() }] {
             let simulator = Simulator::start(Options { tls, ..Options::default() }).await.unwrap();
             let text = welcome(&simulator);
-            let secret = text.split("\n\n").nth(1).unwrap();
-            let secret: serde_json::Value = serde_yaml::from_str(secret).unwrap();
+            let secret: serde_json::Value = serde_yaml::from_str(&text).unwrap();
             assert_eq!(secret["kind"], "Secret");
             assert_eq!(secret["stringData"]["url"], simulator.url());
             assert_eq!(secret["stringData"]["token"], simulator.token());

@@ -95,9 +95,10 @@ impl Simulator {
         };
         let listener = listen(options.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: options.listen, source })?;
-        let made_up = |kind: &str| format!("simulated-{kind}-{}", Uuid::new_v4());
-        let token = options.token.map_or_else(|| made_up("token"), |token| token.trim().to_owned());
-        let refresh_token = options.refresh_token.unwrap_or_else(|| made_up("refresh-token"));
+        // No word of a language: what an answer shares with the token is masked where people read it.
+        let made_up = |kind: &str| format!("{kind}-{}", Uuid::new_v4().simple());
+        let token = options.token.map_or_else(|| made_up("at"), |token| token.trim().to_owned());
+        let refresh_token = options.refresh_token.unwrap_or_else(|| made_up("rt"));
         let shared = Arc::new(Shared::new(|now| {
             CommandCenter::new(options.behaviour, token.clone(), refresh_token.clone(), options.seed, now)
         }));

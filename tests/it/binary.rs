@@ -37,7 +37,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn every_flag_has_a_line_of_help_and_an_environment_variable() {
-    for command in ["run", "render", "simulate"] {
+    for command in ["run", "render", "simulate", "self-test"] {
         let help = text(&run(&[command, "--help"], "").stdout);
         let flags: Vec<&str> = help
             .split_whitespace()
@@ -51,7 +51,7 @@ fn every_flag_has_a_line_of_help_and_an_environment_variable() {
             let variable = if command == "run" {
                 format!("SFB_{variable}")
             } else {
-                format!("SFB_{}_{variable}", command.to_uppercase())
+                format!("SFB_{}_{variable}", command.replace('-', "_").to_uppercase())
             };
             let named = help.split_once(flag).unwrap().1;
             let told = named.split("[env: ").next().unwrap();
