@@ -1,0 +1,9 @@
+//! The Helm chart: what it renders, what it refuses, and what becomes of a release on a real API server, with the real
+//! operator started as the chart says and with the rights that the chart gives.
+
+mod cluster;
+mod helm;
+mod operator;
+mod release;
+mod rendering;
+mod rights;
