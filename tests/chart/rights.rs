@@ -114,24 +114,15 @@ fn compare(cluster: &Cluster, user: &str) {
     let used: BTreeSet<Right> = ours.iter().filter_map(|event| right_of(event)).collect();
     assert!(used.len() > 8, "the audit log shows little: {used:?}");
     let given = given(cluster, user);
-    let unused: Vec<&Right> = given
-        .iter()
-        .filter(|(verb, what, namespace)| {
-            !used.iter().any(|(used_verb, used_what, at)| {
-                verb == used_verb && what == used_what && (namespace.is_none() || namespace == at)
-            })
-        })
-        .collect();
+    let unused: Vec<&Right> = given.iter().filter(|given| !used.iter().any(|used| covers(given, used))).collect();
     assert!(unused.is_empty(), "the chart gives rights that the operator never used: {unused:?}\nused: {used:#?}");
-    let missing: Vec<&Right> = used
-        .iter()
-        .filter(|(verb, what, at)| {
-            !given.iter().any(|(given_verb, given_what, namespace)| {
-                verb == given_verb && what == given_what && (namespace.is_none() || namespace == at)
-            })
-        })
-        .collect();
+    let missing: Vec<&Right> = used.iter().filter(|used| !given.iter().any(|given| covers(given, used))).collect();
     assert!(missing.is_empty(), "the operator used rights that no role of the chart gives: {missing:?}");
+}
+
+/// Whether a right that is given is the one that was used.
+fn covers(given: &Right, used: &Right) -> bool {
+    (&given.0, &given.1) == (&used.0, &used.1) && (given.2.is_none() || given.2 == used.2)
 }
 
 /// What an event of the audit log is about; nothing for a path that is no resource.

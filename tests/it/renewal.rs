@@ -145,6 +145,19 @@ async fn a_token_is_renewed_at_two_thirds_of_its_life_also_when_nobody_needs_it(
 }
 
 #[tokio::test]
+async fn the_form_that_a_command_center_wants_is_found_once() {
+    let mut world = World::with(Behaviour::default(), &flags()).await;
+    world.simulator = expired(Some(Duration::from_secs(3)), true).await;
+    world.write_secret_data(SECRET, &keys(&world.simulator)).await;
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Succeeded).await;
+    until_renewed(&world, 3).await;
+    world.stop_operator().await;
+    let number = until_renewed(&world, 3).await.get("commandcenter.dev/renewals").unwrap().parse::<u64>().unwrap();
+    assert_eq!(renewals(&world), number + 1, "the first one was asked for in the other form, too");
+}
+
+#[tokio::test]
 async fn a_token_that_was_found_good_first_is_renewed_in_time_once_it_was_rejected() {
     let mut world = World::with(Behaviour::default(), &flags()).await;
     let lifetime = Duration::from_secs(3);

@@ -13,7 +13,7 @@ work=$(mktemp -d)
 export LAB_BIN LAB_DIR=$work/lab
 
 echo "building the static program and its image"
-RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$target" --quiet
+RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$target" --package salesforce-backup-operator --bin salesforce-backup-operator --quiet
 program=${CARGO_TARGET_DIR:-target}/$target/release/salesforce-backup-operator
 tests/image/oci-archive.sh "$program" "$image" "$work/image.tar"
 
