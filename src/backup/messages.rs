@@ -155,8 +155,13 @@ pub fn refused(refused: &Refused) -> Why {
         ),
     };
     let code = refused.error_code.map(|code| format!(", error {code}")).unwrap_or_default();
-    let text = refused.text.as_ref().map(|text| format!(", saying: {text}")).unwrap_or_default();
+    let text = saying(refused.text.as_deref());
     Why::new(reason, format!("The Command Center {said}{code}{text}. To do: {remedy}."))
+}
+
+/// What a Command Center said, within a sentence of ours that ends with a full stop itself.
+fn saying(text: Option<&str>) -> String {
+    text.map(|text| format!(", saying: {}", text.trim_end_matches('.'))).unwrap_or_default()
 }
 
 /// Why a CreateTask call was never sent to `endpoint`.

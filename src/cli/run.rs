@@ -76,7 +76,7 @@ pub struct Args {
     pub poll_interval: Duration,
 
     /// Renew tokens of Secrets that have a refreshToken as well, at two thirds of their life, and keep the new ones in Secrets
-    /// of the operator's own, named <name>-renewed. Needs the right to create and update Secrets. Without it, a token that
+    /// of the operator's own, named NAME-renewed. Needs the right to create and update Secrets. Without it, a token that
     /// has expired has to be replaced in its Secret.
     #[arg(long, env = "SFB_RENEW_TOKENS", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub renew_tokens: bool,

@@ -1,10 +1,7 @@
 //! `self-test`, what `helm test` runs in the cluster: flags go in, a simulated Command Center is started here, a
 //! SalesforceBackup is created for the operator that runs there, and what became of it comes out. Nothing is left behind.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use k8s_openapi::api::core::v1::Secret;
@@ -74,9 +71,10 @@ pub async fn test(args: Args, config: Config, stop: CancellationToken, tell: imp
     let namespace = args.namespace.as_ref().filter(|name| !name.is_empty()).unwrap_or(&config.default_namespace);
     let client = Client::try_from(config.clone()).context("the cluster configuration cannot be used")?;
     let (secrets, backups) = (Api::namespaced(client.clone(), namespace), Api::namespaced(client, namespace));
-    let tls = Tls::SelfSigned { names: vec![args.host.clone()] };
     let behaviour = Behaviour { job_duration: JOB, ..Behaviour::default() };
-    let simulator = Simulator::start(Options { listen: args.listen, tls, behaviour, ..Options::default() }).await?;
+    let (host, tls) = (Some(args.host.clone()), Tls::SelfSigned { names: Vec::new() });
+    let simulator =
+        Simulator::start(Options { listen: args.listen, host, tls, behaviour, ..Options::default() }).await?;
     let name = args.name.as_str();
     tell(&format!("A simulated Command Center listens on {}; nothing is backed up.", simulator.address()));
     remove(&secrets, &backups, name).await.context("what an earlier test left cannot be removed")?;
@@ -104,7 +102,7 @@ async fn back_up(
     let secret = serde_json::from_value(json!({
         "metadata": {"name": name, "labels": labels},
         "stringData": {
-            "url": url(&args.host, simulator.address().port()),
+            "url": simulator.url(),
             "token": simulator.token(),
             "ca.crt": simulator.ca_pem().unwrap_or_default(),
         },
@@ -181,14 +179,6 @@ fn line(backup: &SalesforceBackup) -> String {
     format!("SalesforceBackup {}: {phase}{reason}", backup.name_any())
 }
 
-/// Where the operator finds the simulator.
-fn url(host: &str, port: u16) -> String {
-    match host.parse() {
-        Ok(IpAddr::V6(address)) => format!("https://[{address}]:{port}/commandcenter/api"),
-        _ => format!("https://{host}:{port}/commandcenter/api"),
-    }
-}
-
 /// Deletes both, and waits until the backup is gone. It has no finalizer, unless somebody else gave it one.
 async fn remove(secrets: &Api<Secret>, backups: &Api<SalesforceBackup>, name: &str) -> anyhow::Result<()> {
     delete(backups, name).await?;
@@ -215,16 +205,4 @@ where
 #[expect(clippy::print_stdout, reason = "the log of the test's pod")]
 fn print(line: &str) {
     println!("{line}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_url_takes_names_and_addresses_of_both_kinds() {
-        assert_eq!(url("10.244.0.7", 8443), "https://10.244.0.7:8443/commandcenter/api");
-        assert_eq!(url("fd00::7", 8443), "https://[fd00::7]:8443/commandcenter/api");
-        assert_eq!(url("test.ops.svc", 443), "https://test.ops.svc:443/commandcenter/api");
-    }
 }

@@ -18,6 +18,11 @@ pub struct Args {
     #[arg(long, env = "SFB_SIMULATE_LISTEN", default_value = "127.0.0.1:8090")]
     pub listen: SocketAddr,
 
+    /// Host name or IP address by which others reach it, such as a Service's or the pod's: in what is printed, and in the
+    /// certificate; the address listened on when not given
+    #[arg(long, env = "SFB_SIMULATE_HOST", value_name = "HOST")]
+    pub host: Option<String>,
+
     /// Speak TLS, with a certificate authority that is made up and printed at the start
     #[arg(long, env = "SFB_SIMULATE_TLS")]
     pub tls: bool,
@@ -103,7 +108,7 @@ fn options(args: Args) -> Options {
         limits: Limits { writes: args.writes_per_hour, reads: args.reads_per_hour, ..defaults.limits },
         ..defaults
     };
-    Options { listen: args.listen, tls, token: args.token, behaviour, ..Options::default() }
+    Options { listen: args.listen, host: args.host, tls, token: args.token, behaviour, ..Options::default() }
 }
 
 /// What a person needs to go on: a Secret to apply, and calls to copy as comments, so that the whole can be piped into
@@ -181,6 +186,7 @@ mod tests {
     fn flags_change_what_they_name() {
         let options = options(parse(&[
             "--listen=127.0.0.1:0",
+            "--host=c.svc",
             "--tls",
             "--tls-name=a.svc,b.svc",
             "--token=mine",
@@ -196,7 +202,7 @@ mod tests {
             "--empty-list-ok",
         ]));
         assert_eq!(options.tls, Tls::SelfSigned { names: vec!["a.svc".to_owned(), "b.svc".to_owned()] });
-        assert_eq!(options.token.as_deref(), Some("mine"));
+        assert_eq!((options.token.as_deref(), options.host.as_deref()), (Some("mine"), Some("c.svc")));
         let renewal = Renewal {
             lifetime: Some(Duration::from_mins(30)),
             needs_authtoken: false,

@@ -77,6 +77,7 @@ pub enum StartError {
 pub struct Simulator {
     shared: Arc<Shared>,
     address: SocketAddr,
+    host: Option<String>,
     identity: Option<Identity>,
     token: String,
     refresh_token: String,
@@ -91,7 +92,10 @@ impl Simulator {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let identity = match options.tls {
             Tls::Off => None,
-            Tls::SelfSigned { names } => Some(Identity::make_up(certificate_names(options.listen, names))?),
+            Tls::SelfSigned { names } => {
+                let names = names.into_iter().chain(options.host.clone());
+                Some(Identity::make_up(certificate_names(options.listen, names))?)
+            }
         };
         let listener = listen(options.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: options.listen, source })?;
@@ -102,7 +106,8 @@ impl Simulator {
         let shared = Arc::new(Shared::new(|now| {
             CommandCenter::new(options.behaviour, token.clone(), refresh_token.clone(), options.seed, now)
         }));
-        let simulator = Self { shared, address, identity, token, refresh_token, server: Mutex::new(None) };
+        let (host, server) = (options.host, Mutex::new(None));
+        let simulator = Self { shared, address, host, identity, token, refresh_token, server };
         simulator.serve(listener);
         Ok(simulator)
     }
@@ -122,6 +127,13 @@ impl Simulator {
     fn origin(&self) -> String {
         let scheme = if self.identity.is_some() { "https" } else { "http" };
         let mut address = self.address;
+        if let Some(host) = &self.host {
+            let port = address.port();
+            return match host.parse::<Ipv6Addr>() {
+                Ok(host) => format!("{scheme}://[{host}]:{port}"),
+                Err(_) => format!("{scheme}://{host}:{port}"),
+            };
+        }
         if address.ip().is_unspecified() {
             let loopback = if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { IpAddr::V6(Ipv6Addr::LOCALHOST) };
             address.set_ip(loopback);
@@ -261,7 +273,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
-fn certificate_names(listen: SocketAddr, extra: Vec<String>) -> Vec<String> {
+fn certificate_names(listen: SocketAddr, extra: impl Iterator<Item = String>) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(ToOwned::to_owned).into();
     names.push(listen.ip().to_string());
     names.extend(extra);

@@ -14,6 +14,8 @@ use super::limits::Limits;
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Host name or IP address by which others reach it; None is the address listened on.
+    pub host: Option<String>,
     /// Whether to speak TLS.
     pub tls: Tls,
     /// The access token; None makes one up.
@@ -30,6 +32,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            host: None,
             tls: Tls::Off,
             token: None,
             refresh_token: None,
@@ -44,7 +47,7 @@ impl Default for Options {
 pub enum Tls {
     /// Plain HTTP.
     Off,
-    /// The certificate is for `localhost`, `127.0.0.1`, `::1`, the address listened on, and these names.
+    /// The certificate is for `localhost`, `127.0.0.1`, `::1`, the address listened on, the host, and these names.
     SelfSigned {
         /// Host names or IP addresses.
         names: Vec<String>,

@@ -106,14 +106,14 @@ fn back_up(cluster: &Cluster, namespace: &str) {
 }
 
 /// Every right that a role gives was used, and nothing was refused.
-fn compare(cluster: &Cluster, user: &str) {
+fn compare(cluster: &Cluster, account: &str) {
     let log = cluster.audit_log();
-    let ours: Vec<&Value> = log.iter().filter(|event| event["user"]["username"] == user).collect();
+    let ours: Vec<&Value> = log.iter().filter(|event| event["user"]["username"] == account).collect();
     let refused: Vec<&&Value> = ours.iter().filter(|event| event["responseStatus"]["code"] == 403).collect();
     assert!(refused.is_empty(), "the operator was refused: {refused:#?}");
-    let used: BTreeSet<Right> = ours.iter().filter_map(|event| right_of(event)).collect();
+    let used: BTreeSet<Right> = ours.iter().copied().filter_map(right_of).collect();
     assert!(used.len() > 8, "the audit log shows little: {used:?}");
-    let given = given(cluster, user);
+    let given = given(cluster, account);
     let unused: Vec<&Right> = given.iter().filter(|given| !used.iter().any(|used| covers(given, used))).collect();
     assert!(unused.is_empty(), "the chart gives rights that the operator never used: {unused:?}\nused: {used:#?}");
     let missing: Vec<&Right> = used.iter().filter(|used| !given.iter().any(|given| covers(given, used))).collect();

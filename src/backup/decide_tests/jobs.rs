@@ -154,7 +154,7 @@ fn how_a_job_failed_and_what_was_left_out_is_in_the_message() {
         reading(
             200,
             &json!({"jobs": [{"jobSummary": {
-                "jobId": 149_806, "status": status, "pendingReason": "<b>limit</b> reached", "totalFailedFiles": 3,
+                "jobId": 149_806, "status": status, "pendingReason": "<b>limit</b> reached.", "totalFailedFiles": 3,
             }}]}),
         )
     };

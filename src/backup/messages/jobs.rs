@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-use super::{never_sent, refused};
+use super::{never_sent, refused, saying};
 
 /// Why an accepted backup has no jobs yet.
 #[must_use]
@@ -42,7 +42,7 @@ pub fn cancel_waits() -> Why {
 #[must_use]
 pub fn cancel_refused(refused: &Refused) -> Why {
     let code = refused.error_code.map(|code| format!(", error {code}")).unwrap_or_default();
-    let text = refused.text.as_ref().map(|text| format!(", saying: {text}")).unwrap_or_default();
+    let text = saying(refused.text.as_deref());
     let remedy = match refused.kind {
         RefusedKind::TokenRejected => "put a valid token into the Secret",
         RefusedKind::Forbidden => "give the token's user the right to kill jobs",
@@ -157,7 +157,7 @@ pub fn about(jobs: &[JobStatus]) -> Option<String> {
     let ended = jobs_read.filter(|job| matches!(job.state, JobState::EndedInPart | JobState::Failed));
     let worst = ended.max_by_key(|job| (job.state, std::cmp::Reverse(job.shown.id)));
     let worst = worst.map(|Job { shown: JobStatus { id, status, reason, .. }, .. }| {
-        let reason = reason.map(|reason| format!(", saying: {reason}")).unwrap_or_default();
+        let reason = saying(reason.as_deref());
         format!("Job {id} ended {}{reason}", status.unwrap_or_default())
     });
     let failed = jobs.iter().filter_map(|job| job.failed_items).fold(0, i64::saturating_add);

@@ -85,6 +85,18 @@ async fn tls_is_accepted_with_its_own_authority_and_by_nobody_else() {
 }
 
 #[tokio::test]
+async fn its_url_names_the_host_by_which_others_reach_it() {
+    for (host, expected) in
+        [("a.svc", "https://a.svc:"), ("10.0.0.7", "https://10.0.0.7:"), ("fd00::7", "https://[fd00::7]:")]
+    {
+        let (host, tls) = (Some(host.to_owned()), Tls::SelfSigned { names: vec![] });
+        let simulator = Simulator::start(Options { host, tls, ..Options::default() }).await.unwrap();
+        assert!(simulator.url().starts_with(expected), "{}", simulator.url());
+        assert!(simulator.url().ends_with(&format!(":{}/commandcenter/api", simulator.address().port())));
+    }
+}
+
+#[tokio::test]
 async fn a_stopped_simulator_refuses_connections_keeps_its_ledger_and_can_come_back() {
     let simulator = plain().await;
     let client = client();

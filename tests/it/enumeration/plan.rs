@@ -137,10 +137,9 @@ impl<'a> Stage<'a> {
         let world = World::of(ground.client.clone(), namespace, simulator);
         // With a certificate named, none of the system's are read: that takes longer than everything else here.
         let ca = ground.ca_pem.as_str();
-        let mut keys = json!({"url": url, "token": world.simulator.token(), "ca.crt": ca});
-        if expired {
-            keys["refreshToken"] = json!(world.simulator.refresh_token());
-        }
+        let refresh_token = expired.then(|| world.simulator.refresh_token());
+        let token = world.simulator.token();
+        let keys = json!({"url": url, "token": token, "ca.crt": ca, "refreshToken": refresh_token});
         world.write_secret_data(SECRET, &keys).await;
         let mut config = Config::new(api_server.parse().unwrap());
         config.root_cert.clone_from(&ground.root_cert);

@@ -94,8 +94,7 @@ pub fn judge_lost_token(
     if !stalled.message.contains("put it and its refreshToken into Secret") {
         return Err(format!("its token is lost, and it does not say what to do: {stalled:?}"));
     }
-    if !told.iter().any(|reason| *reason == stalled.reason) && !passed.iter().any(|passed| struck_while_telling(passed))
-    {
+    if !told.contains(&stalled.reason) && !passed.iter().any(struck_while_telling) {
         return Err(format!("its token is lost, and there is no Event of it: {told:?}"));
     }
     if !passed.iter().any(loses_an_answer) && !crashed_during_a_renewal(passed) {
