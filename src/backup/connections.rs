@@ -28,8 +28,10 @@ use crate::{
         client::CommandCenter,
         connection::Connection,
         endpoint::EndpointPolicy,
+        gate::doubling,
+        gates::Pass,
         outcome::{NeverSent, Reply},
-        renewal::{Pair, Renewal, interpret},
+        renewal::{AGAIN, Pair, Renewal, interpret},
     },
     process::{
         clock::{self, BootTime},
@@ -47,8 +49,12 @@ use self::kept::{Circumstances, Fingerprint, Kept, Latest, Mark, Obstacle, Renew
 
 /// After a write that somebody else's came before, or whose answer was lost.
 const A_MOMENT: Duration = Duration::from_secs(1);
-/// After a refusal to write `<name>-renewed`.
+/// After a refusal to write `<name>-renewed`, and where something is wrong with a Secret.
 const UNTIL_PERMITTED: Duration = Duration::from_mins(1);
+/// The longest wait after renewals that were not taken.
+const LONGEST: Duration = Duration::from_mins(10);
+/// How long somebody waits for a renewal; then it is told that it takes long.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often a Secret is looked at whose token nobody uses and nobody knows the age of.
 const SELDOM: Duration = Duration::from_hours(1);
 
@@ -81,10 +87,12 @@ struct Known {
 struct Notes {
     /// The version of the connection whose token was rejected last.
     rejected: Option<String>,
-    /// A renewal that was written down, perhaps, and not asked for.
-    unsent: Option<RenewalId>,
-    /// What kept the last renewal from being made, and until when it is believed.
-    hindered: Option<(Obstacle, BootTime)>,
+    /// Renewals that were written down, perhaps, and not asked for, since the last one that certainly was.
+    unsent: Vec<RenewalId>,
+    /// What kept the last renewal of this pair from being made, and until when it is believed.
+    hindered: Option<(Fingerprint, Obstacle, BootTime)>,
+    /// How many renewals were not taken since one was.
+    not_taken: u32,
     /// When it is looked at though nobody reads it; at once where there is no time, as after a renewal.
     next_look: Option<BootTime>,
 }
@@ -159,15 +167,17 @@ impl Connections {
                 let now = clock::now().boot;
                 {
                     let mut notes = lock(&known.notes);
-                    if notes.next_look.is_some_and(|next| next > now) {
+                    if notes.next_look.is_some_and(|next| next > now) || known.renewing.try_read().is_err() {
                         continue;
                     }
                     notes.next_look = Some(now.plus(SELDOM));
                 }
-                let wait = match self.look(&name.0, &name.1, None).await {
-                    Ok(Ok((_, until_due))) => until_due.unwrap_or(SELDOM),
-                    Ok(Err(_)) => SELDOM,
-                    Err(_) => every,
+                // What is begun goes on: one that does not come to an end must not keep the others waiting.
+                let look = tokio::time::timeout(PATIENCE, self.look(&name.0, &name.1, None));
+                let wait = match look.await {
+                    Ok(Ok(Ok((_, until_due)))) => until_due.unwrap_or(SELDOM),
+                    Ok(Ok(Err(_))) => UNTIL_PERMITTED,
+                    Ok(Err(_)) | Err(_) => every,
                 };
                 // Unless somebody else renewed it in the meantime.
                 if let Some(next) = &mut lock(&known.notes).next_look {
@@ -210,16 +220,23 @@ impl Connections {
         let known = shared.known(namespace, name);
         let mut tried = false;
         loop {
-            let reading = known.renewing.read().await;
+            let Ok(reading) = tokio::time::timeout(PATIENCE, known.renewing.read()).await else {
+                return Ok(Err(SecretProblem::Renewal(Obstacle::Delayed)));
+            };
             let renewed = shared.cluster.secret(namespace, &kept::name_of(name)).await;
             drop(reading);
-            let renewed = match renewed {
+            let stored = match renewed {
                 Err(ClusterError::Forbidden { .. }) => {
-                    return Ok(Err(SecretProblem::Renewal(Obstacle::NotPermitted)));
+                    // The user's own token may still be good.
+                    let version = version(&secret, &Stored::Nothing);
+                    return Ok(if rejected == Some(version.as_str()) {
+                        Err(SecretProblem::Renewal(Obstacle::NotPermitted))
+                    } else {
+                        shared.connection(&secret, Some((&source.pair, version))).map(|connection| (connection, None))
+                    });
                 }
-                renewed => renewed?,
+                renewed => Stored::of(renewed?.as_ref(), &source, secret.metadata.uid.as_deref()),
             };
-            let stored = Stored::of(renewed.as_ref(), &source);
             let version = version(&secret, &stored);
             if rejected == Some(version.as_str()) {
                 lock(&known.notes).rejected = Some(version.clone());
@@ -244,7 +261,6 @@ impl Connections {
     async fn renew(&self, namespace: &str, name: &str, known: &Arc<Known>) -> Result<(), ClusterError> {
         let under_way = self.0.renewals.token();
         if self.0.renewals.is_closed() {
-            known.hinder(Obstacle::Delayed, A_MOMENT);
             return Ok(());
         }
         let (shared, known) = (Arc::clone(&self.0), Arc::clone(known));
@@ -255,7 +271,7 @@ impl Connections {
             shared.renew(&namespace, &name, &known).await
         });
         // A panic leaves the mark of the renewal, which is told as lost.
-        task.await.unwrap_or(Ok(()))
+        tokio::time::timeout(PATIENCE, task).await.unwrap_or(Ok(Ok(()))).unwrap_or(Ok(()))
     }
 }
 
@@ -285,8 +301,12 @@ impl Shared {
         let (now, notes) = (clock::now(), lock(&known.notes));
         let around = Circumstances {
             rejected: notes.rejected.as_deref() == Some(version),
-            unsent: notes.unsent.as_ref(),
-            hindered: notes.hindered.filter(|(_, until)| now.boot < *until).map(|(obstacle, _)| obstacle),
+            unsent: &notes.unsent,
+            hindered: notes
+                .hindered
+                .as_ref()
+                .filter(|(pair, _, until)| *pair == source.fingerprint && now.boot < *until)
+                .map(|(_, obstacle, _)| *obstacle),
             spent: stored.latest().is_none() && lock(&self.spent).contains(&source.fingerprint),
             now: now.wall,
         };
@@ -304,11 +324,21 @@ impl Shared {
         if self.decide(known, source, stored, &version) != Step::Renew {
             return Ok(());
         }
-        let pass = match self.command_center.gates.renew(&connection.endpoint.to_string()) {
+        let pass = match self.pass(&connection).await {
             Ok(pass) => pass,
             Err(wait) => {
-                known.hinder(Obstacle::Delayed, wait.left.max(A_MOMENT));
+                known.hinder(source, Obstacle::Delayed, wait.max(A_MOMENT));
                 return Ok(());
+            }
+        };
+        // Before anybody else may use the same pair, which another Secret may hold, too.
+        let first = stored.latest().is_none();
+        if first && !lock(&self.spent).insert(source.fingerprint.clone()) {
+            return Ok(());
+        }
+        let give_back = || {
+            if first {
+                lock(&self.spent).remove(&source.fingerprint);
             }
         };
         let id = RenewalId::random();
@@ -317,12 +347,13 @@ impl Shared {
         let written = match self.cluster.write_secret(&intent).await {
             Ok(written) => written,
             Err(error) => {
-                known.not_written(id, &error, namespace, name);
+                give_back();
+                known.not_written(source, id, &error, namespace, name);
                 return Ok(());
             }
         };
-        // From here on what comes of it is kept, whatever happens.
-        let first = before.latest.is_none() && lock(&self.spent).insert(source.fingerprint.clone());
+        // What was on its way before this one conflicts with it. From here on what comes of it is kept, whatever happens.
+        lock(&known.notes).unsent.clear();
         let reply = match self.command_center.renew(&pass, &connection, stored.pair(source)).await {
             Ok(reply) => reply,
             Err(error) => {
@@ -332,11 +363,12 @@ impl Shared {
         };
         drop(pass);
         let now = clock::now().wall;
-        let after = match interpret(&reply, now) {
+        let after = match interpret(&reply, stored.pair(source), now) {
             Renewal::Renewed(pair, lifetime) => {
                 let (renew_at, expires_at) = kept::times(lifetime, now);
                 let latest = Latest { pair, renewals: stored.renewals().saturating_add(1), expires_at, renew_at };
                 info!(namespace, secret = name, lives_seconds = lifetime.as_secs(), "token renewed");
+                lock(&known.notes).not_taken = 0;
                 Kept { latest: Some(latest), mark: Mark::Settled }
             }
             Renewal::Refused => {
@@ -348,16 +380,15 @@ impl Shared {
                 Kept { mark: Mark::Refused, ..before }
             }
             Renewal::NotMade(wait) => {
+                let wait = known.longer(wait);
                 warn!(
                     namespace,
                     secret = name,
                     retry_seconds = wait.as_secs(),
                     "the Command Center did not take the renewal of a token; trying again"
                 );
-                if first {
-                    lock(&self.spent).remove(&source.fingerprint);
-                }
-                known.hinder(Obstacle::Delayed, wait);
+                give_back();
+                known.hinder(source, Obstacle::Delayed, wait);
                 Kept { mark: Mark::Settled, ..before }
             }
             Renewal::Unknown => {
@@ -375,11 +406,27 @@ impl Shared {
         Ok(())
     }
 
+    /// The right to make the calls of a renewal; a Command Center that was away is tried with something else first.
+    async fn pass(&self, connection: &Connection) -> Result<Pass, Duration> {
+        let endpoint = connection.endpoint.to_string();
+        let ask = || self.command_center.gates.renew(&endpoint).map_err(|wait| wait.left);
+        let first = ask()?;
+        if !first.is_probe() {
+            return Ok(first);
+        }
+        if let Err(error) = self.command_center.knock(&first, connection).await {
+            warn!(error = %chain(&error), "no call could be made");
+        }
+        drop(first);
+        let second = ask()?;
+        if second.is_probe() { Err(A_MOMENT) } else { Ok(second) }
+    }
+
     async fn see(&self, namespace: &str, name: &str) -> Result<Option<Seen>, ClusterError> {
         let Some(secret) = self.cluster.secret(namespace, name).await? else { return Ok(None) };
         let Some(source) = self.source(&secret) else { return Ok(None) };
         let renewed = self.cluster.secret(namespace, &kept::name_of(name)).await?;
-        let stored = Stored::of(renewed.as_ref(), &source);
+        let stored = Stored::of(renewed.as_ref(), &source, secret.metadata.uid.as_deref());
         Ok(Some(Seen { secret, source, renewed, stored }))
     }
 
@@ -412,7 +459,7 @@ impl Shared {
                     continue;
                 }
             };
-            let stored = Stored::of(now.as_ref(), &seen.source);
+            let stored = Stored::of(now.as_ref(), &seen.source, owner.uid.as_deref());
             let goes_on = match (&now, stored.kept()) {
                 (Some(_), Some(kept)) if kept.is(after) => return,
                 (Some(_), Some(kept)) => kept.mark == Mark::UnderWay(id.clone()),
@@ -437,22 +484,33 @@ impl Shared {
 }
 
 impl Known {
-    fn hinder(&self, obstacle: Obstacle, wait: Duration) {
-        lock(&self.notes).hindered = Some((obstacle, clock::now().boot.plus(wait)));
+    fn hinder(&self, source: &Source, obstacle: Obstacle, wait: Duration) {
+        lock(&self.notes).hindered = Some((source.fingerprint.clone(), obstacle, clock::now().boot.plus(wait)));
+    }
+
+    /// How long to wait after one more renewal that was not taken: `wait` at least, and longer each time.
+    fn longer(&self, wait: Duration) -> Duration {
+        let mut notes = lock(&self.notes);
+        notes.not_taken = notes.not_taken.saturating_add(1);
+        wait.max(doubling(AGAIN, notes.not_taken, LONGEST))
     }
 
     /// The intent was not stored, or nobody knows; in any case nothing was asked for.
-    fn not_written(&self, id: RenewalId, error: &ClusterError, namespace: &str, name: &str) {
-        lock(&self.notes).unsent = Some(id);
+    fn not_written(&self, source: &Source, id: RenewalId, error: &ClusterError, namespace: &str, name: &str) {
         match error {
-            ClusterError::Conflict { .. } | ClusterError::Gone { .. } => self.hinder(Obstacle::Delayed, A_MOMENT),
+            ClusterError::Conflict { .. } | ClusterError::Gone { .. } => {
+                self.hinder(source, Obstacle::Delayed, A_MOMENT);
+            }
             ClusterError::Busy { .. } | ClusterError::Ambiguous { .. } => {
+                if matches!(error, ClusterError::Ambiguous { .. }) {
+                    lock(&self.notes).unsent.push(id);
+                }
                 warn!(namespace, secret = name, error = %chain(error), "the renewal of a token waits for the API server");
-                self.hinder(Obstacle::Delayed, A_MOMENT);
+                self.hinder(source, Obstacle::Delayed, A_MOMENT);
             }
             ClusterError::Forbidden { .. } | ClusterError::Refused { .. } => {
                 warn!(namespace, secret = name, error = %chain(error), "a token cannot be renewed, because there is no right to keep the new one");
-                self.hinder(Obstacle::NotPermitted, UNTIL_PERMITTED);
+                self.hinder(source, Obstacle::NotPermitted, UNTIL_PERMITTED);
             }
         }
     }

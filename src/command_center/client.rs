@@ -108,13 +108,7 @@ impl CommandCenter {
             .request(&client, Method::POST, connection, OPERATION)
             .header(header::CONTENT_TYPE, JSON)
             .body(reqwest::Body::wrap(gated));
-        let call = async {
-            match send(request).await {
-                Ok(answer) => Reply::Answer(answer),
-                Err(failure) => flow.explain(&failure),
-            }
-        };
-        Ok(pass.call(Kind::Write, call).await)
+        Ok(pass.call(Kind::Write, begun(request, &flow)).await)
     }
 
     /// Asks for one job.
@@ -197,10 +191,22 @@ impl CommandCenter {
     ) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let with = if with_header { Self::request } else { Self::request_without_token };
-        let request = with(self, &client, Method::POST, connection, renewal::OPERATION)
-            .header(header::CONTENT_TYPE, JSON)
-            .body(pair.body().to_string());
-        Ok(pass.call(Kind::Write, reply(request)).await)
+        let request =
+            with(self, &client, Method::POST, connection, renewal::OPERATION).header(header::CONTENT_TYPE, JSON);
+        let flow = Arc::new(Flow::default());
+        let body =
+            GatedBody { chunk: Some(pair.body().to_string().into()), permit: AtAnyTime, flow: Arc::clone(&flow) };
+        Ok(pass.call(Kind::Write, begun(request.body(reqwest::Body::wrap(body)), &flow)).await)
+    }
+
+    /// Asks for something that costs nothing, to see whether anybody answers.
+    ///
+    /// # Errors
+    /// When no client can be set up for the connection's certificates; nothing was sent then.
+    pub async fn knock(&self, pass: &Pass, connection: &Connection) -> Result<Reply, ClientError> {
+        let client = self.client(connection)?;
+        let request = self.request(&client, Method::GET, connection, "CommServ");
+        Ok(pass.call(Kind::Read, reply(request)).await)
     }
 
     /// A client for the connection's certificates. Making one reads the system's certificates, so they are kept.
@@ -253,6 +259,14 @@ async fn reply(request: RequestBuilder) -> Reply {
     match send(request).await {
         Ok(answer) => Reply::Answer(answer),
         Err(failure) => failure.into_reply(),
+    }
+}
+
+/// The reply to a call that may start something, and certainly did not while its body never began to flow.
+async fn begun(request: RequestBuilder, flow: &Flow) -> Reply {
+    match send(request).await {
+        Ok(answer) => Reply::Answer(answer),
+        Err(failure) => flow.explain(&failure),
     }
 }
 
@@ -338,6 +352,15 @@ struct GatedBody<P> {
     chunk: Option<Bytes>,
     permit: P,
     flow: Arc<Flow>,
+}
+
+/// Permits what has no time to keep.
+struct AtAnyTime;
+
+impl Permit for AtAnyTime {
+    fn still_holds(&self) -> bool {
+        true
+    }
 }
 
 /// The body was asked for after the time to send had passed.

@@ -163,6 +163,12 @@ impl Grant {
     pub const fn reserved(&self) -> (u32, u32) {
         (self.need.reads(), self.need.writes())
     }
+
+    /// Whether it is for the one call that tries a host that is away.
+    #[must_use]
+    pub const fn is_probe(&self) -> bool {
+        self.probe
+    }
 }
 
 impl Need {
@@ -229,7 +235,8 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     }
 
     /// Somebody would like to renew a token. What was let in may wait for it, so it comes before everything else, however many
-    /// call and whatever was called; the two calls that it may need are counted.
+    /// call and whatever was called; the two calls that it may need are counted. When it is time to try a host that was away,
+    /// the one call that is granted is for that ([`Grant::is_probe`]): a renewal whose answer is lost costs the token.
     ///
     /// # Errors
     /// When the host does not answer at present, or asked for no calls.
@@ -237,7 +244,13 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         self.used = now;
         let wait = |cause, left| Wait { cause, left, passed: Duration::ZERO };
         if let Some(away) = &self.away {
-            return Err(wait(Cause::Away, away.probe_at.since(now)));
+            let left = away.probe_at.since(now);
+            // Whoever waits in line for the host may wait for this token, so this goes by no other limit.
+            return if away.probing || !left.is_zero() {
+                Err(wait(Cause::Away, left))
+            } else {
+                Ok(self.let_in(Need::Look))
+            };
         }
         let quiet = self.writes.quiet.since(now);
         if !quiet.is_zero() {

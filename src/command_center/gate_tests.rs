@@ -296,6 +296,28 @@ fn a_probe_that_was_not_made_is_the_next_ones() {
 }
 
 #[test]
+fn a_renewal_tries_a_host_that_is_away_when_it_is_time_and_follows_when_it_answers() {
+    let mut gate = open();
+    for key in 0..FAILURES {
+        gate.look(key, &LOST, 0).unwrap();
+    }
+    assert_eq!(gate.renew(at(0)).unwrap_err().cause, Cause::Away);
+    let probe = gate.renew(at(60)).unwrap();
+    assert!(probe.is_probe() && probe.reserved() == (1, 0), "with a call that costs nothing");
+    assert_eq!(gate.renew(at(60)).unwrap_err().cause, Cause::Away, "one at a time");
+    gate.make(Kind::Read, true, at(60)).unwrap();
+    gate.answered(Kind::Read, &LOST, &probe, at(60));
+    gate.done(&probe, 0, 0, at(60));
+    assert_eq!(gate.renew(at(60)).unwrap_err().cause, Cause::Away, "not again at once");
+    let probe = gate.renew(at(200)).unwrap();
+    gate.make(Kind::Read, true, at(200)).unwrap();
+    gate.answered(Kind::Read, &answer(401), &probe, at(200));
+    gate.done(&probe, 0, 0, at(200));
+    let renewal = gate.renew(at(200)).unwrap();
+    assert!(!renewal.is_probe() && renewal.reserved() == (0, FORMS));
+}
+
+#[test]
 fn those_who_do_not_wait_for_a_host_that_is_away_are_sent_away() {
     let mut gate = open();
     let grants: Vec<Grant> = (0..16).map(|key| gate.ask(&key, "n", Need::Look, at(0)).unwrap()).collect();

@@ -198,6 +198,12 @@ impl Pass {
         Self { shared: Arc::clone(shared), endpoint: endpoint.to_owned(), grant, reads, writes }
     }
 
+    /// Whether it is for the one call that tries a host that is away.
+    #[must_use]
+    pub const fn is_probe(&self) -> bool {
+        self.grant.is_probe()
+    }
+
     /// Makes one call of this kind: what it gives is counted. One that was not reserved waits until there may be another.
     pub(super) async fn call<F: Future<Output = Reply>>(&self, kind: Kind, call: F) -> Reply {
         self.may_make(kind).await;

@@ -41,7 +41,9 @@ pub enum Renewal {
 }
 
 /// How long to wait after a call that was not made, where nobody says.
-const AGAIN: Duration = Duration::from_secs(15);
+pub const AGAIN: Duration = Duration::from_secs(15);
+/// How long to wait where something before the Command Center turns the call away: a person has to mend that.
+const TURNED_AWAY: Duration = Duration::from_mins(5);
 
 impl Pair {
     /// The body of the call.
@@ -58,20 +60,24 @@ pub const fn asks_for_other_form(reply: &Reply) -> bool {
     matches!(reply, Reply::Answer(Answer { status: 401 | 403, .. }))
 }
 
-/// What `reply` means, by the vendor's documentation and by what real clients take for an answer. `now` is taken for the
-/// server's time where it does not tell.
+/// What `reply` to the renewal of `sent` means, by the vendor's documentation and by what real clients take for an answer. `now`
+/// is taken for the server's time where it does not tell.
 #[must_use]
-pub fn interpret(reply: &Reply, now: Timestamp) -> Renewal {
+pub fn interpret(reply: &Reply, sent: &Pair, now: Timestamp) -> Renewal {
     let answer = match reply {
         Reply::NeverSent(_) => return Renewal::NotMade(AGAIN),
         Reply::NoAnswer(_) => return Renewal::Unknown,
         Reply::Answer(answer) => answer,
     };
     let json = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
-    if let Some(pair) = pair(&json) {
+    // An error may quote what was sent.
+    let is_new = |pair: &Pair| pair.refresh_token.reveal() != sent.refresh_token.reveal();
+    if let Some(pair) = pair(&json).filter(|pair| (200..300).contains(&answer.status) && is_new(pair)) {
         return Renewal::Renewed(pair, lifetime(&json, answer.date.unwrap_or(now)));
     }
     match answer.status {
+        // Not the words of a Command Center: a gateway's, or of a list of allowed addresses.
+        403 if error_code(&json).is_none() => Renewal::NotMade(TURNED_AWAY),
         401 | 403 => Renewal::Refused,
         // Nothing was called that knows of tokens, or it did not take the call.
         404 | 405 | 429 => Renewal::NotMade(answer.retry_after.unwrap_or(AGAIN).max(AGAIN)),
@@ -107,8 +113,17 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
 
+    fn sent() -> Pair {
+        let token = |text: &str| Token::new(text.as_bytes()).unwrap();
+        Pair { token: token("sent"), refresh_token: token("sent-refresh") }
+    }
+
+    fn read(reply: &Reply) -> Renewal {
+        interpret(reply, &sent(), NOW)
+    }
+
     fn answered(status: u16, body: &str) -> Renewal {
-        interpret(&Reply::Answer(Answer::new(status, body.to_owned())), NOW)
+        read(&Reply::Answer(Answer::new(status, body.to_owned())))
     }
 
     #[test]
@@ -116,7 +131,7 @@ mod tests {
         let body = r#"{"accessToken": "a", "refreshToken": "r", "tokenExpiryTimestamp": 1002400}"#;
         let by = |date| {
             let reply = Reply::Answer(Answer { date, ..Answer::new(200, body) });
-            let Renewal::Renewed(pair, lifetime) = interpret(&reply, NOW) else { panic!("it is renewed") };
+            let Renewal::Renewed(pair, lifetime) = read(&reply) else { panic!("it is renewed") };
             assert_eq!((pair.token.reveal(), pair.refresh_token.reveal()), ("a", "r"));
             lifetime
         };
@@ -142,7 +157,11 @@ mod tests {
         };
         let cases = [
             (401, r#"{"errorCode": 7}"#, "refused"),
-            (403, "", "refused"),
+            (403, r#"{"errorCode": 5}"#, "refused"),
+            (403, "", "not made"),
+            (403, "<html>Request blocked</html>", "not made"),
+            (500, r#"{"accessToken": "a", "refreshToken": "r"}"#, "unknown"),
+            (200, r#"{"accessToken": "sent", "refreshToken": "sent-refresh"}"#, "unknown"),
             (200, r#"{"errorCode": 7, "errorMessage": "no"}"#, "refused"),
             (200, r#"{"error": {"errorCode": "7"}}"#, "refused"),
             (404, "<html>", "not made"),
@@ -159,15 +178,15 @@ mod tests {
         for (status, body, expected) in cases {
             assert_eq!(label(answered(status, body)), expected, "{status} {body}");
         }
-        assert_eq!(label(interpret(&Reply::NeverSent(NeverSent::Connect), NOW)), "not made");
-        assert_eq!(label(interpret(&Reply::NoAnswer(NoAnswer::Timeout), NOW)), "unknown");
+        assert_eq!(label(read(&Reply::NeverSent(NeverSent::Connect))), "not made");
+        assert_eq!(label(read(&Reply::NoAnswer(NoAnswer::Timeout))), "unknown");
     }
 
     #[test]
     fn the_server_says_how_long_to_wait_and_some_time_is_waited_at_least() {
         let after = |retry_after| {
             let reply = Reply::Answer(Answer { retry_after, ..Answer::new(429, "") });
-            let Renewal::NotMade(wait) = interpret(&reply, NOW) else { panic!("it was not made") };
+            let Renewal::NotMade(wait) = read(&reply) else { panic!("it was not made") };
             wait
         };
         assert_eq!(after(Some(Duration::from_mins(10))), Duration::from_mins(10));

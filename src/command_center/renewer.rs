@@ -24,7 +24,7 @@ impl CommandCenter {
             return Ok(first);
         }
         let second = self.renew_once(pass, connection, pair, !with_header).await?;
-        if !asks_for_other_form(&second) {
+        if matches!(&second, Reply::Answer(answer) if answer.status == 200) {
             let mut known = self.renewals_with_header.lock().unwrap_or_else(PoisonError::into_inner);
             if with_header {
                 known.remove(&endpoint);

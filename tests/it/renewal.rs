@@ -2,12 +2,16 @@
 
 use std::{
     collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, api::DeleteParams};
+use kube::{Api, Config, api::DeleteParams};
 use salesforce_backup_operator::{
     api::{ConditionType, Phase},
     simulator::{Behaviour, Fault, Operation, Options, Renewal, Reply, Simulator, When},
@@ -16,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::limited_account,
+    proxy::{Execution, Reply as ProxyReply, Upstream, listen},
     world::{Line, NAME, SECRET, World, backup, fast_flags},
 };
 
@@ -173,6 +178,47 @@ async fn a_token_that_was_found_good_first_is_renewed_in_time_once_it_was_reject
     world.until_phase("second", Phase::Succeeded).await;
     until_renewed(&world, 3).await;
     assert!(world.simulator.chain_is_alive());
+}
+
+#[tokio::test]
+async fn a_command_center_that_was_away_when_the_token_expired_renews_it_when_it_is_back() {
+    let world = world(Some(Duration::from_secs(3)), &flags()).await;
+    world.create("first", &json!({})).await;
+    world.until_phase("first", Phase::Succeeded).await;
+    until_renewed(&world, 1).await;
+    world.simulator.shutdown().await;
+    world.create("second", &json!({})).await;
+    world.until_reason("second", "TokenRenewalDelayed").await;
+    world.simulator.restart().await.unwrap();
+    world.until_phase("second", Phase::Succeeded).await;
+    assert_eq!((world.executed(), world.simulator.chain_is_alive()), (2, true));
+}
+
+/// What the API server lost, stored or not, and what failed after it.
+#[tokio::test]
+async fn an_intent_whose_answer_was_lost_is_known_to_be_unsent_also_after_another_one_failed() {
+    let mut world = World::without_operator(behaviour()).await;
+    let (upstream, writes) = (Upstream::ApiServer(world.client.clone()), Arc::new(AtomicU32::new(0)));
+    let url = listen(move |request| {
+        let is_write = request.uri().path().contains("/secrets") && request.method() != Method::GET;
+        let number = if is_write { writes.fetch_add(1, Ordering::AcqRel) } else { u32::MAX };
+        let upstream = upstream.clone();
+        async move {
+            let (execution, reply) = match number {
+                0 => (Execution::Now, ProxyReply::Status(504)),
+                1 => (Execution::Never, ProxyReply::Status(503)),
+                _ => (Execution::Now, ProxyReply::Given),
+            };
+            reply.give(upstream.execute(request, execution, |_| ()).await).await
+        }
+    });
+    let through = Config::new(url.await.parse().unwrap());
+    world.simulator = expired(None, false).await;
+    world.write_secret_data(SECRET, &keys(&world.simulator)).await;
+    world.start_operator_with(&flags(), through);
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Succeeded).await;
+    assert_eq!((renewals(&world), world.simulator.chain_is_alive()), (1, true));
 }
 
 #[tokio::test]

@@ -33,6 +33,9 @@ const RENEW_AT: &str = "commandcenter.dev/renew-at";
 const TOKEN: &str = "token";
 const REFRESH_TOKEN: &str = "refreshToken";
 
+/// How long no refresh token is left unused.
+const A_WEEK: Duration = Duration::from_hours(24 * 7);
+
 /// The pair in the user's own Secret.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -90,6 +93,9 @@ pub enum Mark {
     Settled,
     /// It may be asked for at any moment, or was, and its answer is not here.
     UnderWay(RenewalId),
+    /// It is kept for another Secret of that name, which is gone: this one is a copy, and that one's tokens may have been
+    /// renewed since.
+    OfAnother,
     /// It was refused.
     Refused,
 }
@@ -114,8 +120,8 @@ pub enum Obstacle {
 pub struct Circumstances<'a> {
     /// The Command Center rejected the latest token.
     pub rejected: bool,
-    /// A renewal that this process wrote down and did not ask for.
-    pub unsent: Option<&'a RenewalId>,
+    /// Renewals that this process wrote down, perhaps, and did not ask for.
+    pub unsent: &'a [RenewalId],
     /// What kept the last renewal from being made, a moment ago.
     pub hindered: Option<Obstacle>,
     /// This process used the latest pair before.
@@ -176,9 +182,9 @@ fn pair(data: &BTreeMap<String, ByteString>) -> Option<Pair> {
 }
 
 impl Stored {
-    /// What `secret` is to the renewals of `source`.
+    /// What `secret` is to the renewals of `source`, which is that of the Secret with uid `owner`.
     #[must_use]
-    pub fn of(secret: Option<&Secret>, source: &Source) -> Self {
+    pub fn of(secret: Option<&Secret>, source: &Source, owner: Option<&str>) -> Self {
         let Some(secret) = secret else { return Self::Nothing };
         let label = secret.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY));
         if label.map(String::as_str) != Some(OPERATOR) {
@@ -188,7 +194,9 @@ impl Stored {
         if note(SOURCE) != Some(&source.fingerprint.0) {
             return Self::Nothing;
         }
+        let mut owners = secret.metadata.owner_references.iter().flatten();
         let mark = match note(RENEWAL).map(String::as_str) {
+            _ if owners.all(|reference| Some(reference.uid.as_str()) != owner) => Mark::OfAnother,
             None => Mark::Settled,
             Some("refused") => Mark::Refused,
             Some(id) => Mark::UnderWay(RenewalId(id.to_owned())),
@@ -255,7 +263,8 @@ pub fn decide(stored: &Stored, around: &Circumstances<'_>) -> Step {
     }
     let obstacle = match (stored, stored.kept().map(|kept| &kept.mark)) {
         (Stored::Foreign, _) => Some(Obstacle::NameTaken),
-        (_, Some(Mark::UnderWay(id))) if Some(id) != around.unsent => Some(Obstacle::Lost),
+        (_, Some(Mark::UnderWay(id))) if !around.unsent.contains(id) => Some(Obstacle::Lost),
+        (_, Some(Mark::OfAnother)) => Some(Obstacle::Lost),
         (_, Some(Mark::Refused)) => Some(Obstacle::Refused),
         (_, _) if around.spent => Some(Obstacle::Lost),
         (_, _) => around.hindered,
@@ -268,11 +277,12 @@ pub fn decide(stored: &Stored, around: &Circumstances<'_>) -> Step {
     }
 }
 
-/// Two thirds of the way: when a token is renewed that lives `lifetime` from `now` on, and when it expires.
+/// Two thirds of the way: when a token is renewed that lives `lifetime` from `now` on, and when it expires. A long-lived one
+/// earlier, because its refresh token is void after 14 days.
 #[must_use]
 pub fn times(lifetime: Duration, now: Timestamp) -> (Timestamp, Timestamp) {
     let after = |wait: Duration| now.checked_add(wait).unwrap_or(Timestamp::MAX);
-    (after(lifetime / 3 * 2), after(lifetime))
+    (after((lifetime / 3 * 2).min(A_WEEK)), after(lifetime))
 }
 
 /// `<name>-renewed` as it keeps `kept` of `source`: in the place of `old`, and owned by the user's Secret `owner`.
@@ -281,7 +291,8 @@ pub fn secret(owner: &ObjectMeta, source: &Source, kept: &Kept, old: Option<&Sec
     let note = |name: &str, value: String| (name.to_owned(), value);
     let mut annotations = BTreeMap::from([note(SOURCE, source.fingerprint.0.clone())]);
     match &kept.mark {
-        Mark::Settled => {}
+        // Nothing is written over what is another's.
+        Mark::Settled | Mark::OfAnother => {}
         Mark::UnderWay(id) => annotations.extend([note(RENEWAL, id.0.clone())]),
         Mark::Refused => annotations.extend([note(RENEWAL, "refused".to_owned())]),
     }

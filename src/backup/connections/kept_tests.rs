@@ -28,7 +28,7 @@ fn latest() -> Latest {
 
 fn kept(latest: Option<Latest>, mark: Mark) -> Stored {
     let written = secret(&owner(), &source("1"), &Kept { latest, mark }, None);
-    Stored::of(Some(&written), &source("1"))
+    Stored::of(Some(&written), &source("1"), Some("u"))
 }
 
 fn id(name: &str) -> RenewalId {
@@ -39,7 +39,7 @@ fn minutes_later(minutes: u64) -> Timestamp {
     NOW.checked_add(Duration::from_mins(minutes)).unwrap()
 }
 
-const CALM: Circumstances<'_> = Circumstances { rejected: false, unsent: None, hindered: None, spent: false, now: NOW };
+const CALM: Circumstances<'_> = Circumstances { rejected: false, unsent: &[], hindered: None, spent: false, now: NOW };
 
 #[test]
 fn what_is_kept_is_read_again_as_it_was_written() {
@@ -55,15 +55,30 @@ fn what_is_kept_is_read_again_as_it_was_written() {
 #[test]
 fn another_pair_in_the_users_secret_starts_afresh_and_a_secret_of_somebody_else_is_left_alone() {
     let written = secret(&owner(), &source("1"), &Kept { latest: Some(latest()), mark: Mark::Settled }, None);
-    assert!(matches!(Stored::of(Some(&written), &source("other")), Stored::Nothing));
+    assert!(matches!(Stored::of(Some(&written), &source("other"), Some("u")), Stored::Nothing));
     let mixed = Source { pair: pair("1"), fingerprint: Fingerprint::of(&Pair { token: pair("9").token, ..pair("1") }) };
-    assert!(matches!(Stored::of(Some(&written), &mixed), Stored::Nothing), "the token alone was changed");
+    assert!(matches!(Stored::of(Some(&written), &mixed, Some("u")), Stored::Nothing), "the token alone was changed");
     let foreign = Secret { metadata: ObjectMeta { labels: None, ..written.metadata.clone() }, ..written };
-    let stored = Stored::of(Some(&foreign), &source("1"));
+    let stored = Stored::of(Some(&foreign), &source("1"), Some("u"));
     assert!(matches!(stored, Stored::Foreign));
     let rejected = Circumstances { rejected: true, ..CALM };
     assert_eq!(decide(&stored, &rejected), Step::Stop(Obstacle::NameTaken));
     assert_eq!(decide(&stored, &CALM), Step::Use);
+}
+
+#[test]
+fn what_was_kept_for_a_secret_that_is_gone_is_used_and_not_renewed() {
+    let written = secret(&owner(), &source("1"), &Kept { latest: Some(latest()), mark: Mark::Settled }, None);
+    let copy = Stored::of(Some(&written), &source("1"), Some("of a restored one"));
+    assert_eq!(copy.pair(&source("1")).token.reveal(), "access-2");
+    assert_eq!(decide(&copy, &Circumstances { now: minutes_later(29), ..CALM }), Step::Use);
+    assert_eq!(decide(&copy, &Circumstances { now: minutes_later(30), ..CALM }), Step::Stop(Obstacle::Lost));
+}
+
+#[test]
+fn a_long_life_is_renewed_before_its_refresh_token_is_void() {
+    let (renew_at, expires_at) = times(Duration::from_hours(24 * 90), NOW);
+    assert_eq!((renew_at, expires_at), (minutes_later(7 * 24 * 60), minutes_later(90 * 24 * 60)));
 }
 
 #[test]
@@ -94,7 +109,7 @@ fn a_pair_that_may_have_been_used_is_not_used_again_and_its_token_only_while_it_
     let rejected = Circumstances { rejected: true, ..CALM };
     for (stored, around, obstacle) in [
         (kept(None, Mark::UnderWay(id("a"))), CALM, Obstacle::Lost),
-        (kept(None, Mark::UnderWay(id("a"))), Circumstances { unsent: Some(&id("b")), ..CALM }, Obstacle::Lost),
+        (kept(None, Mark::UnderWay(id("a"))), Circumstances { unsent: &[id("b")], ..CALM }, Obstacle::Lost),
         (kept(None, Mark::Refused), CALM, Obstacle::Refused),
         (Stored::Nothing, Circumstances { spent: true, ..CALM }, Obstacle::Lost),
         (Stored::Nothing, Circumstances { hindered: Some(Obstacle::Delayed), ..CALM }, Obstacle::Delayed),
@@ -105,7 +120,7 @@ fn a_pair_that_may_have_been_used_is_not_used_again_and_its_token_only_while_it_
     let lost = kept(Some(latest()), Mark::UnderWay(id("a")));
     assert_eq!(decide(&lost, &Circumstances { now: minutes_later(29), ..CALM }), Step::Use);
     assert_eq!(decide(&lost, &Circumstances { now: minutes_later(30), ..CALM }), Step::Stop(Obstacle::Lost));
-    let unsent = Circumstances { unsent: Some(&id("a")), ..rejected };
+    let unsent = Circumstances { unsent: &[id("b"), id("a")], ..rejected };
     assert_eq!(
         decide(&kept(None, Mark::UnderWay(id("a"))), &unsent),
         Step::Renew,
