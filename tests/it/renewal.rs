@@ -182,16 +182,26 @@ async fn a_token_that_was_found_good_first_is_renewed_in_time_once_it_was_reject
 
 #[tokio::test]
 async fn a_command_center_that_was_away_when_the_token_expired_renews_it_when_it_is_back() {
-    let world = world(Some(Duration::from_secs(3)), &flags()).await;
+    let world = world(Some(Duration::from_secs(8)), &flags()).await;
     world.create("first", &json!({})).await;
     world.until_phase("first", Phase::Succeeded).await;
     until_renewed(&world, 1).await;
     world.simulator.shutdown().await;
-    world.create("second", &json!({})).await;
-    world.until_reason("second", "TokenRenewalDelayed").await;
+    // So many that it soon counts as away.
+    let names: Vec<String> = (0..8).map(|number| format!("crm-{number}")).collect();
+    for (client, name) in (20..).zip(&names) {
+        world.create(name, &json!({"associations": [{"clientId": client}]})).await;
+    }
+    let is_away = |backup: &_| Line::of(backup, ConditionType::Ready).reason == "CommandCenterUnavailable";
+    world.until_any("is told of the outage", is_away).await;
+    for name in &names {
+        world.until_reason(name, "TokenRenewalDelayed").await;
+    }
     world.simulator.restart().await.unwrap();
-    world.until_phase("second", Phase::Succeeded).await;
-    assert_eq!((world.executed(), world.simulator.chain_is_alive()), (2, true));
+    for name in &names {
+        world.until_phase(name, Phase::Succeeded).await;
+    }
+    assert_eq!((world.executed(), world.simulator.chain_is_alive()), (9, true));
 }
 
 /// What the API server lost, stored or not, and what failed after it.
