@@ -100,7 +100,7 @@ fn seen() -> Seen {
 }
 
 fn listed(jobs: Vec<Job>) -> Listing {
-    Listing::Read(JobList { jobs, whole: true })
+    Listing::Read(JobList { jobs, whole: true, simulated: false })
 }
 
 fn step(object: &SalesforceBackup, seconds: u64) -> Step {

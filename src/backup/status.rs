@@ -13,6 +13,7 @@ use crate::{
     },
     command_center::{
         connection::Connection,
+        job_list::JobList,
         kill::Kill,
         outcome::{Accepted, NeverSent, Outcome, Refused, RefusedKind},
         response::MAX_JOBS,
@@ -57,6 +58,12 @@ pub struct Facts<'a> {
     pub object: &'a SalesforceBackup,
     /// The time, for people.
     pub now: Timestamp,
+}
+
+impl From<&JobList> for AnsweredBy {
+    fn from(list: &JobList) -> Self {
+        if list.simulated { Self::Simulator } else { Self::CommandCenter }
+    }
 }
 
 impl Facts<'_> {
@@ -238,15 +245,9 @@ impl Facts<'_> {
         self.standing(status, &Standing::Waiting(messages::retry_requested()))
     }
 
-    /// The status after the outcome of the open attempt is known.
+    /// The status, marked where the answer that it goes by is the simulator's.
     #[must_use]
-    pub fn outcome(
-        &self,
-        status: SalesforceBackupStatus,
-        outcome: &Outcome,
-        answered_by: AnsweredBy,
-    ) -> SalesforceBackupStatus {
-        let mut status = status;
+    pub fn answered(&self, mut status: SalesforceBackupStatus, answered_by: AnsweredBy) -> SalesforceBackupStatus {
         match answered_by {
             AnsweredBy::Nobody => {}
             AnsweredBy::CommandCenter => {
@@ -257,6 +258,18 @@ impl Facts<'_> {
                 status.conditions.extend(simulated(Conditions::default()).following(&[], self.generation(), self.now));
             }
         }
+        status
+    }
+
+    /// The status after the outcome of the open attempt is known.
+    #[must_use]
+    pub fn outcome(
+        &self,
+        status: SalesforceBackupStatus,
+        outcome: &Outcome,
+        answered_by: AnsweredBy,
+    ) -> SalesforceBackupStatus {
+        let status = self.answered(status, answered_by);
         match outcome {
             Outcome::Accepted(accepted) => self.accepted(status, accepted),
             Outcome::Refused(refused) => self.refused(status, refused),

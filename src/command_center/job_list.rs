@@ -115,6 +115,8 @@ pub struct JobList {
     pub jobs: Vec<Job>,
     /// Whether every row of every page was read, and their number is the one that the Command Center gave.
     pub whole: bool,
+    /// Whether it comes from the simulator.
+    pub simulated: bool,
 }
 
 impl JobList {
@@ -152,13 +154,23 @@ pub struct Pages {
     total: Option<u64>,
     unsound: bool,
     ended: bool,
+    simulated: bool,
 }
 
 impl Pages {
     /// No page yet; the first one is asked for with `limit` rows.
     #[must_use]
     pub const fn of(limit: u64) -> Self {
-        Self { limit, jobs: BTreeMap::new(), rows: 0, read: 0, total: None, unsound: false, ended: false }
+        Self {
+            limit,
+            jobs: BTreeMap::new(),
+            rows: 0,
+            read: 0,
+            total: None,
+            unsound: false,
+            ended: false,
+            simulated: false,
+        }
     }
 
     /// Takes the reply to the next page.
@@ -169,6 +181,7 @@ impl Pages {
             let next = Next::Page(self.rows, self.limit);
             return (self, next);
         }
+        self.simulated |= matches!(reply, Reply::Answer(answer) if answer.simulated);
         let page = match page(reply) {
             Ok(page) => page,
             Err(listing) => return (self, Next::Done(listing)),
@@ -203,7 +216,8 @@ impl Pages {
         let found = u64::try_from(self.jobs.len()).unwrap_or(u64::MAX);
         // An empty list has to say so in numbers: that nothing is there is never guessed.
         let counted = self.total.map_or(found > 0 && self.rows == found && self.ended, |total| total == found);
-        JobList { jobs: self.jobs.values().cloned().collect(), whole: counted && !self.unsound }
+        let jobs = self.jobs.values().cloned().collect();
+        JobList { jobs, whole: counted && !self.unsound, simulated: self.simulated }
     }
 }
 

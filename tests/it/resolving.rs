@@ -82,6 +82,7 @@ async fn a_backup_whose_answer_was_lost_is_found_by_its_description() {
     assert_eq!(Line::of(&resolving, ConditionType::Reconciling).reason, "OutcomeUnknown");
     let found = world.until_phase(NAME, Phase::Running).await;
     assert_eq!(submitted(&found), "FoundByDescription");
+    assert_eq!(Line::of(&found, ConditionType::Simulated).status, "True", "the list is the simulator's");
     let ledger = world.simulator.ledger();
     assert_eq!((ledger.len(), jobs(&found)), (1, ledger[0].job_ids.clone()));
     for event in ["OutcomeUnknown", "FoundByDescription"] {

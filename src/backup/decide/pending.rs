@@ -18,7 +18,7 @@ use crate::{
         others,
         standing::{Ending, Standing, Submission, Why},
         state,
-        status::{Facts, Found},
+        status::{AnsweredBy, Facts, Found},
     },
     command_center::{
         connection::Connection,
@@ -153,6 +153,7 @@ fn unobstructed(
         Already::Found { attempt, jobs } => {
             let of_this_object = status.attempt.as_ref().is_some_and(|attempt| attempt.number > 0);
             let how = if of_this_object { Found::ByDescription } else { Found::FromEarlier };
+            let status = facts.answered(status, list.map_or(AnsweredBy::Nobody, AnsweredBy::from));
             let taken = facts.intent(status, &attempt, connection, Duration::ZERO, list.and_then(JobList::last_id));
             return view.go_on(facts.found(taken, jobs, how));
         }

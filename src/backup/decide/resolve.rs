@@ -118,7 +118,7 @@ pub(super) fn query(attempt: &Attempt, waited: Duration) -> JobQuery {
 
 fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, list: &JobList, waited: Duration) -> Step {
     let facts = &view.facts;
-    let status = open.status.clone();
+    let status = facts.answered(open.status.clone(), list.into());
     let case = Case::of(open.attempt, open.id, reaches_back(view, open.attempt, waited));
     match case.judge(list) {
         Verdict::Ours(jobs) => view.go_on(facts.found(status, jobs, Found::ByDescription)),

@@ -333,7 +333,7 @@ fn the_jobs_of_a_task_that_named_none_are_looked_for_and_then_held() {
         let seen = Seen { job_list: Some(listing), ..seen() };
         decide(&Observed { remembered: remembered.clone(), seen, ..observed(&finding) }, &settings(), &at(seconds))
     };
-    let partial = |jobs| Listing::Read(JobList { jobs, whole: false });
+    let partial = |jobs| Listing::Read(JobList { jobs, whole: false, simulated: false });
     for passing in [partial(vec![resolving::marked(7, FIRST)]), Listing::NotAllowed(RefusedKind::TokenRejected)] {
         assert!(matches!(listing(passing.clone(), 764), Step::Rest(Some(_))), "it is asked again: {passing:?}");
     }

@@ -437,7 +437,7 @@ fn what_waited_for_a_person_is_not_adopted_by_its_target_alone() {
     let in_between = [
         Listing::Failed(Unreadable::Unavailable),
         Listing::Failed(Unreadable::NeverSent(NeverSent::Dns)),
-        Listing::Read(JobList { jobs: vec![new_job(6)], whole: false }),
+        Listing::Read(JobList { jobs: vec![new_job(6)], whole: false, simulated: false }),
     ];
     for listing in in_between {
         let step = after_the_wait(&held, Seen { job_list: Some(listing.clone()), ..seen() });

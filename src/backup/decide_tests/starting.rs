@@ -116,7 +116,7 @@ fn the_mark_is_the_highest_job_of_the_list_and_none_when_rows_are_missing() {
         other => panic!("{other:?}"),
     };
     assert_eq!(mark(listed(vec![new_job(5), new_job(9)])), Some(9));
-    let partial = || Listing::Read(JobList { jobs: vec![new_job(5)], whole: false });
+    let partial = || Listing::Read(JobList { jobs: vec![new_job(5)], whole: false, simulated: false });
     let new = object(&json!({}));
     let (status, _) = recorded(look_at(&new, Seen { job_list: Some(partial()), ..seen() }));
     assert_eq!(reason(&status), (Phase::Pending, "JobListIncomplete"), "it is asked for again, for ten minutes");
