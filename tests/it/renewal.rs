@@ -182,7 +182,7 @@ async fn a_token_that_was_found_good_first_is_renewed_in_time_once_it_was_reject
 
 #[tokio::test]
 async fn a_command_center_that_was_away_when_the_token_expired_renews_it_when_it_is_back() {
-    let world = world(Some(Duration::from_secs(8)), &flags()).await;
+    let world = world(Some(Duration::from_secs(20)), &flags()).await;
     world.create("first", &json!({})).await;
     world.until_phase("first", Phase::Succeeded).await;
     until_renewed(&world, 1).await;
