@@ -117,9 +117,10 @@ fn loses_an_answer(passed: &Passed) -> bool {
 fn crashed_during_a_renewal(passed: &[Passed]) -> bool {
     let mut under_way = false;
     passed.iter().any(|passed| {
-        let stored = passed.fault.is_none_or(|fault| fault.execution != Execution::Never);
-        if passed.effect.keeps_a_token() && stored {
-            under_way = passed.marks_a_renewal;
+        let execution = passed.fault.map_or(Execution::Now, |fault| fault.execution);
+        // What is kept later is not kept for the next process, which may look before.
+        if passed.effect.keeps_a_token() && (execution == Execution::Now || passed.marks_a_renewal) {
+            under_way = passed.marks_a_renewal && execution != Execution::Never;
         }
         under_way && passed.fault.is_some_and(|fault| fault.then == Then::Killed)
     })
