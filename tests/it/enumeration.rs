@@ -32,7 +32,7 @@ use self::{
 use crate::world;
 
 /// Plans that run at once in each of the two tests. They mostly wait.
-const SINGLES_AT_ONCE: usize = 44;
+const SINGLES_AT_ONCE: usize = 36;
 const PAIRS_AT_ONCE: usize = 8;
 
 /// Reads of one kind that are struck in each life.

@@ -26,8 +26,9 @@ use crate::{
     world::{self, NAME, SECRET, World},
 };
 
-/// How long a run may take to come to rest: waits of 10 s for an API server that hangs, and of 5 s after a refusal.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a run may take to come to rest: waits of 10 s for an API server that hangs, of half a minute after several refusals,
+/// and all that on a machine that is busy with other plans.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 /// How long a job takes that nobody ends: longer than a deletion.
 const JOB: Duration = Duration::from_secs(40);
 /// Without any effect for this long, nothing more is about to happen.
