@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use control_plane::Tool;
 use salesforce_backup_operator::simulator::{Behaviour, End, Options, Simulator};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     cluster::Cluster,
@@ -69,6 +69,10 @@ async fn a_release_is_upgraded_in_mid_run_rolled_back_and_uninstalled_and_the_ba
         cluster.helm(&["rollback", "op", "1", "-n", "ops"]).unwrap();
         assert!(columns(&cluster).contains("Done"), "{}", columns(&cluster));
         operator.stop();
+        let operator = Operator::start(&cluster, "ops", OPERATOR);
+        let led = |lease: &Value| lease["spec"]["holderIdentity"].is_string();
+        cluster.until(&["lease", "-n", "ops", OPERATOR], "held after the rollback", led);
+        operator.stop();
 
         cluster.helm(&["uninstall", "op", "-n", "ops"]).unwrap();
         assert_eq!(left(&cluster), [format!("customresourcedefinition.apiextensions.k8s.io/{KIND}")]);
@@ -77,7 +81,7 @@ async fn a_release_is_upgraded_in_mid_run_rolled_back_and_uninstalled_and_the_ba
 
         helm(&["install", "op", CHART]);
         let operator = Operator::start(&cluster, "ops", OPERATOR);
-        cluster.until(&["lease", "-n", "ops", OPERATOR], "held", |lease| lease["spec"]["holderIdentity"].is_string());
+        cluster.until(&["lease", "-n", "ops", OPERATOR], "held", led);
         operator.stop();
         assert_eq!(simulator.ledger().len(), 1, "what was done is not done again");
 

@@ -119,9 +119,9 @@ fn the_package_has_what_it_needs_and_nothing_else() {
     let archive = format!("{at}/salesforce-backup-operator-{}.tgz", env!("CARGO_PKG_VERSION"));
     let listed = crate::helm::output(std::process::Command::new("tar").args(["-tzf", &archive])).unwrap();
     let tops: BTreeSet<&str> = listed.lines().filter_map(|line| line.split('/').nth(1)).collect();
-    let expected = ["Chart.yaml", "README.md", "files", "templates", "values.schema.json", "values.yaml"];
-    assert!(expected.iter().all(|name| tops.contains(name)), "{tops:?}");
-    assert!(tops.len() <= expected.len() + 2, "{tops:?}");
+    let expected =
+        [".helmignore", "Chart.yaml", "README.md", "files", "templates", "values.schema.json", "values.yaml"];
+    assert_eq!(tops, BTreeSet::from(expected));
 }
 
 #[test]
@@ -129,6 +129,11 @@ fn the_chart_is_of_the_programs_version() {
     let chart: Value = serde_yaml::from_str(&fs::read_to_string(format!("{CHART}/Chart.yaml")).unwrap()).unwrap();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!((chart["version"].as_str(), chart["appVersion"].as_str()), (Some(version), Some(version)));
+    let rendered = run(Tool::Helm4, &TEMPLATE).unwrap();
+    let deployment = documents(&rendered).into_iter().find(|object| object["kind"] == "Deployment").unwrap();
+    let image = deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap().to_owned();
+    let listed = chart["annotations"]["artifacthub.io/images"].as_str().unwrap();
+    assert!(listed.contains(&format!("image: {image}\n")), "{listed}");
 }
 
 fn camel_case(kebab: &str) -> String {

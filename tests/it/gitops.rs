@@ -9,11 +9,12 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use control_plane::Tool;
 use http::StatusCode;
+use kube::api::DeleteParams;
 use salesforce_backup_operator::{
     api::{Phase, SalesforceBackup},
     simulator::{Behaviour, End, Fault, Operation, When},
@@ -242,23 +243,28 @@ fn applied(world: &World, objects: &[Value]) -> Vec<String> {
     versions
 }
 
-/// Every example that stands in no namespace of its own.
-fn examples() -> Vec<Value> {
+/// The objects of each example, in the namespace of the world. Argo CD's own are left out, which stand in Argo CD's.
+fn examples(world: &World) -> BTreeMap<String, Vec<Value>> {
     let files = fs::read_dir("examples").unwrap().map(|entry| entry.unwrap().path());
-    let files =
-        files.filter(|path| path.extension().is_some_and(|it| it == "yaml") && !path.ends_with("kustomization.yaml"));
-    let mut texts: Vec<String> = files.map(|path| fs::read_to_string(path).unwrap()).collect();
-    texts.push(fs::read_to_string(format!("{EXAMPLES}/rbac.yaml")).unwrap());
-    for folder in kustomizations() {
-        texts.push(tokio::task::block_in_place(|| kubectl(&["kustomize", folder.to_str().unwrap()])).unwrap());
-    }
-    let mut all = BTreeMap::new();
-    for object in texts.iter().flat_map(|text| objects(text)) {
-        if object["metadata"]["namespace"].is_null() {
-            all.insert(format!("{} {}", object["kind"], object["metadata"]["name"]), object);
+    let is_manifest =
+        |path: &PathBuf| path.extension().is_some_and(|it| it == "yaml") && !path.ends_with("kustomization.yaml");
+    let files = files.filter(is_manifest).chain([Path::new(EXAMPLES).join("rbac.yaml")]);
+    let read = |path: PathBuf| (path.display().to_string(), fs::read_to_string(path).unwrap());
+    let build = |folder: PathBuf| {
+        let folder = folder.display().to_string();
+        let built = tokio::task::block_in_place(|| kubectl(&["kustomize", &folder])).unwrap();
+        (folder, built)
+    };
+    let texts = files.map(read).chain(kustomizations().into_iter().map(build));
+    let here = |mut object: Value| {
+        let namespace = &mut object["metadata"]["namespace"];
+        let is_argos = namespace == "argocd";
+        if namespace.is_string() {
+            *namespace = json!(world.namespace);
         }
-    }
-    all.into_values().collect()
+        (!is_argos).then_some(object)
+    };
+    texts.map(|(name, text)| (name, objects(&text).into_iter().filter_map(here).collect())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -266,26 +272,80 @@ async fn what_is_applied_again_changes_nothing_and_differs_in_nothing() {
     let behaviour = Behaviour { job_duration: Duration::from_millis(300), ..Behaviour::default() };
     let mut world = World::without_operator(behaviour).await;
     let is_backup = |object: &Value| object["kind"] == "SalesforceBackup";
-    let (backups, others): (Vec<Value>, Vec<Value>) = examples().into_iter().partition(is_backup);
-    assert!(backups.len() >= 4 && others.len() >= 6, "{} backups, {} others", backups.len(), others.len());
-    assert_eq!(applied(&world, &others), applied(&world, &others), "applied a second time, nothing is written");
-
+    let mut all = Vec::new();
+    for (name, objects) in examples(&world) {
+        let (backups, others): (Vec<Value>, Vec<Value>) = objects.into_iter().partition(is_backup);
+        if !others.is_empty() {
+            assert_eq!(applied(&world, &others), applied(&world, &others), "{name}: applied twice, it is written once");
+        }
+        all.extend((!backups.is_empty()).then_some((name, backups)));
+    }
+    assert!(all.len() >= 7, "{:?}", all.iter().map(|(name, _)| name).collect::<Vec<_>>());
     for secret in ["commandcenter", "commandcenter-saas"] {
         world.write_secret(secret, &world.simulator.url(), world.simulator.token()).await;
     }
     world.start_operator(&fast_flags()).await;
-    applied(&world, &backups);
-    let mut done = Vec::new();
-    for backup in &backups {
-        let ended = world.until_phase(backup["metadata"]["name"].as_str().unwrap(), Phase::Succeeded).await;
-        done.push(ended.metadata.resource_version.unwrap());
+    for (example, backups) in all {
+        applied(&world, &backups);
+        let mut done = Vec::new();
+        for backup in &backups {
+            let ended = world.until_phase(backup["metadata"]["name"].as_str().unwrap(), Phase::Succeeded).await;
+            done.push(ended.metadata.resource_version.unwrap());
+        }
+        assert_eq!(
+            applied(&world, &backups),
+            done,
+            "{example}: applied after the operator has written, it is not written"
+        );
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": backups}).to_string();
+        let client_side = |verb: &str| {
+            let mut command = control_plane().kubectl();
+            command.args([verb, "-n", &world.namespace, "-f", "-"]);
+            tokio::task::block_in_place(|| run(&mut command, &list))
+        };
+        // With what was applied last, which a three-way diff goes by.
+        client_side("apply").unwrap();
+        assert_eq!(client_side("diff").as_deref(), Ok(""), "{example}: a three-way diff");
+        let told = client_side("apply").unwrap();
+        assert!(told.lines().all(|line| line.ends_with(" unchanged")), "{example}: {told}");
+        for backup in &backups {
+            let name = backup["metadata"]["name"].as_str().unwrap();
+            world.backups().delete(name, &DeleteParams::default()).await.unwrap();
+            world.until_gone(name).await;
+        }
     }
-    assert_eq!(applied(&world, &backups), done, "applied again after the operator has written, nothing is written");
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": backups}).to_string();
-    let mut diff = control_plane().kubectl();
-    diff.args(["diff", "-n", &world.namespace, "-f", "-"]);
-    let differs = tokio::task::block_in_place(|| run(&mut diff, &list));
-    assert_eq!(differs.as_deref(), Ok(""), "a three-way diff");
+}
+
+/// What no API server checks here, since it does not know these kinds.
+#[test]
+fn the_applications_and_kustomizations_wait_and_ignore_what_they_say() {
+    let read = |name: &str| objects(&fs::read_to_string(format!("{EXAMPLES}/{name}")).unwrap());
+    let flux = read("flux/kustomizations.yaml");
+    let [backup, app] = flux.as_slice() else { panic!("two, and not {}", flux.len()) };
+    assert_eq!(app["spec"]["dependsOn"], json!([{"name": backup["metadata"]["name"]}]), "and no readyExpr");
+    assert_eq!(app["spec"]["sourceRef"], backup["spec"]["sourceRef"], "or revisions are not compared");
+    let argocd = [read("argocd/application.yaml"), read("argocd/application-nightly.yaml")].concat();
+    for (object, path) in flux
+        .iter()
+        .map(|it| (it, &it["spec"]["path"]))
+        .chain(argocd.iter().map(|it| (it, &it["spec"]["source"]["path"])))
+    {
+        let folder = Path::new(path.as_str().unwrap());
+        assert!(folder.join("kustomization.yaml").is_file(), "{}: {}", object["metadata"]["name"], folder.display());
+    }
+    for kustomization in &flux {
+        let spec = &kustomization["spec"];
+        assert_eq!(
+            (&spec["wait"], spec["force"] == true),
+            (&json!(true), false),
+            "{}",
+            kustomization["metadata"]["name"]
+        );
+    }
+    let nightly = &argocd[1]["spec"];
+    assert_eq!(nightly["ignoreDifferences"][0]["kind"], "SalesforceBackup");
+    assert_eq!(nightly["ignoreDifferences"][0]["jsonPointers"], json!(["/spec/runId"]));
+    assert_eq!(nightly["syncPolicy"]["syncOptions"], json!(["RespectIgnoreDifferences=true"]));
 }
 
 /// A chart with nothing but a SalesforceBackup of this client.
@@ -309,7 +369,7 @@ async fn helm_waits_for_the_end_of_a_backup_and_fails_with_it() {
     let install = |name: &str, client: u64| {
         let mut helm = Tool::Helm4.command().unwrap();
         helm.args(["install", name, &chart(&folder, name, client), "--namespace", &world.namespace]);
-        helm.args(["--wait", "--timeout=60s"]).env("KUBECONFIG", control_plane().kubeconfig_path());
+        helm.args(["--wait", "--timeout=5m"]).env("KUBECONFIG", control_plane().kubeconfig_path());
         helm.env("HELM_CACHE_HOME", folder.join("cache")).env("HELM_CONFIG_HOME", folder.join("config"));
         helm.env("HELM_DATA_HOME", folder.join("data")).stdout(Stdio::piped()).stderr(Stdio::piped());
         helm.spawn().unwrap()
@@ -321,7 +381,9 @@ async fn helm_waits_for_the_end_of_a_backup_and_fails_with_it() {
         assert!(helm.try_wait().unwrap().is_none(), "Helm does not wait for {name}");
         let job = running.status.unwrap().job_ids[0].to_string().parse().unwrap();
         world.simulator.set_job(job, end).unwrap();
+        let begin = Instant::now();
         let output = tokio::task::block_in_place(|| helm.wait_with_output().unwrap());
+        assert!(begin.elapsed() < Duration::from_mins(2), "Helm waits for {name} on and on");
         let told = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         assert_eq!(output.status.success(), name == "well", "{told}");
     }
