@@ -240,6 +240,15 @@ impl Stored {
     }
 }
 
+impl Latest {
+    /// Until when a rejection is not held to be its end, a third of its life: one that is rejected so young was withdrawn, and
+    /// another one would be, too.
+    fn believed_until(&self) -> Timestamp {
+        let last_third = Duration::try_from(self.expires_at.duration_since(self.renew_at)).unwrap_or_default();
+        self.renew_at.checked_sub(last_third.min(A_WEEK / 2)).unwrap_or(Timestamp::MIN)
+    }
+}
+
 impl Kept {
     /// Whether `other` says the same.
     #[must_use]
@@ -253,8 +262,7 @@ impl Kept {
 #[must_use]
 pub fn decide(stored: &Stored, around: &Circumstances<'_>) -> Step {
     let due = match stored.latest() {
-        // One that is rejected so young was withdrawn: another one would be, too.
-        Some(latest) => around.now >= latest.renew_at,
+        Some(latest) => around.now >= latest.renew_at || (around.rejected && around.now >= latest.believed_until()),
         // Nobody knows how old the user's own is.
         None => around.rejected,
     };

@@ -79,6 +79,9 @@ fn what_was_kept_for_a_secret_that_is_gone_is_used_and_not_renewed() {
 fn a_long_life_is_renewed_before_its_refresh_token_is_void() {
     let (renew_at, expires_at) = times(Duration::from_hours(24 * 90), NOW);
     assert_eq!((renew_at, expires_at), (minutes_later(7 * 24 * 60), minutes_later(90 * 24 * 60)));
+    let old = kept(Some(Latest { expires_at, renew_at, ..latest() }), Mark::Settled);
+    let rejected = |days: u64| Circumstances { rejected: true, now: minutes_later(days * 24 * 60), ..CALM };
+    assert_eq!((decide(&old, &rejected(3)), decide(&old, &rejected(4))), (Step::Use, Step::Renew));
 }
 
 #[test]
@@ -100,6 +103,9 @@ fn the_users_own_token_is_renewed_when_it_is_rejected_and_a_renewed_one_at_two_t
     assert_eq!(decide(&settled, &Circumstances { now: minutes_later(19), ..CALM }), Step::Use);
     assert_eq!(decide(&settled, &Circumstances { now: minutes_later(20), ..CALM }), Step::Renew);
     assert_eq!(decide(&settled, &rejected), Step::Use, "rejected so young: another one would be as well");
+    let at = |minutes| Circumstances { now: minutes_later(minutes), ..rejected };
+    assert_eq!(decide(&settled, &at(9)), Step::Use);
+    assert_eq!(decide(&settled, &at(10)), Step::Renew, "after a third of its life a rejection is its end");
     let old = Circumstances { now: minutes_later(31), ..rejected };
     assert_eq!(decide(&settled, &old), Step::Renew);
 }
