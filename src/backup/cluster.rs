@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
@@ -209,6 +210,13 @@ impl Cluster {
         let reference = object.object_ref(&());
         call(|| format!("publishing event {}", event.reason), self.recorder.publish(event, &reference)).await
     }
+}
+
+/// How long to wait between the tries of a write that must land.
+pub fn until_it_lands() -> impl Iterator<Item = Duration> {
+    let waits =
+        ExponentialBuilder::new().with_min_delay(Duration::from_millis(100)).with_max_delay(Duration::from_secs(5));
+    waits.without_max_times().with_jitter().build()
 }
 
 async fn call<T>(what: impl Fn() -> String, request: impl Future<Output = kube::Result<T>>) -> Result<T, ClusterError> {

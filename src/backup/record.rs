@@ -1,8 +1,5 @@
 //! Writes what came of a call: tried until it is stored, whatever the API server does meanwhile.
 
-use std::time::Duration;
-
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use tracing::warn;
 
 use crate::{
@@ -12,7 +9,7 @@ use crate::{
 
 use super::{
     Context,
-    cluster::ClusterError,
+    cluster::{ClusterError, until_it_lands},
     settle::{Next, Record, speaks_of},
 };
 
@@ -29,12 +26,7 @@ pub enum Recorded {
 
 /// Writes the outcome into the status of `object`, and does not return before that is done.
 pub async fn record(mut object: SalesforceBackup, record: Record<'_>, context: &Context) -> Recorded {
-    let waits = ExponentialBuilder::new()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(5))
-        .without_max_times()
-        .with_jitter();
-    let mut wait = waits.build();
+    let mut wait = until_it_lands();
     let mut pause = async |cause: ClusterError| {
         warn!(attempt = %record.id, error = %chain(&cause), "the outcome of a CreateTask call is not recorded yet; trying again");
         tokio::time::sleep(wait.next().unwrap_or_default()).await;

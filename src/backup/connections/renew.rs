@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use k8s_openapi::api::core::v1::Secret;
 use tracing::{info, warn};
 
@@ -19,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    super::cluster::ClusterError,
+    super::cluster::{ClusterError, until_it_lands},
     A_MOMENT, Known, Shared, UNTIL_PERMITTED,
     kept::{self, Kept, Latest, Mark, Obstacle, RenewalId, Source, Step, Stored},
     lock, version,
@@ -159,12 +158,7 @@ impl Shared {
         let owner = &seen.secret.metadata;
         let (namespace, name) =
             (owner.namespace.as_deref().unwrap_or_default(), owner.name.as_deref().unwrap_or_default());
-        let waits = ExponentialBuilder::new()
-            .with_min_delay(Duration::from_millis(100))
-            .with_max_delay(Duration::from_secs(5))
-            .without_max_times()
-            .with_jitter();
-        let mut wait = waits.build();
+        let mut wait = until_it_lands();
         let mut pause = async |cause: ClusterError| {
             warn!(namespace, secret = name, error = %chain(&cause), "what came of the renewal of a token is not kept yet; trying again");
             tokio::time::sleep(wait.next().unwrap_or_default()).await;
