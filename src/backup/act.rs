@@ -15,18 +15,18 @@ use crate::{
         request::CreateTask,
         response::interpret,
     },
-    process::clock,
+    process::clock::{self, Machine},
 };
 
 use super::{
     Context, Error,
-    cluster::ClusterError,
+    cluster::{ClusterError, Statuses as _},
     decide::{
         Attempt, UNTIL_THE_WATCH_FOLLOWS,
         leave::{FINALIZER, Kills, Release},
     },
     events::{self, News},
-    intent::{self, Intent},
+    intent::{self, Intent, Opened},
     messages,
     observe::Observed,
     others,
@@ -101,7 +101,8 @@ pub async fn make(
     let is_stored = |status: &SalesforceBackupStatus| {
         status.attempt.as_ref().is_some_and(|stored| stored.id.as_ref() == Some(&attempt.id))
     };
-    let (stored, permit) = match intent::write(&next, is_stored, attempt.opened, context).await {
+    let opened = Opened { at: attempt.opened, window: context.settings.send_window };
+    let (stored, permit) = match intent::write(&next, is_stored, opened, &context.cluster, &Machine).await {
         Ok(Intent::Stored(stored, permit)) => (stored, permit),
         Ok(Intent::NotStored) => return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
         Err(error) => {
@@ -130,7 +131,8 @@ pub async fn make(
     };
     info!(namespace, name, attempt = %attempt.id, outcome = outcome.label(), "CreateTask called");
     let before = stored.status.clone();
-    let recorded = record::record(*stored, Record { id: &attempt.id, outcome: &outcome, answered_by }, context).await;
+    let record = Record { id: &attempt.id, outcome: &outcome, answered_by };
+    let recorded = record::record(*stored, record, &context.cluster, &Machine).await;
     context.memory.note(observed.uid(), |remembered| remembered.recorded(&attempt.id, &outcome, clock::now().boot));
     match recorded {
         Recorded::Written(recorded) => {
@@ -191,7 +193,8 @@ pub async fn kill(
     let next = SalesforceBackup { status: Some(intent), ..object.clone() };
     let is_stored =
         |status: &SalesforceBackupStatus| status.cancel.as_ref().is_some_and(|stored| stored.id == cancel.id);
-    let stored = match intent::write(&next, is_stored, opened, context).await {
+    let opened = Opened { at: opened, window: context.settings.send_window };
+    let stored = match intent::write(&next, is_stored, opened, &context.cluster, &Machine).await {
         Ok(Intent::Stored(stored, _)) => *stored,
         Ok(Intent::NotStored) => return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
         Err(error) => {

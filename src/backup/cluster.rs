@@ -19,6 +19,29 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
 
+/// The statuses that an API server holds: all that intents and records need of it, so that a model can stand in for one.
+pub trait Statuses {
+    /// Replaces the status, if `object` is what is stored; gives the object as it is stored then.
+    ///
+    /// # Errors
+    /// [`ClusterError::Conflict`] when something newer is stored, [`ClusterError::Ambiguous`] when it is not known
+    /// whether it was written.
+    fn write_status(
+        &self,
+        object: &SalesforceBackup,
+    ) -> impl Future<Output = Result<SalesforceBackup, ClusterError>> + Send;
+
+    /// The object as it is stored now, if it exists.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn backup(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<SalesforceBackup>, ClusterError>> + Send;
+}
+
 /// The API server.
 #[derive(Clone)]
 pub struct Cluster {
@@ -127,15 +150,6 @@ impl Cluster {
         Ok(call(|| format!("reading Namespace {name}"), api.get(name)).await?.metadata)
     }
 
-    /// The object as it is stored now, if it exists.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn backup(&self, namespace: &str, name: &str) -> Result<Option<SalesforceBackup>, ClusterError> {
-        let api: Api<SalesforceBackup> = Api::namespaced(self.client.clone(), namespace);
-        call(|| format!("reading SalesforceBackup {namespace}/{name}"), api.get_opt(name)).await
-    }
-
     /// Every object of the namespaces that are worked on, as it is stored now.
     ///
     /// # Errors
@@ -159,23 +173,6 @@ impl Cluster {
             }
         }
         Ok(all)
-    }
-
-    /// Replaces the status, if `object` is what is stored; gives the object as it is stored then.
-    ///
-    /// # Errors
-    /// [`ClusterError::Conflict`] when something newer is stored, [`ClusterError::Ambiguous`] when it is not known
-    /// whether it was written.
-    pub async fn write_status(&self, object: &SalesforceBackup) -> Result<SalesforceBackup, ClusterError> {
-        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        let api: Api<SalesforceBackup> = Api::namespaced(self.client.clone(), namespace);
-        let params = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
-        call(
-            || format!("writing the status of SalesforceBackup {namespace}/{name}"),
-            api.replace_status(name, &params, object),
-        )
-        .await
     }
 
     /// Sets `finalizer`, or removes it, if `object` is what is stored.
@@ -209,6 +206,25 @@ impl Cluster {
     pub async fn publish(&self, object: &SalesforceBackup, event: &Event) -> Result<(), ClusterError> {
         let reference = object.object_ref(&());
         call(|| format!("publishing event {}", event.reason), self.recorder.publish(event, &reference)).await
+    }
+}
+
+impl Statuses for Cluster {
+    async fn write_status(&self, object: &SalesforceBackup) -> Result<SalesforceBackup, ClusterError> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let api: Api<SalesforceBackup> = Api::namespaced(self.client.clone(), namespace);
+        let params = PostParams { field_manager: Some(OPERATOR.to_owned()), ..PostParams::default() };
+        call(
+            || format!("writing the status of SalesforceBackup {namespace}/{name}"),
+            api.replace_status(name, &params, object),
+        )
+        .await
+    }
+
+    async fn backup(&self, namespace: &str, name: &str) -> Result<Option<SalesforceBackup>, ClusterError> {
+        let api: Api<SalesforceBackup> = Api::namespaced(self.client.clone(), namespace);
+        call(|| format!("reading SalesforceBackup {namespace}/{name}"), api.get_opt(name)).await
     }
 }
 

@@ -5,13 +5,10 @@ use std::time::Duration;
 use crate::{
     api::{SalesforceBackup, SalesforceBackupStatus},
     command_center::client::Permit,
-    process::clock::{self, Now},
+    process::clock::{self, Now, Time},
 };
 
-use super::{
-    Context,
-    cluster::{Cluster, ClusterError},
-};
+use super::cluster::{ClusterError, Statuses};
 
 /// How long to wait before asking again whether an intent was stored.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -20,13 +17,20 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// [`write()`] makes one, and sending consumes it; it cannot be copied.
 #[derive(Debug)]
 pub struct SendPermit {
-    opened: Now,
-    window: Duration,
+    opened: Opened,
+}
+
+impl SendPermit {
+    /// When what it permits was decided, and until when it may be done.
+    #[must_use]
+    pub const fn opened(&self) -> Opened {
+        self.opened
+    }
 }
 
 impl Permit for SendPermit {
     fn still_holds(&self) -> bool {
-        in_window(&self.opened, self.window, &clock::now())
+        in_window(&self.opened.at, self.opened.window, &clock::now())
     }
 }
 
@@ -47,7 +51,16 @@ pub enum Intent {
     NotStored,
 }
 
-/// Stores `object`, whose status is an intent that [`super::decide`] made at `opened`; `is_stored` recognizes it by its id.
+/// What an intent is for: decided at a moment, and of use for a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    /// When it was decided.
+    pub at: Now,
+    /// For how long from then on a call may begin.
+    pub window: Duration,
+}
+
+/// Stores `object`, whose status is an intent that [`super::decide`] made; `is_stored` recognizes it by its id.
 ///
 /// # Errors
 /// When the API server refused, or when it does not say whether it was stored before the window closes: then it may have
@@ -55,33 +68,46 @@ pub enum Intent {
 pub async fn write(
     object: &SalesforceBackup,
     is_stored: impl Fn(&SalesforceBackupStatus) -> bool,
-    opened: Now,
-    context: &Context,
+    opened: Opened,
+    statuses: &impl Statuses,
+    time: &impl Time,
 ) -> Result<Intent, ClusterError> {
-    let permit = SendPermit { opened, window: context.settings.send_window };
-    let ambiguous = match context.cluster.write_status(object).await {
-        Ok(stored) => return Ok(Intent::Stored(Box::new(stored), permit)),
-        Err(ClusterError::Conflict { .. } | ClusterError::Gone { .. }) => return Ok(Intent::NotStored),
-        Err(error @ ClusterError::Ambiguous { .. }) => error,
-        Err(error) => return Err(error),
-    };
-    while permit.still_holds() {
-        if let Some(stored) = stored(&context.cluster, object, &is_stored).await {
-            return Ok(Intent::Stored(Box::new(stored), permit));
+    match statuses.write_status(object).await {
+        Ok(stored) => Ok(Intent::Stored(Box::new(stored), SendPermit { opened })),
+        Err(ClusterError::Conflict { .. } | ClusterError::Gone { .. }) => Ok(Intent::NotStored),
+        Err(error @ ClusterError::Ambiguous { .. }) => {
+            find(object, is_stored, opened, statuses, time).await.ok_or(error)
         }
-        tokio::time::sleep(ASK_AGAIN).await;
+        Err(error) => Err(error),
     }
-    Err(ambiguous)
+}
+
+/// Asks whether `object`, whose write nobody answered, is stored, until it is or its window closes.
+pub async fn find(
+    object: &SalesforceBackup,
+    is_stored: impl Fn(&SalesforceBackupStatus) -> bool,
+    opened: Opened,
+    statuses: &impl Statuses,
+    time: &impl Time,
+) -> Option<Intent> {
+    while in_window(&opened.at, opened.window, &time.now()) {
+        if let Some(stored) = stored(statuses, object, &is_stored).await {
+            let permit = SendPermit { opened };
+            return Some(Intent::Stored(Box::new(stored), permit));
+        }
+        time.pause(ASK_AGAIN).await;
+    }
+    None
 }
 
 /// The object as it is stored, if the intent is.
 async fn stored(
-    cluster: &Cluster,
+    statuses: &impl Statuses,
     object: &SalesforceBackup,
     is_stored: impl Fn(&SalesforceBackupStatus) -> bool,
 ) -> Option<SalesforceBackup> {
     let (namespace, name) = (object.metadata.namespace.as_deref()?, object.metadata.name.as_deref()?);
-    let stored = cluster.backup(namespace, name).await.ok()??;
+    let stored = statuses.backup(namespace, name).await.ok()??;
     let same = stored.metadata.uid == object.metadata.uid && stored.status.as_ref().is_some_and(is_stored);
     same.then_some(stored)
 }

@@ -4,12 +4,11 @@ use tracing::warn;
 
 use crate::{
     api::SalesforceBackup,
-    process::{clock, telemetry::chain},
+    process::{clock::Time, telemetry::chain},
 };
 
 use super::{
-    Context,
-    cluster::{ClusterError, until_it_lands},
+    cluster::{ClusterError, Statuses, until_it_lands},
     settle::{Next, Record, speaks_of},
 };
 
@@ -25,24 +24,29 @@ pub enum Recorded {
 }
 
 /// Writes the outcome into the status of `object`, and does not return before that is done.
-pub async fn record(mut object: SalesforceBackup, record: Record<'_>, context: &Context) -> Recorded {
+pub async fn record(
+    mut object: SalesforceBackup,
+    record: Record<'_>,
+    statuses: &impl Statuses,
+    time: &impl Time,
+) -> Recorded {
     let mut wait = until_it_lands();
     let mut pause = async |cause: ClusterError| {
         warn!(attempt = %record.id, error = %chain(&cause), "the outcome of a CreateTask call is not recorded yet; trying again");
-        tokio::time::sleep(wait.next().unwrap_or_default()).await;
+        time.pause(wait.next().unwrap_or_default()).await;
     };
     loop {
-        let next = match record.onto(&object, clock::now().wall) {
+        let next = match record.onto(&object, time.now().wall) {
             Next::Write(status) => SalesforceBackup { status: Some(*status), ..object.clone() },
             Next::Nothing => return Recorded::Written(Box::new(object)),
             Next::Superseded => return Recorded::Superseded,
         };
-        match context.cluster.write_status(&next).await {
+        match statuses.write_status(&next).await {
             Ok(stored) => return Recorded::Written(Box::new(stored)),
             Err(ClusterError::Gone { .. } | ClusterError::Conflict { .. }) => {}
             Err(cause) => pause(cause).await,
         }
-        match reread(&object, record, context).await {
+        match reread(&object, record, statuses).await {
             Ok(Some(stored)) => object = stored,
             Ok(None) => return Recorded::ObjectGone,
             Err(cause) => pause(cause).await,
@@ -54,10 +58,10 @@ pub async fn record(mut object: SalesforceBackup, record: Record<'_>, context: &
 async fn reread(
     object: &SalesforceBackup,
     record: Record<'_>,
-    context: &Context,
+    statuses: &impl Statuses,
 ) -> Result<Option<SalesforceBackup>, ClusterError> {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    let stored = context.cluster.backup(namespace, name).await?;
+    let stored = statuses.backup(namespace, name).await?;
     Ok(stored.filter(|stored| stored.metadata.uid == object.metadata.uid || speaks_of(stored, record.id)))
 }

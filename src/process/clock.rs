@@ -40,6 +40,29 @@ impl BootTime {
     }
 }
 
+/// Clocks, and a pause by them: of this machine, or of one that is only thought of.
+pub trait Time {
+    /// This moment.
+    fn now(&self) -> Now;
+
+    /// Ends when `duration` has passed.
+    fn pause(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// The clocks of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine;
+
+impl Time for Machine {
+    fn now(&self) -> Now {
+        now()
+    }
+
+    async fn pause(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
 /// This moment.
 #[must_use]
 pub fn now() -> Now {
