@@ -1,4 +1,6 @@
-//! Does what was decided: writes a status, or makes the call that an intent permits and records what came of it.
+//! Does what was decided: writes a status, makes the call that an intent permits ([`submit`]), has jobs killed, lets an object go.
+
+pub mod submit;
 
 use std::time::Duration;
 
@@ -6,14 +8,11 @@ use futures::{StreamExt as _, stream};
 use tracing::{info, warn};
 
 use crate::{
-    api::{JobId, Reason, SalesforceBackup, SalesforceBackupStatus},
+    api::{JobId, SalesforceBackup, SalesforceBackupStatus},
     command_center::{
         gate::Need,
         kill::{Kill, read_kill},
-        mark::Mark,
-        outcome::{NeverSent, Outcome, Reply},
-        request::CreateTask,
-        response::interpret,
+        outcome::{NeverSent, Reply},
     },
     process::clock::{self, Machine},
 };
@@ -22,17 +21,13 @@ use super::{
     Context, Error,
     cluster::{ClusterError, Statuses as _},
     decide::{
-        Attempt, UNTIL_THE_WATCH_FOLLOWS,
+        UNTIL_THE_WATCH_FOLLOWS,
         leave::{FINALIZER, Kills, Release},
     },
     events::{self, News},
     intent::{self, Intent, Opened},
     messages,
-    observe::Observed,
-    others,
-    record::{self, Recorded},
-    settle::Record,
-    status::{AnsweredBy, Facts},
+    status::Facts,
     turns::Turn,
 };
 
@@ -68,85 +63,6 @@ pub async fn write(
         Err(ClusterError::Gone { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Intent, call, outcome: the only path on which anything is sent that starts a backup.
-///
-/// # Errors
-/// When the API server cannot be used; nothing was sent to a Command Center then, or its outcome is recorded.
-pub async fn make(
-    attempt: Attempt,
-    observed: &Observed<'_>,
-    context: &Context,
-    turn: &mut Turn,
-) -> Result<Option<Duration>, Error> {
-    let object = observed.object;
-    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-    let name = object.metadata.name.as_deref().unwrap_or_default();
-    let run_id = attempt.intent.run_id.clone();
-    let namespace_uid = &attempt.namespace_uid;
-    let mark = Mark { namespace, name, namespace_uid, run_id: run_id.as_deref(), attempt: &attempt.id };
-    let call = CreateTask::new(&object.spec, mark);
-    let targets = attempt.intent.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
-    let endpoint = attempt.connection.endpoint.to_string();
-    let Some(pass) = turn.pass.take() else { return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)) };
-    let Some(_claim) = context.memory.claim(observed.uid(), &endpoint, targets) else {
-        return Ok(Some(UNTIL_THE_WATCH_FOLLOWS));
-    };
-    // Another attempt on the target may have been begun while the job list was read.
-    if others::busy(&observed.neighbours(context), &endpoint, targets).is_some() {
-        return Ok(Some(UNTIL_THE_WATCH_FOLLOWS));
-    }
-    let next = SalesforceBackup { status: Some(attempt.intent), ..object.clone() };
-    let is_stored = |status: &SalesforceBackupStatus| {
-        status.attempt.as_ref().is_some_and(|stored| stored.id.as_ref() == Some(&attempt.id))
-    };
-    let opened = Opened { at: attempt.opened, window: context.settings.send_window };
-    let (stored, permit) = match intent::write(&next, is_stored, opened, &context.cluster, &Machine).await {
-        Ok(Intent::Stored(stored, permit)) => (stored, permit),
-        Ok(Intent::NotStored) => return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
-        Err(error) => {
-            // Whoever finds it stored shall know that it was not sent.
-            context.memory.note(observed.uid(), |remembered| remembered.unsent = Some(attempt.id.clone()));
-            return Err(error.into());
-        }
-    };
-    context.memory.sees(&stored, attempt.opened.boot);
-    // From here on the outcome is recorded, whatever happens.
-    let call = context.command_center.create_task(&pass, &attempt.connection, &call, permit);
-    let reply = match turn.aside(Box::pin(call)).await {
-        Ok(reply) => reply,
-        Err(error) => {
-            warn!(namespace, name, error = %error, "no call could be made");
-            Reply::NeverSent(NeverSent::Tls)
-        }
-    };
-    drop(pass);
-    let outcome = interpret(&reply, &attempt.connection.token);
-    context.metrics.create_task(&outcome);
-    let answered_by = match &reply {
-        Reply::Answer(answer) if answer.simulated => AnsweredBy::Simulator,
-        Reply::Answer(_) => AnsweredBy::CommandCenter,
-        Reply::NeverSent(_) | Reply::NoAnswer(_) => AnsweredBy::Nobody,
-    };
-    info!(namespace, name, attempt = %attempt.id, outcome = outcome.label(), "CreateTask called");
-    let before = stored.status.clone();
-    let record = Record { id: &attempt.id, outcome: &outcome, answered_by };
-    let recorded = record::record(*stored, record, &context.cluster, &Machine).await;
-    context.memory.note(observed.uid(), |remembered| remembered.recorded(&attempt.id, &outcome, clock::now().boot));
-    match recorded {
-        Recorded::Written(recorded) => {
-            // An object that is created again in this moment finds what came of it.
-            context.memory.sees(&recorded, clock::now().boot);
-            tell(before.as_ref(), &recorded, context).await;
-        }
-        Recorded::ObjectGone => {
-            context.memory.outcome_of_gone(object, &attempt.id, &outcome);
-            tell_of_lost(object, "the object was deleted", &outcome, context).await;
-        }
-        Recorded::Superseded => tell_of_lost(object, "another attempt was begun", &outcome, context).await,
-    }
-    Ok(Some(UNTIL_THE_WATCH_FOLLOWS))
 }
 
 /// Sets the finalizer, or removes it.
@@ -204,12 +120,14 @@ pub async fn kill(
     };
     tell(object.status.as_ref(), &stored, context).await;
     context.memory.note(uid, |kept| kept.last_poll = Some(clock::now().boot));
+    // The answers wait for no turn before they are remembered and recorded.
+    turn.end();
     let asking = stream::iter(jobs).map(async |job| {
         let reply = context.command_center.kill(&pass, &connection, job).await;
         let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls));
         (job, read_kill(&reply, &connection.token))
     });
-    let answers: Vec<_> = turn.aside(asking.buffered(AT_ONCE).collect()).await;
+    let answers: Vec<_> = asking.buffered(AT_ONCE).collect().await;
     let not_asked: Vec<JobId> = answers.iter().filter(|(_, kill)| *kill != Kill::Asked).map(|(job, _)| *job).collect();
     info!(
         namespace = object.metadata.namespace,
@@ -250,25 +168,6 @@ pub async fn release(object: &SalesforceBackup, why: &Release, context: &Context
         publish(object, news, context).await;
     }
     set_finalizer(object, false, context).await
-}
-
-/// The status cannot tell of this outcome any more: an event and the log are all that can.
-async fn tell_of_lost(object: &SalesforceBackup, why: &str, outcome: &Outcome, context: &Context) {
-    let (reason, what) = match outcome {
-        Outcome::Accepted(accepted) => {
-            let task = accepted.task_id.map_or_else(|| "none named".to_owned(), |id| id.to_string());
-            let jobs = accepted.job_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            ("BackupWithoutObject", format!("a backup was started: task {task}, jobs {jobs}"))
-        }
-        Outcome::Unknown(_) => {
-            (Reason::OutcomeUnknown.as_str(), "it is not known whether a backup was started".to_owned())
-        }
-        Outcome::Refused(_) | Outcome::NeverSent(_) => return,
-    };
-    let note = format!("While a CreateTask call was under way, {why}; {what}");
-    warn!(namespace = object.metadata.namespace, name = object.metadata.name, reason, "{note}");
-    let news = News { warning: true, reason, note, action: "Submit" };
-    publish(object, news, context).await;
 }
 
 /// Tells of what is new in the status of `stored`: in the log, and in events.

@@ -18,7 +18,9 @@ use crate::{
 
 use super::{
     others::{Claim, Other},
+    settle::Record,
     state::RunState,
+    status::AnsweredBy,
 };
 
 /// How long the request of an object that is gone is remembered: its job may run for hours.
@@ -47,6 +49,8 @@ pub struct Remembered {
     pub open_attempt: Option<(AttemptId, BootTime)>,
     /// An attempt that this process wrote, or may have written, and certainly did not send.
     pub unsent: Option<AttemptId>,
+    /// What came of the attempt that this process made last, until it is recorded.
+    pub answered: Option<Answered>,
     /// An attempt whose outcome this process has recorded, and when: an object that still shows it open a moment later is
     /// an old copy.
     pub settled: Option<(AttemptId, BootTime)>,
@@ -64,6 +68,17 @@ pub struct Remembered {
     pub list_refused: Option<String>,
     /// Failures of the machinery in a row.
     pub failures: u32,
+}
+
+/// An outcome that is known and may not be recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Who answered.
+    pub answered_by: AnsweredBy,
 }
 
 /// The last request under a name: an object of the same name and run that comes later may be the same one again.
@@ -153,15 +168,26 @@ impl Memory {
             ended: status.finished_at.is_some() && !tells(object, Reason::JobsNotReadable),
             seen: now,
         };
-        // An outcome that found its object gone is of use to the object that went on with its attempt.
+        // An outcome that is not recorded is of use to an object that goes on with the attempt.
         if let Some(known) = known.filter(|_| earlier.open_attempt().is_some()) {
             (earlier.task_id, earlier.job_ids) = (known.task_id, known.job_ids);
         }
         inner.requests.insert(key(object), earlier);
     }
 
-    /// What came of the attempt of an object that is gone.
-    pub fn outcome_of_gone(&self, object: &SalesforceBackup, attempt: &AttemptId, outcome: &Outcome) {
+    /// Remembers what came of the attempt of `object`, before it is recorded: for the object itself, in case that fails, and for
+    /// one of its name that goes on with the attempt.
+    pub fn answered(&self, object: &SalesforceBackup, Record { id, outcome, answered_by }: Record<'_>) {
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        // That nothing is known is what an open attempt says anyway.
+        if !matches!(outcome, Outcome::Unknown(_)) {
+            let answered = Answered { attempt: id.clone(), outcome: outcome.clone(), answered_by };
+            self.note(uid, |remembered| remembered.answered = Some(answered));
+        }
+        self.outcome_of_request(object, id, outcome);
+    }
+
+    fn outcome_of_request(&self, object: &SalesforceBackup, attempt: &AttemptId, outcome: &Outcome) {
         let mut inner = self.lock();
         let Some(earlier) = inner.requests.get_mut(&key(object)) else { return };
         if earlier.attempt.id.as_ref() != Some(attempt) {

@@ -29,6 +29,10 @@ fn accepted() -> Outcome {
     Outcome::Accepted(Accepted { task_id: None, job_ids: vec![JobId::new(7).unwrap()] })
 }
 
+fn record<'a>(id: &'a AttemptId, outcome: &'a Outcome) -> Record<'a> {
+    Record { id, outcome, answered_by: AnsweredBy::CommandCenter }
+}
+
 fn targets(client: i64) -> [Target; 1] {
     [Target { client_id: Some(client), ..Target::default() }]
 }
@@ -57,6 +61,20 @@ fn an_unknown_outcome_keeps_the_time_since_the_attempt_is_open_and_others_mark_i
 }
 
 #[test]
+fn an_answer_is_remembered_until_it_is_recorded_unless_it_says_nothing() {
+    let (memory, attempt) = (Memory::default(), AttemptId::from("a1"));
+    let lost = Outcome::Unknown(Unknown::NoAnswer(NoAnswer::Timeout));
+    memory.answered(&open("u1", "a1"), record(&attempt, &lost));
+    assert_eq!(memory.of("u1").answered, None);
+    memory.answered(&open("u1", "a1"), record(&attempt, &accepted()));
+    memory.sees(&open("u1", "a1"), at(10));
+    let answered = Answered { attempt: attempt.clone(), outcome: accepted(), answered_by: AnsweredBy::CommandCenter };
+    assert_eq!((memory.of("u1").answered, memory.of("u1").settled), (Some(answered), None));
+    memory.note("u1", |remembered| remembered.recorded(&attempt, &accepted(), at(20)));
+    assert_eq!((memory.of("u1").answered, memory.of("u1").settled), (None, Some((attempt, at(20)))));
+}
+
+#[test]
 fn the_outcome_of_an_object_that_is_gone_waits_for_the_one_that_goes_on_with_its_attempt() {
     let attempt = AttemptId::from("a1");
     for goes_on_first in [true, false] {
@@ -65,16 +83,16 @@ fn the_outcome_of_an_object_that_is_gone_waits_for_the_one_that_goes_on_with_its
         if goes_on_first {
             memory.sees(&open("u2", "a1"), at(11));
         }
-        memory.outcome_of_gone(&open("u1", "a1"), &attempt, &accepted());
+        memory.answered(&open("u1", "a1"), record(&attempt, &accepted()));
         memory.sees(&open("u2", "a1"), at(12));
         let last = memory.last_request(&open("u2", "a1")).unwrap();
         assert_eq!((last.uid.as_str(), last.job_ids.len()), ("u2", 1));
     }
     let memory = Memory::default();
     memory.sees(&open("u1", "a1"), at(10));
-    memory.outcome_of_gone(&open("u1", "a1"), &AttemptId::from("a0"), &accepted());
+    memory.answered(&open("u1", "a1"), record(&AttemptId::from("a0"), &accepted()));
     assert!(memory.last_request(&open("u1", "a1")).unwrap().open_attempt().is_some(), "another attempt's outcome");
-    memory.outcome_of_gone(&open("u1", "a1"), &attempt, &Outcome::NeverSent(NeverSent::Dns));
+    memory.answered(&open("u1", "a1"), record(&attempt, &Outcome::NeverSent(NeverSent::Dns)));
     assert!(memory.last_request(&open("u1", "a1")).unwrap().open_attempt().is_none());
 }
 

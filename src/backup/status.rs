@@ -15,7 +15,7 @@ use crate::{
         connection::Connection,
         job_list::JobList,
         kill::Kill,
-        outcome::{Accepted, NeverSent, Outcome, Refused, RefusedKind},
+        outcome::{Accepted, NeverSent, Outcome, Refused, RefusedKind, Reply},
         response::MAX_JOBS,
     },
 };
@@ -58,6 +58,16 @@ pub struct Facts<'a> {
     pub object: &'a SalesforceBackup,
     /// The time, for people.
     pub now: Timestamp,
+}
+
+impl From<&Reply> for AnsweredBy {
+    fn from(reply: &Reply) -> Self {
+        match reply {
+            Reply::Answer(answer) if answer.simulated => Self::Simulator,
+            Reply::Answer(_) => Self::CommandCenter,
+            Reply::NeverSent(_) | Reply::NoAnswer(_) => Self::Nobody,
+        }
+    }
 }
 
 impl From<&JobList> for AnsweredBy {

@@ -73,6 +73,11 @@ impl Turn {
         self.working = Some(self.turns.working(&self.namespace).await);
         done
     }
+
+    /// Gives the turn back. What is left of the reconcile must not wait for one.
+    pub fn end(&mut self) {
+        self.working = None;
+    }
 }
 
 impl Drop for Working {
@@ -105,6 +110,7 @@ impl Drop for Working {
 mod tests {
     use std::time::Duration;
 
+    use futures::FutureExt as _;
     use tokio::{sync::mpsc, time::timeout};
 
     use super::*;
@@ -124,6 +130,17 @@ mod tests {
         assert!(timeout(AT_ONCE, turns.next("b")).await.is_err(), "it has its turn again");
         drop(first);
         assert!(timeout(AT_ONCE, turns.next("b")).await.is_ok(), "those who gave up in between do not count");
+    }
+
+    #[tokio::test]
+    async fn one_that_has_ended_its_turn_leaves_it_to_others_and_waits_for_none() {
+        let turns = Turns::new(1);
+        let mut first = turns.next("a").await;
+        first.end();
+        let _second = turns.next("b").now_or_never().expect("the turn is free");
+        assert!(turns.next("c").now_or_never().is_none(), "there is one turn");
+        drop(first);
+        assert!(turns.next("c").now_or_never().is_none(), "it was given back once");
     }
 
     #[tokio::test]

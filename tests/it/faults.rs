@@ -14,7 +14,7 @@ use salesforce_backup_operator::{
 use serde_json::json;
 
 use crate::{
-    proxy::{Fate, Proxy},
+    proxy::{Fate, Proxy, Upstream},
     world::{Line, NAME, SECRET, World, fast_flags, kubectl},
 };
 
@@ -99,6 +99,43 @@ async fn behind_a_proxy_with(flags: &[String]) -> (World, Proxy) {
     let proxy = Proxy::start(world.client.clone()).await;
     world.start_operator_with(flags, proxy.config());
     (world, proxy)
+}
+
+/// All of them wait for the only turn, one after another: each is given up after ten seconds, and an answer that had to wait
+/// for them would come after more time than the test waits.
+const OTHERS: i64 = 8;
+
+#[tokio::test]
+async fn an_answer_is_recorded_while_others_take_every_turn() {
+    let behaviour = Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() };
+    let mut world = World::without_operator(behaviour).await;
+    let simulator = world.simulator.url();
+    let (origin, path) = simulator.split_at(simulator.find("/commandcenter").unwrap());
+    let center = Proxy::before(Upstream::Http(reqwest::Client::new(), origin.to_owned())).await;
+    let api_server = Proxy::start(world.client.clone()).await;
+    world.write_secret(SECRET, &format!("{}{path}", center.url()), world.simulator.token()).await;
+    world.write_secret("other", &simulator, world.simulator.token()).await;
+    let mut flags = fast_flags();
+    flags.retain(|flag| !flag.starts_with("--request-timeout"));
+    flags.extend(["--concurrency=1", "--request-timeout=5m"].map(str::to_owned));
+    center.hold("/CreateTask");
+    api_server.hold("/secrets/other");
+    world.start_operator_with(&flags, api_server.config());
+    world.create(NAME, &json!({})).await;
+    center.until_held().await;
+    for number in 0..OTHERS {
+        let spec =
+            json!({"commandCenter": {"secretRef": {"name": "other"}}, "associations": [{"clientId": 20 + number}]});
+        world.create(&format!("other-{number}"), &spec).await;
+    }
+    api_server.until_held().await;
+    center.release();
+    world.until_phase(NAME, Phase::Running).await;
+    api_server.release();
+    for number in 0..OTHERS {
+        world.until_phase(&format!("other-{number}"), Phase::Running).await;
+    }
+    assert_eq!(world.executed(), 9);
 }
 
 #[tokio::test]

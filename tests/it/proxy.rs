@@ -14,7 +14,7 @@ use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use kube::{Client, Config, client::Body as KubeBody};
-use tokio::{net::TcpListener, task::JoinSet, time::sleep};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 
 /// What happens to one write of a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,24 +45,61 @@ impl Fate {
 pub struct Proxy {
     url: String,
     fates: Arc<Mutex<VecDeque<Fate>>>,
+    held: watch::Sender<Held>,
+}
+
+/// What a proxy lets through only when it is released.
+#[derive(Default)]
+struct Held {
+    /// The part of a path.
+    what: Option<String>,
+    /// Requests that have met it.
+    met: usize,
 }
 
 impl Proxy {
     /// A proxy before the API server that `client` talks to.
     pub async fn start(client: Client) -> Self {
+        Self::before(Upstream::ApiServer(client)).await
+    }
+
+    /// A proxy before `upstream`.
+    pub async fn before(upstream: Upstream) -> Self {
         let fates: Arc<Mutex<VecDeque<Fate>>> = Arc::default();
-        let (upstream, queue) = (Upstream::ApiServer(client), Arc::clone(&fates));
+        let (queue, held) = (Arc::clone(&fates), watch::Sender::<Held>::default());
+        let holding = held.clone();
         let url = listen(move |request| {
             let is_status_write = request.method() == Method::PUT && request.uri().path().ends_with("/status");
             let fate = if is_status_write { queue.lock().unwrap().pop_front() } else { None }.unwrap_or(Fate::Works);
-            let upstream = upstream.clone();
+            let (upstream, holding) = (upstream.clone(), holding.clone());
             async move {
+                pass_or_wait(&holding, request.uri().path()).await;
                 let (execution, reply) = fate.parts();
                 let answer = upstream.execute(request, execution, |_| ()).await;
                 reply.give(answer).await
             }
         });
-        Self { url: url.await, fates }
+        Self { url: url.await, fates, held }
+    }
+
+    /// From now on, requests whose path contains `what` wait until [`Self::release`].
+    pub fn hold(&self, what: &str) {
+        self.held.send_replace(Held { what: Some(what.to_owned()), met: 0 });
+    }
+
+    /// Waits until a request is held.
+    pub async fn until_held(&self) {
+        self.held.subscribe().wait_for(|held| held.met > 0).await.unwrap();
+    }
+
+    /// What is held goes on.
+    pub fn release(&self) {
+        self.held.send_replace(Held::default());
+    }
+
+    /// Where the proxy listens.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// What happens to the next writes of a status, in this order.
@@ -78,6 +115,19 @@ impl Proxy {
     /// How the proxy is reached.
     pub fn config(&self) -> Config {
         Config::new(self.url.parse().unwrap())
+    }
+}
+
+/// Waits while requests to `path` are held.
+async fn pass_or_wait(held: &watch::Sender<Held>, path: &str) {
+    let holds = |held: &Held| held.what.as_ref().is_some_and(|what| path.contains(what));
+    let met = held.send_if_modified(|held| {
+        let met = holds(held);
+        held.met += usize::from(met);
+        met
+    });
+    if met {
+        held.subscribe().wait_for(|held| !holds(held)).await.unwrap();
     }
 }
 

@@ -139,9 +139,11 @@ fn remembered(kept: &Remembered, world: &World, (replica, open): (usize, &HashSe
     let of_open = |of: &Option<(AttemptId, BootTime)>, longest| {
         of.clone().filter(|(id, _)| open.contains(id)).map(|(id, since)| (id, world.age(replica, since, longest)))
     };
+    let answered = kept.answered.as_ref().filter(|known| open.contains(&known.attempt));
+    let answered = answered.map(|known| (&known.attempt, format!("{:?}", (&known.outcome, known.answered_by))));
     let unsent = kept.unsent.as_ref().filter(|id| open.contains(*id));
     (age(kept.last_poll, 1), of_open(&kept.open_attempt, SETTLED), unsent, of_open(&kept.settled, 1)).hash(into);
-    (age(kept.incomplete_since, INCOMPLETE), &kept.list_refused).hash(into);
+    (age(kept.incomplete_since, INCOMPLETE), &kept.list_refused, answered).hash(into);
 }
 
 fn earlier(kept: &Earlier, world: &World, replica: usize, into: &mut impl Hasher) {

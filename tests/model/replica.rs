@@ -131,7 +131,8 @@ impl Replica {
             Task::Unsure(it) | Task::Permitted(it) | Task::Waiting(it) | Task::Recording(it, _) => it.number,
         });
         let remembered = self.remembered.values().flat_map(|kept| {
-            let ids = [kept.open_attempt.as_ref().map(|(id, _)| id), kept.unsent.as_ref()];
+            let answered = kept.answered.as_ref().map(|known| &known.attempt);
+            let ids = [kept.open_attempt.as_ref().map(|(id, _)| id), kept.unsent.as_ref(), answered];
             ids.into_iter().flatten().chain(kept.settled.as_ref().map(|(id, _)| id)).map(|id| number(id.as_str()))
         });
         tasks.chain(remembered)

@@ -311,6 +311,11 @@ impl Turn<'_> {
     /// The call is over.
     pub fn answered(&mut self, it: Box<Try>, reply: &Reply) {
         let outcome = interpret(reply, &self.protocol.connection.token);
+        let memory = self.me().memory();
+        let id = attempt_id(it.number);
+        let record = Record { id: &id, outcome: &outcome, answered_by: AnsweredBy::from(reply) };
+        memory.answered(&it.version.object, record);
+        self.keep(&memory, &it.version);
         self.set(Task::Recording(it, outcome));
     }
 
@@ -318,13 +323,12 @@ impl Turn<'_> {
     pub fn record(&mut self, it: Box<Try>, outcome: Outcome, how: How) {
         let id = attempt_id(it.number);
         let now = self.world.clocks(self.replica);
-        let answered_by = if matches!(&outcome, Outcome::Accepted(_) | Outcome::Refused(_)) {
-            AnsweredBy::CommandCenter
-        } else {
-            AnsweredBy::Nobody
+        let answered_by = match &outcome {
+            Outcome::Accepted(_) | Outcome::Refused(_) => AnsweredBy::CommandCenter,
+            Outcome::NeverSent(_) | Outcome::Unknown(_) => AnsweredBy::Nobody,
         };
         let (mut version, mut recorded) = (it.version.clone(), None);
-        let gone = loop {
+        loop {
             let record = Record { id: &id, outcome: &outcome, answered_by };
             let next = match record.onto(&version.object, now.wall) {
                 _ if self.is(Mutant::RecordOverwrites) => {
@@ -332,7 +336,7 @@ impl Turn<'_> {
                     facts.outcome(it.attempt.intent.clone(), &outcome, answered_by)
                 }
                 Next::Write(status) => *status,
-                Next::Nothing | Next::Superseded => break false,
+                Next::Nothing | Next::Superseded => break,
             };
             let next = version.with(next, version.number);
             if how == How::WriteLate {
@@ -341,21 +345,18 @@ impl Turn<'_> {
             }
             if self.put(&next).is_ok() {
                 recorded = Some(next);
-                break false;
+                break;
             }
             let stored = self.world.store[self.name].clone();
             match stored.filter(|stored| stored.uid() == it.version.uid() || speaks_of(&stored.object, &id)) {
                 Some(stored) => version = stored,
-                None => break true,
+                None => break,
             }
-        };
+        }
         let memory = self.me().memory();
         memory.note(&format!("u{}", it.version.uid()), |kept| kept.recorded(&id, &outcome, now.boot));
         if let Some(recorded) = &recorded {
             memory.sees(&recorded.object, now.boot);
-        }
-        if gone {
-            memory.outcome_of_gone(&it.version.object, &id, &outcome);
         }
         self.keep(&memory, &it.version);
         self.look_again(Some(decide::UNTIL_THE_WATCH_FOLLOWS));

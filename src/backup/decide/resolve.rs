@@ -11,6 +11,7 @@ use crate::{
         messages,
         observe::Look,
         others,
+        settle::{Next, Record},
         standing::{Submission, Why},
         state::OpenAttempt,
         status::{AnsweredBy, Found},
@@ -42,6 +43,9 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
     if remembered.unsent.as_ref() == Some(open.id) {
         let outcome = Outcome::NeverSent(NeverSent::TooLate);
         return view.go_on(view.facts.outcome(open.status.clone(), &outcome, AnsweredBy::Nobody));
+    }
+    if let Some(status) = remembered_answer(view, open) {
+        return view.go_on(status);
     }
     if let Some(accepted) = remembered_outcome(view, open) {
         return view.go_on(view.facts.outcome(open.status.clone(), &Outcome::Accepted(accepted), AnsweredBy::Nobody));
@@ -169,6 +173,16 @@ fn reaches_back(view: &View<'_>, attempt: &Attempt, waited: Duration) -> bool {
         let age = since(started.0, view.now.wall);
         age.saturating_sub(waited).saturating_add(CLOCKS) < LOOK_BACK && since(view.now.wall, started.0) < CLOCKS
     })
+}
+
+/// The status with an outcome that this process knows and has not recorded: the reconcile that knew it ended with a panic.
+fn remembered_answer(view: &View<'_>, open: &OpenAttempt<'_>) -> Option<SalesforceBackupStatus> {
+    let known = view.observed.remembered.answered.as_ref().filter(|known| known.attempt == *open.id)?;
+    let record = Record { id: open.id, outcome: &known.outcome, answered_by: known.answered_by };
+    match record.onto(view.observed.object, view.now.wall) {
+        Next::Write(status) => Some(*status),
+        Next::Nothing | Next::Superseded => None,
+    }
 }
 
 /// An outcome that this process could not record, because the object was gone that the attempt was first made for.

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    api::{BackupLevel, Target},
+    api::{BackupLevel, Target, TaskId},
     backup::{
         directive::ANNOTATION,
-        memory::Earlier,
+        memory::{Answered, Earlier},
         others::{Claim, Other},
     },
     command_center::{
@@ -114,6 +114,29 @@ fn the_wait_counts_from_the_first_sight_of_the_attempt_by_whoever_resolves() {
     changed.spec.start_deadline_seconds = Some(1);
     let step = decide(&unseen(seen_at(5), &changed), &settings(), &at(100));
     assert!(matches!(step, Step::Rest(Some(_))), "a new run, suspend and the deadline wait for the open attempt");
+}
+
+#[test]
+fn an_answer_that_this_process_knows_and_has_not_recorded_is_recorded_at_once() {
+    let Step::Attempt(attempt) = step(&object(&json!({})), 0) else { panic!() };
+    let open = SalesforceBackup { status: Some(attempt.intent), ..object(&json!({})) };
+    let knows = |attempt: &str, outcome: &Outcome| {
+        let answered_by = AnsweredBy::CommandCenter;
+        let answered = Answered { attempt: AttemptId::from(attempt), outcome: outcome.clone(), answered_by };
+        Remembered { answered: Some(answered), ..Remembered::default() }
+    };
+    let at_once = |object, remembered| recorded(decide(&unseen(remembered, object), &settings(), &at(1))).0;
+    let accepted = Outcome::Accepted(Accepted { task_id: TaskId::new(9), job_ids: vec![JobId::new(7).unwrap()] });
+    let running = at_once(&open, knows(FIRST, &accepted));
+    assert_eq!((reason(&running), running.job_ids.len()), ((Phase::Running, "JobsRunning"), 1));
+    let token = Refused { kind: RefusedKind::TokenRejected, error_code: None, text: None, retry_after: None };
+    assert_eq!(reason(&at_once(&open, knows(FIRST, &Outcome::Refused(token)))).1, "TokenRejected");
+    assert_eq!(reason(&at_once(&open, knows("another", &accepted))).0, Phase::Resolving);
+    // Somebody else's job was added meanwhile: the answer overwrites nothing.
+    let mut disputed = open.clone();
+    disputed.status.as_mut().unwrap().job_ids = vec![JobId::new(6).unwrap()];
+    let held = at_once(&disputed, knows(FIRST, &accepted));
+    assert_eq!((reason(&held), held.job_ids.len()), ((Phase::Held, "DuplicateDetected"), 2));
 }
 
 #[test]

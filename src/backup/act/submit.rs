@@ -1,0 +1,180 @@
+//! Intent, call, outcome: the only path on which anything is sent that starts a backup.
+//!
+//! ```text
+//! Attempt ─permission▶ Permitted ─call▶ outcome ─remember▶ memory ─record▶ status
+//! ```
+//!
+//! The first arrow needs the turn of the reconcile. From the stored intent on nothing does: an answer that waited for a turn
+//! would be lost if the process ended meanwhile.
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::{
+    api::{Reason, SalesforceBackup, SalesforceBackupStatus},
+    backup::{
+        Context, Error,
+        decide::{Attempt, UNTIL_THE_WATCH_FOLLOWS},
+        events::News,
+        intent::{self, Intent, Opened, SendPermit},
+        memory::{Memory, TargetClaim},
+        observe::Observed,
+        others,
+        record::{self, Recorded},
+        settle::Record,
+        status::AnsweredBy,
+        turns::Turn,
+    },
+    command_center::{
+        gates::Pass,
+        mark::Mark,
+        outcome::{NeverSent, Outcome, Reply},
+        request::CreateTask,
+        response::interpret,
+    },
+    process::clock::{self, Machine},
+};
+
+use super::{publish, tell};
+
+/// An attempt whose intent is stored: it may be sent once.
+struct Permitted<'a> {
+    attempt: &'a Attempt,
+    /// The object as it was when the attempt was decided: this is what is asked for.
+    object: &'a SalesforceBackup,
+    /// The object with the intent, as it is stored.
+    stored: SalesforceBackup,
+    permit: SendPermit,
+    pass: Pass,
+    /// The targets are taken until the outcome is recorded.
+    _claim: TargetClaim<'a>,
+}
+
+/// Stores the intent, makes the call and records what came of it.
+///
+/// # Errors
+/// When the API server does not take the intent: nothing was sent to a Command Center then. What comes later is no error,
+/// because the outcome is recorded whatever happens.
+pub async fn make(
+    attempt: Attempt,
+    observed: &Observed<'_>,
+    context: &Context,
+    turn: &mut Turn,
+) -> Result<Option<Duration>, Error> {
+    if let Some(permitted) = permission(&attempt, observed, context, turn).await? {
+        turn.end();
+        Box::pin(permitted.see_through(context)).await;
+    }
+    Ok(Some(UNTIL_THE_WATCH_FOLLOWS))
+}
+
+/// Takes the targets and stores the intent; nothing when somebody else comes first or knows more.
+async fn permission<'a>(
+    attempt: &'a Attempt,
+    observed: &Observed<'a>,
+    context: &'a Context,
+    turn: &mut Turn,
+) -> Result<Option<Permitted<'a>>, Error> {
+    let Some(pass) = turn.pass.take() else { return Ok(None) };
+    let targets = attempt.intent.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
+    let endpoint = attempt.connection.endpoint.to_string();
+    let Some(claim) = context.memory.claim(observed.uid(), &endpoint, targets) else { return Ok(None) };
+    // Another attempt on the target may have been begun while the job list was read.
+    if others::busy(&observed.neighbours(context), &endpoint, targets).is_some() {
+        return Ok(None);
+    }
+    let next = SalesforceBackup { status: Some(attempt.intent.clone()), ..observed.object.clone() };
+    let is_stored = |status: &SalesforceBackupStatus| {
+        status.attempt.as_ref().is_some_and(|stored| stored.id.as_ref() == Some(&attempt.id))
+    };
+    let opened = Opened { at: attempt.opened, window: context.settings.send_window };
+    match intent::write(&next, is_stored, opened, &context.cluster, &Machine).await {
+        Ok(Intent::Stored(stored, permit)) => {
+            context.memory.sees(&stored, attempt.opened.boot);
+            Ok(Some(Permitted { attempt, object: observed.object, stored: *stored, permit, pass, _claim: claim }))
+        }
+        Ok(Intent::NotStored) => Ok(None),
+        Err(error) => {
+            // Whoever finds it stored shall know that it was not sent.
+            context.memory.note(observed.uid(), |remembered| remembered.unsent = Some(attempt.id.clone()));
+            Err(error.into())
+        }
+    }
+}
+
+impl Permitted<'_> {
+    /// Makes the call and records what came of it.
+    async fn see_through(self, context: &Context) {
+        let Self { attempt, object, stored, permit, pass, _claim } = self;
+        let reply = call(attempt, object, permit, &pass, context).await;
+        drop(pass);
+        let outcome = interpret(&reply, &attempt.connection.token);
+        let record = Record { id: &attempt.id, outcome: &outcome, answered_by: AnsweredBy::from(&reply) };
+        // First of all: whatever happens to the record, this process knows what came of the call.
+        context.memory.answered(&stored, record);
+        context.metrics.create_task(&outcome);
+        let (namespace, name) = (stored.metadata.namespace.as_deref(), stored.metadata.name.as_deref());
+        info!(namespace, name, attempt = %attempt.id, outcome = outcome.label(), "CreateTask called");
+        let recorded = record::record(stored.clone(), record, &context.cluster, &Machine).await;
+        remember(&context.memory, &stored, record, &recorded);
+        match recorded {
+            Recorded::Written(recorded) => tell(stored.status.as_ref(), &recorded, context).await,
+            Recorded::ObjectGone => tell_of_lost(&stored, "the object was deleted", &outcome, context).await,
+            Recorded::Superseded => tell_of_lost(&stored, "another attempt was begun", &outcome, context).await,
+        }
+    }
+}
+
+/// The one call of `attempt`, which asks for what `object` says.
+async fn call(
+    attempt: &Attempt,
+    object: &SalesforceBackup,
+    permit: SendPermit,
+    pass: &Pass,
+    context: &Context,
+) -> Reply {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let (run_id, namespace_uid) = (attempt.intent.run_id.as_deref(), &attempt.namespace_uid);
+    let mark = Mark { namespace, name, namespace_uid, run_id, attempt: &attempt.id };
+    let call = CreateTask::new(&object.spec, mark);
+    match context.command_center.create_task(pass, &attempt.connection, &call, permit).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            warn!(namespace, name, error = %error, "no call could be made");
+            Reply::NeverSent(NeverSent::Tls)
+        }
+    }
+}
+
+/// Remembers that the outcome of `record` needs no more writes, and the object as it was written.
+pub fn remember(memory: &Memory, stored: &SalesforceBackup, record: Record<'_>, recorded: &Recorded) {
+    let now = clock::now().boot;
+    let uid = stored.metadata.uid.as_deref().unwrap_or_default();
+    memory.note(uid, |remembered| remembered.recorded(record.id, record.outcome, now));
+    match recorded {
+        // An object that is created again in this moment finds what came of it.
+        Recorded::Written(recorded) => memory.sees(recorded, now),
+        Recorded::ObjectGone | Recorded::Superseded => {}
+    }
+}
+
+/// The status cannot tell of this outcome any more: an event and the log are all that can.
+async fn tell_of_lost(object: &SalesforceBackup, why: &str, outcome: &Outcome, context: &Context) {
+    let (reason, what) = match outcome {
+        Outcome::Accepted(accepted) => {
+            let task = accepted.task_id.map_or_else(|| "none named".to_owned(), |id| id.to_string());
+            let jobs = accepted.job_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            ("BackupWithoutObject", format!("a backup was started: task {task}, jobs {jobs}"))
+        }
+        Outcome::Unknown(_) => {
+            (Reason::OutcomeUnknown.as_str(), "it is not known whether a backup was started".to_owned())
+        }
+        Outcome::Refused(_) | Outcome::NeverSent(_) => return,
+    };
+    let note = format!("While a CreateTask call was under way, {why}; {what}");
+    warn!(namespace = object.metadata.namespace, name = object.metadata.name, reason, "{note}");
+    let news = News { warning: true, reason, note, action: "Submit" };
+    publish(object, news, context).await;
+}
