@@ -26,6 +26,10 @@ use super::{
 /// How long the request of an object that is gone is remembered: its job may run for hours.
 pub const EARLIER: Duration = Duration::from_hours(24);
 
+/// How long a version that is older than one seen before counts as an old copy. A watch lags for as long as one of its
+/// connections lasts; after that the API server itself has gone back, as after a restore of etcd.
+const OLD_COPIES: Duration = Duration::from_mins(10);
+
 /// What is remembered.
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<Inner>);
@@ -38,11 +42,48 @@ struct Inner {
     requests: HashMap<(String, String), Earlier>,
     /// The targets on which this process is making an attempt, by the uid of the object.
     claims: HashMap<String, (String, Vec<Target>)>,
+    /// The newest version seen of each namespace and name, whichever object had it.
+    newest: HashMap<(String, String), Newest>,
+    /// The job lists that were refused, by namespace and name of the Secret.
+    refused_lists: HashMap<(String, String), RefusedList>,
+}
+
+/// The newest version seen of one name.
+#[derive(Debug)]
+struct Newest {
+    /// The uid of the object that had it.
+    uid: String,
+    /// Its resourceVersion.
+    version: String,
+    /// When it was seen last.
+    seen: BootTime,
+}
+
+/// A job list that was refused at every look so far.
+#[derive(Debug)]
+struct RefusedList {
+    /// The version of the connection that was used.
+    connection: String,
+    /// The first of these looks.
+    since: BootTime,
+    /// The looks in a row.
+    looks: u32,
+}
+
+/// How often in a row, and for how long, a job list has been refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// The looks in a row that were refused.
+    pub looks: u32,
+    /// The time from the first of them to the last.
+    pub lasting: Duration,
 }
 
 /// What is remembered of one object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Remembered {
+    /// When this process saw the object first.
+    pub first_seen: Option<BootTime>,
     /// When the Command Center was last asked about its jobs.
     pub last_poll: Option<BootTime>,
     /// The attempt without known jobs seen last, and when it was first seen.
@@ -107,6 +148,12 @@ impl Earlier {
         self.attempt.id.as_ref().filter(|_| self.task_id.is_none() && self.job_ids.is_empty() && !self.ended)
     }
 
+    /// What came of its attempt, as far as that is known.
+    #[must_use]
+    pub fn accepted(&self) -> Accepted {
+        Accepted { task_id: self.task_id, job_ids: self.job_ids.clone() }
+    }
+
     fn claim(&self) -> Claim {
         if self.open_attempt().is_some() { Claim::Open } else { Claim::Settled }
     }
@@ -135,9 +182,13 @@ impl Memory {
         change(self.lock().objects.entry(uid.to_owned()).or_default())
     }
 
-    /// Remembers what `object` shows.
+    /// Remembers what `object` shows, unless a newer version under its name was seen: a watch that lags tells of old
+    /// copies, after a record as after a re-creation.
     pub fn sees(&self, object: &SalesforceBackup, now: BootTime) {
         let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        if !self.lock().is_newest(object, now) {
+            return;
+        }
         self.note(uid, |remembered| remembered.sees(object, now));
         self.sees_request(object, now);
     }
@@ -146,13 +197,10 @@ impl Memory {
         let Some(status) = &object.status else { return };
         let mut inner = self.lock();
         let Some(attempt) = status.attempt.clone().filter(|attempt| attempt.id.is_some()) else {
-            // Its last attempt started nothing, unless this is an old copy and a call is under way.
             let is_own = |last: &Earlier| Some(&last.uid) == object.metadata.uid.as_ref();
-            if inner
-                .requests
-                .get(&key(object))
-                .is_some_and(|last| is_own(last) && !inner.claims.contains_key(&last.uid))
-            {
+            // Without a number it has not refused anything: the run is another one, or its status was lost.
+            let refused = status.attempt.as_ref().is_some_and(|attempt| attempt.number > 0);
+            if refused && inner.requests.get(&key(object)).is_some_and(is_own) {
                 inner.requests.remove(&key(object));
             }
             return;
@@ -240,15 +288,58 @@ impl Memory {
         Some(TargetClaim { memory: self, uid: uid.to_owned() })
     }
 
+    /// The job list of the connection `version` in the Secret `secret` was refused, or else given or unusable. Tells how
+    /// often in a row it has been refused: a gateway may say so once.
+    pub fn list_answered(&self, secret: (&str, &str), version: &str, refused: bool, now: BootTime) -> Refusals {
+        let mut inner = self.lock();
+        let key = (secret.0.to_owned(), secret.1.to_owned());
+        if !refused {
+            inner.refused_lists.remove(&key);
+            return Refusals::default();
+        }
+        let new = || RefusedList { connection: version.to_owned(), since: now, looks: 0 };
+        let list = inner.refused_lists.entry(key).or_insert_with(new);
+        if list.connection != version {
+            *list = new();
+        }
+        list.looks = list.looks.saturating_add(1);
+        Refusals { looks: list.looks, lasting: now.since(list.since) }
+    }
+
     /// Forgets every object but those that `exists` knows, and old requests.
     pub fn forget_all_but(&self, exists: impl Fn(&str) -> bool, now: BootTime) {
         let mut inner = self.lock();
         inner.objects.retain(|uid, _| exists(uid));
+        inner.newest.retain(|_, newest| exists(&newest.uid) || now.since(newest.seen) < EARLIER);
+        inner.refused_lists.retain(|_, list| now.since(list.since) < EARLIER);
         inner.requests.retain(|_, earlier| exists(&earlier.uid) || now.since(earlier.seen) < EARLIER);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Whether no newer version was seen under the name of `object`; this one is the newest from now on then.
+    fn is_newest(&mut self, object: &SalesforceBackup, now: BootTime) -> bool {
+        let Some(version) = &object.metadata.resource_version else { return true };
+        let newest = self.newest.get(&key(object));
+        if newest.is_some_and(|newest| is_older(version, &newest.version) && now.since(newest.seen) < OLD_COPIES) {
+            return false;
+        }
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        self.newest.insert(key(object), Newest { uid, version: version.clone(), seen: now });
+        true
+    }
+}
+
+/// Whether resourceVersion `one` is older than `other`. The API server's are whole numbers that grow with every write
+/// (Kubernetes API concepts, "Resource versions"); of anything else nothing can be told.
+fn is_older(one: &str, other: &str) -> bool {
+    match (one.parse::<u128>(), other.parse::<u128>()) {
+        (Ok(one), Ok(other)) => one < other,
+        _ => false,
     }
 }
 
@@ -279,6 +370,7 @@ fn key(object: &SalesforceBackup) -> (String, String) {
 impl Remembered {
     /// Remembers what `object` shows: since when its attempt is open, and since when the job list does not tell.
     pub fn sees(&mut self, object: &SalesforceBackup, now: BootTime) {
+        self.first_seen.get_or_insert(now);
         if let Some(attempt) = RunState::of(object).unresolved()
             && self.open_attempt.as_ref().is_none_or(|(seen, _)| seen != attempt)
         {
@@ -300,7 +392,7 @@ impl Remembered {
             Outcome::Accepted(_) | Outcome::Refused(_) | Outcome::NeverSent(_) => Some((attempt.clone(), now)),
         };
         let (open_attempt, leaving_since) = (self.open_attempt.take(), self.leaving_since);
-        *self = Self { open_attempt, settled, leaving_since, ..Self::default() };
+        *self = Self { first_seen: self.first_seen, open_attempt, settled, leaving_since, ..Self::default() };
     }
 
     /// How long the attempt has been known to be open.

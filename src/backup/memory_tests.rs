@@ -96,20 +96,74 @@ fn the_outcome_of_an_object_that_is_gone_waits_for_the_one_that_goes_on_with_its
     assert!(memory.last_request(&open("u1", "a1")).unwrap().open_attempt().is_none());
 }
 
+fn version(object: SalesforceBackup, version: &str) -> SalesforceBackup {
+    let mut object = object;
+    object.metadata.resource_version = Some(version.to_owned());
+    object
+}
+
 #[test]
-fn an_attempt_that_started_nothing_is_forgotten_but_not_for_an_old_copy_while_its_call_is_under_way() {
+fn an_attempt_that_started_nothing_is_forgotten_but_not_for_an_old_copy() {
     let refused =
         object("u1", &json!({"phase": "Pending", "requestedAt": "2026-11-23T10:00:00Z", "attempt": {"number": 1}}));
     let memory = Memory::default();
-    memory.sees(&open("u1", "a1"), at(10));
-    let claim = memory.claim("u1", HERE, &targets(12));
-    memory.sees(&refused, at(11));
-    assert!(memory.last_request(&refused).is_some());
-    drop(claim);
+    memory.sees(&version(open("u1", "a1"), "10"), at(10));
+    memory.sees(&version(refused.clone(), "9"), at(11));
+    assert!(memory.last_request(&refused).is_some(), "it is from before the attempt");
     memory.sees(&object("u2", &json!({"attempt": {"number": 1}})), at(12));
     assert!(memory.last_request(&refused).is_some(), "another object says nothing about it");
-    memory.sees(&refused, at(13));
+    memory.sees(&version(refused.clone(), "11"), at(13));
     assert!(memory.last_request(&refused).is_none());
+}
+
+#[test]
+fn an_old_copy_of_an_earlier_run_or_an_earlier_object_takes_nobodys_place() {
+    for (newer, older) in [("u1", "u1"), ("u2", "u1")] {
+        let memory = Memory::default();
+        memory.sees(&version(open(newer, "a2"), "1000"), at(10));
+        for old in ["999", "9"] {
+            memory.sees(&version(open(older, "a1"), old), at(11));
+            let last = memory.last_request(&open("u1", "")).unwrap();
+            assert_eq!((last.uid.as_str(), last.attempt.id), (newer, Some(AttemptId::from("a2"))), "{old}");
+        }
+        assert_eq!(memory.of(newer).open_for(&AttemptId::from("a2"), at(20)), Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn an_api_server_that_was_restored_is_believed_after_a_while() {
+    let memory = Memory::default();
+    memory.sees(&version(open("u1", "a2"), "1000"), at(10));
+    memory.sees(&version(open("u1", "a1"), "500"), at(609));
+    assert_eq!(memory.last_request(&open("u1", "")).unwrap().attempt.id, Some(AttemptId::from("a2")));
+    memory.sees(&version(open("u1", "a1"), "500"), at(610));
+    assert_eq!(memory.last_request(&open("u1", "")).unwrap().attempt.id, Some(AttemptId::from("a1")));
+}
+
+#[test]
+fn a_removed_status_does_not_make_this_process_forget_the_request() {
+    let memory = Memory::default();
+    memory.sees(&version(open("u1", "a1"), "10"), at(10));
+    for (status, newer) in [(json!({"observedGeneration": -1}), "11"), (json!({"phase": "Starting"}), "12")] {
+        memory.sees(&version(object("u1", &status), newer), at(11));
+        assert!(memory.last_request(&open("u1", "")).is_some(), "{status}");
+    }
+}
+
+#[test]
+fn refusals_of_a_job_list_are_counted_in_a_row_and_for_one_connection() {
+    let memory = Memory::default();
+    let answered = |secret, version, refused, second| {
+        let refusals = memory.list_answered(("n", secret), version, refused, at(second));
+        (refusals.looks, refusals.lasting.as_secs())
+    };
+    assert_eq!(answered("s", "1", true, 10), (1, 0));
+    assert_eq!(answered("s", "1", true, 40), (2, 30));
+    assert_eq!(answered("other", "1", true, 41), (1, 0));
+    assert_eq!(answered("s", "2", true, 50), (1, 0), "another token");
+    assert_eq!(answered("s", "2", true, 70), (2, 20));
+    assert_eq!(answered("s", "2", false, 80), (0, 0));
+    assert_eq!(answered("s", "2", true, 90), (1, 0), "it was given in between");
 }
 
 #[test]
