@@ -135,6 +135,8 @@ reasons! {
     HoldRequested,
     /// The object is a copy that was restored from a backup of the cluster.
     Restored,
+    /// The status lost what it said of a call, which may have started a backup.
+    StatusLost,
     /// Two attempts of one object started backups.
     DuplicateDetected,
     /// A person gave the run up.
@@ -151,6 +153,8 @@ reasons! {
     AdoptedFromEarlier,
     /// A person named the job.
     AdoptedByPerson,
+    /// The status lost what it said of the call, and its backup was found again.
+    StatusRecovered,
     /// The Command Center accepted the task and named no job; it is looked for.
     FindingJobs,
     /// The Command Center accepted the task, named no job, and none was found.

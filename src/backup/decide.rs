@@ -1,6 +1,7 @@
 //! The whole policy of a backup: what was observed comes in, one [`Step`] goes out. Pure. Where something has to be seen
 //! before it can be decided, the step says so, and the decision is made again with it.
 
+mod already_started;
 mod follow;
 mod held;
 pub mod leave;
@@ -14,13 +15,14 @@ use jiff::Timestamp;
 use crate::{
     api::{AttemptId, ConditionType, DeletionPolicy, Reason, SalesforceBackupStatus, conditions::find},
     command_center::connection::Connection,
-    process::clock::Now,
+    process::clock::{BootTime, Now},
 };
 
 use self::leave::{Finalizer, Kills, Release};
 use super::{
     Settings,
-    observe::{Look, Observed},
+    intent::in_window,
+    observe::{Look, Observed, Snapshot},
     progress::{self, News},
     standing::Why,
     state::RunState,
@@ -38,6 +40,12 @@ const LOOK_BACK: Duration = Duration::from_hours(7 * 24);
 
 /// How many times the settle time a job list may be incomplete before it is decided without.
 const INCOMPLETE: u32 = 5;
+
+/// How often in a row something may be refused to be read before that is believed: a gateway may say so once.
+const REFUSED_LOOKS: u32 = 3;
+
+/// How many poll intervals a job list is refused before that is believed.
+const REFUSED_INTERVALS: u32 = 2;
 
 /// How long after the API server refused the finalizer it is not tried again.
 const REFUSED_A_MOMENT_AGO: Duration = Duration::from_secs(30);
@@ -93,6 +101,9 @@ pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
         // An object on its way out starts nothing; what was started is followed while it is there.
         RunState::New | RunState::Pending(_) if leaves => Step::Rest(None),
         RunState::New => pending::new(&view),
+        RunState::Pending(status) if already_started::lost_its_attempt(status) => {
+            pending::without_an_attempt(&view, status.clone())
+        }
         RunState::Pending(status) => pending::pending(&view, status.clone()),
         RunState::Open(open) => resolve::resolve(&view, &open),
         RunState::Submitted(submitted) => follow::follow(&view, &submitted),
@@ -160,6 +171,22 @@ impl View<'_> {
     fn incomplete_for_long(&self) -> bool {
         let bound = self.settings.settle.saturating_mul(INCOMPLETE);
         self.observed.remembered.incomplete_since.is_some_and(|since| self.now.boot.since(since) >= bound)
+    }
+
+    /// Whether the job list is refused for good: at several looks in a row, over some time.
+    fn is_refused(&self, list: &Snapshot) -> bool {
+        let long = self.settings.poll_interval.saturating_mul(REFUSED_INTERVALS);
+        list.refusals.looks >= REFUSED_LOOKS && list.refusals.lasting >= long
+    }
+
+    /// Whether what was decided from `list` now could still be sent.
+    fn is_fresh(&self, list: &Snapshot) -> bool {
+        in_window(&list.answered, self.settings.send_window, &self.now)
+    }
+
+    /// Whether this process had known the object for `time` at the moment `as_of`.
+    fn was_seen_for(&self, time: Duration, as_of: BootTime) -> bool {
+        self.observed.remembered.first_seen.is_some_and(|at| as_of.since(at) >= time)
     }
 
     /// How long until the Command Center may be asked about this object's jobs again; nothing when it may be now.

@@ -7,8 +7,8 @@ use super::*;
 use crate::{
     api::{AttemptId, JobId, Phase, SalesforceBackup, conditions::is_true},
     backup::{
-        memory::Remembered,
-        observe::{Admission, SecretProblem, Seen},
+        memory::{Refusals, Remembered},
+        observe::{Admission, SecretProblem, Seen, Snapshot},
         status::AnsweredBy,
         waiting::{Known, Pace, Told, Wait},
     },
@@ -22,6 +22,8 @@ use crate::{
     process::clock::BootTime,
 };
 
+#[path = "decide_tests/already_started.rs"]
+mod already_started;
 #[path = "decide_tests/jobs.rs"]
 mod jobs;
 #[path = "decide_tests/leaving.rs"]
@@ -99,8 +101,27 @@ fn seen() -> Seen {
     }
 }
 
-fn listed(jobs: Vec<Job>) -> Listing {
-    Listing::Read(JobList { jobs, whole: true, simulated: false })
+fn listed(jobs: Vec<Job>) -> Snapshot {
+    snapshot(Listing::Read(JobList { jobs, whole: true, ..JobList::default() }))
+}
+
+/// A look at the job list; a refusal is the third in a minute.
+fn snapshot(listing: Listing) -> Snapshot {
+    let refusals = match listing {
+        Listing::NotAllowed(_) => Refusals { looks: 3, lasting: Duration::from_mins(1) },
+        Listing::Read(_) | Listing::Failed(_) => Refusals::default(),
+    };
+    Snapshot { as_of: at(0), answered: at(0), listing, refusals }
+}
+
+/// What is decided when every list was asked for just now.
+fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
+    let mut observed = observed.clone();
+    let Seen { job_list, recent_jobs, .. } = &mut observed.seen;
+    for list in [job_list, recent_jobs].into_iter().flatten() {
+        (list.as_of, list.answered) = (*now, *now);
+    }
+    super::decide(&observed, settings, now)
 }
 
 fn step(object: &SalesforceBackup, seconds: u64) -> Step {

@@ -95,6 +95,7 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::AdoptedByTarget
         | Reason::AdoptedFromEarlier
         | Reason::AdoptedByPerson
+        | Reason::StatusRecovered
         | Reason::JobsRunning => Worth::Nothing,
         Reason::TargetBusy | Reason::RateLimited | Reason::RetryRequested | Reason::TokenRenewalDelayed => {
             Worth::Knowing("Submit")
@@ -134,6 +135,7 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::OutcomeUnknown
         | Reason::JobListIncomplete
         | Reason::AmbiguousJob
+        | Reason::StatusLost
         | Reason::ConflictAfterNothing
         | Reason::HoldRequested
         | Reason::DuplicateDetected

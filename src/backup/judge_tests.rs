@@ -23,7 +23,7 @@ fn marked(id: u64, attempt: &AttemptId) -> Job {
 }
 
 fn list(jobs: Vec<Job>) -> JobList {
-    JobList { jobs, whole: true, simulated: false }
+    JobList { jobs, whole: true, ..JobList::default() }
 }
 
 fn judge(jobs: Vec<Job>) -> Verdict {

@@ -297,6 +297,42 @@ pub fn job_list_unavailable(endpoint: &str) -> Why {
     )
 }
 
+/// Why a job list that is refused is asked for again before that is believed.
+#[must_use]
+pub fn job_list_refused(refused: RefusedKind, endpoint: &str) -> Why {
+    let (what, remedy) = match refused {
+        RefusedKind::TokenRejected => ("(401)", "put a valid token into the Secret"),
+        RefusedKind::NotFound => ("(404)", "check url in the Secret, and whether POST Jobs works there"),
+        _ => ("(403)", "give the token's user the right to view jobs"),
+    };
+    Why::new(
+        Reason::JobListUnavailable,
+        format!(
+            "{endpoint} refuses its job list {what}, which has to be seen before anything is sent. A gateway may do so for a moment, so it is asked for again several times before that is believed. To do: {remedy}."
+        ),
+    )
+}
+
+/// Why a backup comes after one of an earlier object.
+#[must_use]
+pub fn earlier_backup_runs() -> Why {
+    Why::new(
+        Reason::BackupRunning,
+        "A backup runs that was started for an earlier object of this name and spec.runId, which asked for other associations or another level. This object's own backup follows when that one has ended. To do: nothing.",
+    )
+}
+
+/// Why a run of which the status tells too little starts nothing.
+#[must_use]
+pub fn status_lost() -> Why {
+    Why::new(
+        Reason::StatusLost,
+        format!(
+            "The status of this object was removed or changed by somebody, or restored from an older copy, and a call that it does not tell of may have started a backup since the object was created. Nothing is sent. {DECIDE}"
+        ),
+    )
+}
+
 /// Why the job list does not settle an attempt yet, or `held`, not at all.
 #[must_use]
 pub fn job_list_incomplete(held: bool) -> Why {
@@ -401,6 +437,10 @@ pub fn found(how: Found) -> Why {
         Found::FromEarlier => (
             Reason::AdoptedFromEarlier,
             "The backup was started for an earlier object with the same name and spec.runId, and goes on as this one's.",
+        ),
+        Found::AfterLostStatus => (
+            Reason::StatusRecovered,
+            "The status of this object told of no call, as after it was removed or restored from an older copy; this backup was started for it, as far as the operator remembers or the Command Center lists: the only one of its targets and level since the object was created that nobody else claims. To do: nothing; if it is somebody else's, change spec.runId.",
         ),
         Found::ByPerson => {
             (Reason::AdoptedByPerson, "A person named the job with the annotation commandcenter.dev/resolve.")

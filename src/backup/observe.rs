@@ -12,14 +12,14 @@ use crate::{
         job_list::{JobQuery, Listing},
         outcome::RefusedKind,
     },
-    process::clock,
+    process::clock::{self, Now},
 };
 
 use super::{
     Context, Error,
     cluster::ClusterError,
     connections::kept::Obstacle,
-    memory::{EARLIER, Earlier, Remembered},
+    memory::{EARLIER, Earlier, Refusals, Remembered},
     others::{Claim, Other},
     turns::Turn,
     waiting::{self, Told},
@@ -79,13 +79,27 @@ pub struct Seen {
     /// Whether the Command Center may be called to start a backup.
     pub admission: Option<Admission>,
     /// The job list.
-    pub job_list: Option<Listing>,
+    pub job_list: Option<Snapshot>,
     /// The job list, only of jobs that go on or ended a moment ago.
-    pub recent_jobs: Option<Listing>,
+    pub recent_jobs: Option<Snapshot>,
     /// One job.
     pub job: Option<JobReading>,
     /// What is told of the jobs that are waited for; nothing yet when they were not asked for since.
     pub told: Option<Option<Told>>,
+}
+
+/// A job list as of the moment at which it was asked for: it proves nothing of what was executed later, however long it
+/// takes until something is decided from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// When it was asked for.
+    pub as_of: Now,
+    /// When the answer was there: the time to send counts from here.
+    pub answered: Now,
+    /// The list, or why there is none.
+    pub listing: Listing,
+    /// How often in a row it has been refused, this time included.
+    pub refusals: Refusals,
 }
 
 /// Whether a Command Center may be called.
@@ -211,11 +225,11 @@ impl<'a> Observed<'a> {
             Look::Admission => self.seen.admission = self.ask_to_call(context, turn),
             Look::JobList(query) => {
                 context.memory.note(self.uid(), |kept| kept.last_poll = Some(clock::now().boot));
-                let listing = self.job_list(&query, context, turn).await?;
+                let snapshot = self.job_list(&query, context, turn).await?;
                 let version = self.connection().map(|connection| connection.version.clone());
-                let refused = version.filter(|_| matches!(listing, Listing::NotAllowed(_)));
+                let refused = version.filter(|_| matches!(snapshot.listing, Listing::NotAllowed(_)));
                 context.memory.note(self.uid(), |kept| kept.list_refused = refused);
-                self.seen.job_list = Some(listing);
+                self.seen.job_list = Some(snapshot);
             }
             Look::RecentJobs(query) => self.seen.recent_jobs = Some(self.job_list(&query, context, turn).await?),
             Look::Job(id) => {
@@ -271,12 +285,17 @@ impl<'a> Observed<'a> {
         })
     }
 
-    async fn job_list(&mut self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Listing, Error> {
-        let first = self.list_once(query, context, turn).await?;
-        if first == Listing::NotAllowed(RefusedKind::TokenRejected) && self.token_changed(context, turn).await? {
-            return self.list_once(query, context, turn).await;
+    async fn job_list(&mut self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Snapshot, Error> {
+        let mut seen = self.list_once(query, context, turn).await?;
+        if seen.1 == Listing::NotAllowed(RefusedKind::TokenRejected) && self.token_changed(context, turn).await? {
+            seen = self.list_once(query, context, turn).await?;
         }
-        Ok(first)
+        let (as_of, listing) = seen;
+        let refused = matches!(listing, Listing::NotAllowed(_));
+        let version = self.connection().map_or("", |connection| &connection.version);
+        let secret = (self.namespace(), self.secret_name());
+        let refusals = context.memory.list_answered(secret, version, refused, as_of.boot);
+        Ok(Snapshot { as_of, answered: clock::now(), listing, refusals })
     }
 
     async fn job(&mut self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
@@ -296,11 +315,15 @@ impl<'a> Observed<'a> {
         Ok(newer.is_some_and(|newer| self.seen.connection.replace(Ok(newer)).is_some()))
     }
 
-    async fn list_once(&self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Listing, Error> {
-        let Some(connection) = self.connection() else { return Ok(Listing::Failed(Unreadable::Unavailable)) };
-        let look = async |pass: &Pass| context.command_center.list(pass, connection, query).await;
-        let listed = self.visit(connection, look, context, turn).await;
-        Ok(listed.transpose()?.map_or(Listing::Failed(Unreadable::Unavailable), |listed| listed.listing))
+    /// What asking for the list once gave, and when it was asked for.
+    async fn list_once(&self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<(Now, Listing), Error> {
+        let none = || (clock::now(), Listing::Failed(Unreadable::Unavailable));
+        let Some(connection) = self.connection() else { return Ok(none()) };
+        let look = async |pass: &Pass| (clock::now(), context.command_center.list(pass, connection, query).await);
+        match self.visit(connection, look, context, turn).await {
+            Some((as_of, listed)) => Ok((as_of, listed?.listing)),
+            None => Ok(none()),
+        }
     }
 
     async fn job_once(&self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {

@@ -77,7 +77,9 @@ impl Other {
         Self::of(object).filter(|other| other.claim == Claim::Open)
     }
 
-    fn shares(&self, endpoint: &str, targets: &[Target]) -> bool {
+    /// Whether its attempt is at `endpoint` and on one of `targets`, as far as that can be told.
+    #[must_use]
+    pub fn shares(&self, endpoint: &str, targets: &[Target]) -> bool {
         self.at(endpoint) && overlap(&self.targets, targets)
     }
 

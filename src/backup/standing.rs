@@ -106,6 +106,20 @@ const NOT_FOLLOWED: &str = "The backup was submitted, as spec.readyWhen asks for
 const RUNNING: &str = "The jobs are running.";
 
 impl Ending {
+    /// The ending that `reason` says, of a run that was accepted as `submission` tells; nothing when it says none.
+    #[must_use]
+    pub const fn of(reason: Reason, submission: Submission) -> Option<Self> {
+        Some(match reason {
+            Reason::Completed => Self::Completed,
+            Reason::CompletedWithErrors => Self::CompletedWithErrors,
+            Reason::JobFailed => Self::JobFailed,
+            Reason::DeadlineExceeded => Self::DeadlineExceeded,
+            Reason::Abandoned => Self::Abandoned(submission),
+            Reason::JobsNotReadable => Self::NotFollowed,
+            _ => return None,
+        })
+    }
+
     /// The reason that says so.
     #[must_use]
     pub const fn reason(self) -> Reason {

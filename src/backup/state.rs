@@ -51,7 +51,7 @@ impl<'a> RunState<'a> {
         let same_run = status.run_id == object.spec.run_id;
         let attempt = status.attempt.as_ref();
         let ended = status.finished_at.is_some();
-        let held = status.phase == Some(Phase::Held) && !(same_run && may_pass(status));
+        let held = is_held(status) && !(same_run && may_pass(status));
         if status.submitted_at.is_some() && !ended && !held {
             let endpoint = attempt.and_then(|attempt| attempt.endpoint.as_deref());
             return Self::Submitted(Submitted { status, endpoint, job_ids: &status.job_ids });
@@ -92,9 +92,40 @@ pub const fn begun(status: &SalesforceBackupStatus) -> bool {
     status.requested_at.is_some() || status.attempt.is_some() || status.submitted_at.is_some()
 }
 
+/// Whether `status` waits for a person's decision. Its reason says so where only a held run has it, or says that it is
+/// not: the phase is for people, and one that somebody changed must not start anything, nor keep what ended.
+fn is_held(status: &SalesforceBackupStatus) -> bool {
+    match finished(status) {
+        Some(
+            Reason::Restored
+            | Reason::AmbiguousJob
+            | Reason::ConflictAfterNothing
+            | Reason::HoldRequested
+            | Reason::DuplicateDetected
+            | Reason::NoJob
+            | Reason::StatusLost,
+        ) => true,
+        Some(
+            Reason::Completed
+            | Reason::CompletedWithErrors
+            | Reason::JobFailed
+            | Reason::DeadlineExceeded
+            | Reason::JobsRunning
+            | Reason::JobsSuspended
+            | Reason::FindingJobs
+            | Reason::Submitting
+            | Reason::AwaitingAnswer
+            | Reason::OutcomeUnknown,
+        ) => false,
+        Some(_) | None => status.phase == Some(Phase::Held),
+    }
+}
+
 /// Whether a held run is looked at again by itself, because a mended Secret or right lets it go on.
 fn may_pass(status: &SalesforceBackupStatus) -> bool {
-    let finished =
-        find(&status.conditions, ConditionType::Finished).and_then(|finished| Reason::parse(&finished.reason));
-    matches!(finished, Some(Reason::JobsNotReadable | Reason::ConnectionChanged | Reason::JobLost))
+    matches!(finished(status), Some(Reason::JobsNotReadable | Reason::ConnectionChanged | Reason::JobLost))
+}
+
+fn finished(status: &SalesforceBackupStatus) -> Option<Reason> {
+    find(&status.conditions, ConditionType::Finished).and_then(|finished| Reason::parse(&finished.reason))
 }

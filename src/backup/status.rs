@@ -8,7 +8,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use crate::{
     api::{
         Attempt, AttemptId, ConditionType, Conditions, JobId, Phase, Reason, SalesforceBackup, SalesforceBackupStatus,
-        Target, TaskId,
+        Target,
         conditions::{find, is_true},
     },
     command_center::{
@@ -49,6 +49,8 @@ pub enum Found {
     FromEarlier,
     /// A person named them.
     ByPerson,
+    /// The status does not tell of the call that started them any more.
+    AfterLostStatus,
 }
 
 /// What is known of the object besides its status, as far as a status depends on it.
@@ -176,33 +178,35 @@ impl Facts<'_> {
         self.object.spec.associations.iter().map(Target::of).collect()
     }
 
-    /// The status of a new object that goes on with the open attempt of an earlier one, which had the same name and run.
+    /// The status of an object that goes on with an attempt that this process remembers: of an earlier object of the same
+    /// name and run, or its own, of which the status was lost. What came of it is `accepted`, nothing while that is open.
     #[must_use]
-    pub fn inherits(
+    pub fn goes_on_with(
         &self,
         status: SalesforceBackupStatus,
         attempt: &Attempt,
-        task_id: Option<TaskId>,
+        accepted: &Accepted,
+        how: Found,
     ) -> SalesforceBackupStatus {
         let status = SalesforceBackupStatus { attempt: Some(attempt.clone()), ..status };
-        if task_id.is_none() {
+        if accepted.task_id.is_none() && accepted.job_ids.is_empty() {
             return self.resolving(status, messages::awaiting_answer(), false);
         }
-        let why = messages::found(Found::FromEarlier);
-        let accepted = Accepted { task_id, job_ids: Vec::new() };
-        let mut status = self.accepted(SalesforceBackupStatus { adopted: Some(true), ..status }, &accepted);
+        let why = messages::found(how);
+        let adopted = (how == Found::FromEarlier).then_some(true);
+        let mut status = self.accepted(SalesforceBackupStatus { adopted, ..status }, accepted);
         say_submitted(&mut status, why.reason.as_str(), &why.message);
         status
     }
 
-    /// The status when a job came to light that may be of an attempt which seemed to have started nothing. The attempt is
-    /// open again, so that a person can decide about it.
+    /// The status when an attempt which seemed to have started nothing may have started something after all, for this
+    /// reason. The attempt is open again, so that a person can decide about it.
     #[must_use]
-    pub fn held_after_all(&self, mut status: SalesforceBackupStatus) -> SalesforceBackupStatus {
+    pub fn held_after_all(&self, mut status: SalesforceBackupStatus, why: Why) -> SalesforceBackupStatus {
         if let Some(attempt) = status.attempt.as_mut() {
             attempt.id = attempt.follows.take();
         }
-        self.held(status, messages::ambiguous_job(), Submission::Unknown)
+        self.held(status, why, Submission::Unknown)
     }
 
     /// The status while it is being found out what came of the open attempt.
@@ -368,21 +372,14 @@ impl Facts<'_> {
     pub fn still(&self, status: &SalesforceBackupStatus) -> SalesforceBackupStatus {
         let finished = find(&status.conditions, ConditionType::Finished);
         let reason = finished.and_then(|condition| Reason::parse(&condition.reason));
-        let standing = match status.phase {
-            Some(Phase::Succeeded) if reason == Some(Reason::JobsNotReadable) => Standing::Ended(Ending::NotFollowed),
-            Some(Phase::Succeeded) => Standing::Ended(Ending::Completed),
-            Some(Phase::PartiallySucceeded) => Standing::Ended(Ending::CompletedWithErrors),
-            Some(Phase::Failed) => Standing::Ended(match reason {
-                Some(Reason::DeadlineExceeded) => Ending::DeadlineExceeded,
-                Some(Reason::Abandoned) => Ending::Abandoned(submission(status)),
-                _ => Ending::JobFailed,
-            }),
-            Some(Phase::Pending | Phase::Starting | Phase::Resolving | Phase::Running | Phase::Held) | None => {
-                let why = Why::new(
-                    reason.unwrap_or(Reason::OutcomeUnknown),
-                    finished.map(|condition| condition.message.as_str()).unwrap_or_default(),
-                );
-                Standing::Held(Held { why, submission: submission(status) })
+        // By its reason: the phase is for people, who may have changed it.
+        let standing = match (reason.and_then(|reason| Ending::of(reason, submission(status))), status.phase) {
+            (Some(ending), _) => Standing::Ended(ending),
+            (None, Some(Phase::Succeeded)) => Standing::Ended(Ending::Completed),
+            (None, Some(Phase::PartiallySucceeded)) => Standing::Ended(Ending::CompletedWithErrors),
+            (None, Some(Phase::Failed)) => Standing::Ended(Ending::JobFailed),
+            (None, Some(Phase::Pending | Phase::Starting | Phase::Resolving | Phase::Running | Phase::Held) | None) => {
+                Standing::Held(Held { why: messages::status_lost(), submission: submission(status) })
             }
         };
         self.standing(status.clone(), &standing)

@@ -65,7 +65,7 @@ fn begin(waiting: &mut Waiting, seconds: u64) -> JobQuery {
 
 /// A list of these jobs, which run.
 fn list(jobs: impl IntoIterator<Item = u64>) -> Listing {
-    Listing::Read(JobList { jobs: jobs.into_iter().map(Job::bare).collect(), whole: true, simulated: false })
+    Listing::Read(JobList { jobs: jobs.into_iter().map(Job::bare).collect(), whole: true, ..JobList::default() })
 }
 
 /// A whole round at `seconds`: gives what was looked up, and how many objects were told something new.

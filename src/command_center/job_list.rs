@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -117,6 +118,8 @@ pub struct JobList {
     pub whole: bool,
     /// Whether it comes from the simulator.
     pub simulated: bool,
+    /// How far the Command Center's clock is ahead of this machine's, as its answer's Date says; nothing when it has none.
+    pub server_ahead: SignedDuration,
 }
 
 impl JobList {
@@ -217,7 +220,7 @@ impl Pages {
         // An empty list has to say so in numbers: that nothing is there is never guessed.
         let counted = self.total.map_or(found > 0 && self.rows == found && self.ended, |total| total == found);
         let jobs = self.jobs.values().cloned().collect();
-        JobList { jobs, whole: counted && !self.unsound, simulated: self.simulated }
+        JobList { jobs, whole: counted && !self.unsound, simulated: self.simulated, server_ahead: SignedDuration::ZERO }
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
+use crate::process::clock;
+
 use super::{
     client::{ClientError, CommandCenter},
     connection::Connection,
     gates::Pass,
-    job_list::{JobQuery, Listing, Next, Pages},
+    job_list::{JobList, JobQuery, Listing, Next, Pages},
     outcome::Reply,
 };
 
@@ -33,6 +37,10 @@ impl CommandCenter {
             let reply = self.jobs(pass, connection, &query.page(at)).await?;
             asked_to_wait = asked_to_wait.max(asks_to_wait(&reply));
             match pages.push(&reply, &connection.token) {
+                (_, Next::Done(Listing::Read(list))) => {
+                    let listing = Listing::Read(JobList { server_ahead: server_ahead(&reply), ..list });
+                    return Ok(Listed { listing, asked_to_wait });
+                }
                 (_, Next::Done(listing)) => return Ok(Listed { listing, asked_to_wait }),
                 (read, Next::Page(offset, limit)) => (pages, at) = (read, (offset, limit)),
             }
@@ -40,6 +48,12 @@ impl CommandCenter {
             self.note_page(&endpoint, at.1);
         }
     }
+}
+
+/// How far the server's clock is ahead of this machine's, by an answer that has just come.
+fn server_ahead(reply: &Reply) -> SignedDuration {
+    let Reply::Answer(answer) = reply else { return SignedDuration::ZERO };
+    answer.date.map_or(SignedDuration::ZERO, |date| date.duration_since(clock::now().wall))
 }
 
 fn asks_to_wait(reply: &Reply) -> Option<Duration> {

@@ -8,8 +8,8 @@ use salesforce_backup_operator::{
     backup::{
         decide::{self, Step, decide},
         intent::in_window,
-        memory::{EARLIER, Memory},
-        observe::{Admission, Look, Observed, Seen},
+        memory::{EARLIER, Memory, Refusals},
+        observe::{Admission, Look, Observed, Seen, Snapshot},
         others::Other,
         settle::{Next, Record, speaks_of},
         state::RunState,
@@ -130,7 +130,7 @@ impl Turn<'_> {
             self.set(Task::Permitted(Box::new(again)));
             return;
         }
-        let listed = observed.seen.job_list.take();
+        let listed = observed.seen.job_list.take().map(|list| list.listing);
         self.act(step, &version, attempt, listed.as_ref(), memory, how);
         self.keep(memory, &version);
     }
@@ -147,6 +147,12 @@ impl Turn<'_> {
                 list.whole |= protocol.scenario.is(Mutant::PartialIsEnough);
             }
             listing
+        };
+        let seen = |query: &JobQuery| Snapshot {
+            as_of: now,
+            answered: now,
+            listing: list(query),
+            refusals: Refusals::default(),
         };
         let others = |objects: &[Option<Version>], recent: Duration| -> Vec<Other> {
             let objects: Vec<&Version> = objects.iter().flatten().collect();
@@ -169,9 +175,9 @@ impl Turn<'_> {
             Look::Admission => observed.seen.admission = Some(Admission::Granted),
             Look::JobList(query) => {
                 memory.note(&uid, |kept| (kept.last_poll, kept.list_refused) = (Some(now.boot), None));
-                observed.seen.job_list = Some(list(&query));
+                observed.seen.job_list = Some(seen(&query));
             }
-            Look::RecentJobs(query) => observed.seen.recent_jobs = Some(list(&query)),
+            Look::RecentJobs(query) => observed.seen.recent_jobs = Some(seen(&query)),
             Look::Job(id) => {
                 memory.note(&uid, |kept| kept.last_poll = Some(now.boot));
                 observed.seen.job = Some(world.center.read(id, described, &protocol.connection.token));

@@ -22,13 +22,12 @@ use crate::{
 };
 
 use super::{
-    IN_ANY_CASE, INCOMPLETE, Step, UNTIL_THE_WATCH_FOLLOWS, View, headline,
+    IN_ANY_CASE, INCOMPLETE, REFUSED_LOOKS, Step, UNTIL_THE_WATCH_FOLLOWS, View,
+    already_started::own_request,
+    headline,
     held::{self, Decision},
     resolve, since,
 };
-
-/// How often in a row jobs may be refused to be read, before a person should look.
-const REFUSED_LOOKS: u32 = 3;
 
 pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     let status = submitted.status;
@@ -36,6 +35,9 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         && let Some(Decision::Followed(step)) = held::decision(view, status)
     {
         return step;
+    }
+    if submitted.endpoint.is_none() {
+        return without_an_attempt(view, status);
     }
     if submitted.job_ids.is_empty() {
         return find_jobs(view, submitted);
@@ -52,6 +54,20 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         }
         Some(None) => Step::Rest(Some(IN_ANY_CASE)),
         Some(Some(told)) => after_jobs(view, submitted, Some(told)),
+    }
+}
+
+/// The status tells of a backup and not of the call that started it: somebody removed that, or restored an older copy.
+fn without_an_attempt(view: &View<'_>, status: &SalesforceBackupStatus) -> Step {
+    match own_request(view) {
+        Some(own) => {
+            let attempt = Some(own.attempt.clone());
+            view.go_on(view.facts.still(&SalesforceBackupStatus { attempt, ..status.clone() }))
+        }
+        None => {
+            let held = view.facts.held(status.clone(), messages::status_lost(), Submission::Yes);
+            view.record(held, Some(IN_ANY_CASE))
+        }
     }
 }
 
@@ -210,10 +226,12 @@ pub(super) fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     let Some((attempt, id)) = status.attempt.as_ref().and_then(|attempt| Some((attempt, attempt.id.as_ref()?))) else {
         return no_job(status);
     };
-    let waited = view.observed.remembered.open_for(id, view.now.boot);
+    // What a list shows is as of when it was asked for, however long ago that is.
+    let as_of = seen.job_list.as_ref().map_or(view.now.boot, |list| list.as_of.boot);
+    let waited = view.observed.remembered.open_for(id, as_of);
     let settled = resolve::until_settled(view, attempt);
     let (over, given_up) = (waited >= settled, waited >= settled + view.settings.settle.saturating_mul(INCOMPLETE));
-    let verdict = match &seen.job_list {
+    let verdict = match seen.job_list.as_ref().map(|list| &list.listing) {
         None => return Step::Look(Look::JobList(resolve::query(attempt, waited))),
         Some(Listing::Read(list)) => Case::of(attempt, id, true).judge(list),
         Some(Listing::NotAllowed(_) | Listing::Failed(_)) => Verdict::Incomplete(Vec::new()),

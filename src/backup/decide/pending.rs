@@ -5,15 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    api::{
-        Attempt as AttemptStatus, AttemptId, ConditionType, JobId, Reason, SalesforceBackupStatus, conditions::find,
-        target::Belongs,
-    },
+    api::{Attempt as AttemptStatus, ConditionType, Reason, SalesforceBackupStatus, conditions::find},
     backup::{
-        backoff,
-        judge::{Case, Verdict, earlier_jobs},
-        memory::Earlier,
-        messages,
+        backoff, messages,
         observe::{Admission, Look, NamespaceForbidden},
         others,
         standing::{Ending, Standing, Submission, Why},
@@ -23,23 +17,22 @@ use crate::{
     command_center::{
         connection::Connection,
         gate::{Cause, Wait},
-        job::{Job, JobState, Unreadable},
+        job::Unreadable,
         job_list::{JobList, JobQuery, Listing},
-        mark::Mark,
     },
 };
 
-use super::{Attempt, IN_ANY_CASE, LOOK_BACK, Step, View, since};
+use super::{
+    Attempt, IN_ANY_CASE, Step, View,
+    already_started::{Already, Request, already_started, earlier_object, look_back, own_request},
+    since,
+};
 
 /// Velero's label of what it restored.
 const RESTORED: &str = "velero.io/restore-name";
 
 /// Who waits only for so long need not say so.
 pub(super) const MOMENTS: Duration = Duration::from_secs(15);
-
-/// An earlier job of the same request counts when it goes on, or ended no longer ago than this, by the Command Center's
-/// own clock.
-const RECENT: Duration = Duration::from_mins(10);
 
 /// A run that no status speaks of yet.
 pub(super) fn new(view: &View<'_>) -> Step {
@@ -49,25 +42,35 @@ pub(super) fn new(view: &View<'_>) -> Step {
         return pending(view, status);
     }
     let restored = object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(RESTORED));
+    if restored {
+        return view.record(view.facts.held(status, messages::restored(), Submission::No), None);
+    }
+    if let Some(own) = own_request(view) {
+        return view.go_on(view.facts.goes_on_with(status, &own.attempt, &own.accepted(), Found::AfterLostStatus));
+    }
     match earlier_object(view) {
-        _ if restored => view.record(view.facts.held(status, messages::restored(), Submission::No), None),
         Some(earlier) if earlier.job_ids.is_empty() && !earlier.ended => {
-            view.go_on(view.facts.inherits(status, &earlier.attempt, earlier.task_id))
+            let accepted = earlier.accepted();
+            view.go_on(view.facts.goes_on_with(status, &earlier.attempt, &accepted, Found::FromEarlier))
         }
         Some(_) | None => pending(view, status),
     }
 }
 
-/// The request of an object that is gone, which had the same name and run and asked for the same.
-fn earlier_object<'a>(view: &View<'a>) -> Option<&'a Earlier> {
-    let spec = &view.observed.object.spec;
-    view.observed.last_request.as_ref().filter(|last| {
-        last.uid != view.observed.uid()
-            && last.run_id == spec.run_id
-            && last.attempt.id.is_some()
-            && last.attempt.targets == view.facts.targets()
-            && last.attempt.backup_level == Some(spec.backup_level)
-    })
+/// The status says that a call was permitted, and does not say which any more.
+pub(super) fn without_an_attempt(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
+    if let Some(own) = own_request(view) {
+        return view.go_on(view.facts.goes_on_with(status, &own.attempt, &own.accepted(), Found::AfterLostStatus));
+    }
+    match &view.observed.seen.connection {
+        None => Step::Look(Look::Secret),
+        Some(Ok(connection)) => lost(view, status, connection, 0),
+        Some(Err(problem)) => {
+            let why = messages::secret_problem(problem, view.observed.secret_name());
+            let again = backoff::until_next_look(Duration::MAX, view.observed.uid());
+            view.record(view.facts.resolving(status, why, !problem.passes()), Some(again))
+        }
+    }
 }
 
 /// Nothing is started and nothing is open.
@@ -139,20 +142,33 @@ fn unobstructed(
         Some(Admission::Waits(wait)) => return in_line(view, status, wait, &endpoint),
         Some(Admission::Granted) => {}
     }
-    let list = match &seen.job_list {
-        None => return Step::Look(Look::JobList(JobQuery::of(&facts.targets(), LOOK_BACK))),
-        Some(Listing::Failed(cause)) => return unlisted(view, status, *cause, &endpoint),
-        Some(Listing::Read(list)) if !list.whole && !view.incomplete_for_long() => return incomplete(view, status),
-        Some(Listing::NotAllowed(_)) => None,
-        Some(Listing::Read(list)) => Some(list),
+    let snapshot = match &seen.job_list {
+        Some(snapshot) if view.is_fresh(snapshot) => snapshot,
+        // None yet, or one that may have grown since.
+        Some(_) | None => return Step::Look(Look::JobList(JobQuery::of(&facts.targets(), look_back(view)))),
     };
-    match started_already(view, &status, connection, namespace_uid, list) {
+    let list = match &snapshot.listing {
+        Listing::Failed(cause) => return unlisted(view, status, *cause, &endpoint),
+        Listing::NotAllowed(refused) if !view.is_refused(snapshot) => {
+            return unlisted(view, status, Unreadable::Refused(*refused), &endpoint);
+        }
+        Listing::NotAllowed(refused) if follows_nothing(&status) => {
+            let why = messages::job_list_forbidden(*refused);
+            return view.record(facts.held_after_all(status, why), Some(IN_ANY_CASE));
+        }
+        Listing::Read(list) if !list.whole && !view.incomplete_for_long() => return incomplete(view, status),
+        Listing::NotAllowed(_) => None,
+        Listing::Read(list) => Some(list),
+    };
+    match already_started(view, &Request { status: &status, connection, namespace_uid }, snapshot) {
         Already::Ask(look) => return Step::Look(look),
         Already::CannotTell(cause) => return unlisted(view, status, cause, &endpoint),
-        Already::Perhaps => return view.record(facts.held_after_all(status), Some(IN_ANY_CASE)),
-        Already::Found { attempt, jobs } => {
-            let of_this_object = status.attempt.as_ref().is_some_and(|attempt| attempt.number > 0);
-            let how = if of_this_object { Found::ByDescription } else { Found::FromEarlier };
+        Already::Other => return after_another(view, status),
+        Already::Perhaps => {
+            return view.record(facts.held_after_all(status, messages::ambiguous_job()), Some(IN_ANY_CASE));
+        }
+        Already::Lost(first) => return lost(view, status, connection, first.number().saturating_sub(1)),
+        Already::Found { attempt, jobs, how } => {
             let status = facts.answered(status, list.map_or(AnsweredBy::Nobody, AnsweredBy::from));
             let taken = facts.intent(status, &attempt, connection, Duration::ZERO, list.and_then(JobList::last_id));
             return view.go_on(facts.found(taken, jobs, how));
@@ -163,11 +179,30 @@ fn unobstructed(
     let last_job_id = list.and_then(JobList::last_id);
     Step::Attempt(Box::new(Attempt {
         intent: facts.intent(status, id, connection, view.settings.send_window, last_job_id),
-        opened: view.now,
+        opened: snapshot.answered,
         id: id.clone(),
         connection: connection.clone(),
         namespace_uid: namespace_uid.clone(),
     }))
+}
+
+/// Whether the attempt before seemed to have started nothing, so that the next one needs another look.
+fn follows_nothing(status: &SalesforceBackupStatus) -> bool {
+    status.attempt.as_ref().is_some_and(|attempt| attempt.follows.is_some())
+}
+
+/// A backup of the same name and run goes on that is of something else: this one comes after it.
+fn after_another(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
+    let again = view.settings.poll_interval;
+    let status = SalesforceBackupStatus { next_try_at: view.facts.after(again), ..status };
+    view.record(view.facts.standing(status, &Standing::Waiting(messages::earlier_backup_runs())), Some(again))
+}
+
+/// A call may have been made of which the status tells nothing any more; its jobs have ids above `floor`.
+fn lost(view: &View<'_>, status: SalesforceBackupStatus, connection: &Connection, floor: i64) -> Step {
+    let id = &view.observed.new_attempt;
+    let status = view.facts.intent(status, id, connection, Duration::ZERO, Some(floor));
+    view.record(view.facts.held(status, messages::status_lost(), Submission::Unknown), Some(IN_ANY_CASE))
 }
 
 /// Others call the Command Center first, or it does not answer: the object is woken when its turn has come.
@@ -201,11 +236,15 @@ fn waited(view: &View<'_>) -> Duration {
 
 /// The job list does not come: nothing is sent without it.
 fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
-    let wait = backoff::until_list(waited(view), view.observed.uid());
+    let wait = match cause {
+        Unreadable::Refused(_) => view.settings.poll_interval,
+        Unreadable::NeverSent(_) | Unreadable::Unavailable => backoff::until_list(waited(view), view.observed.uid()),
+    };
     let waiting = SalesforceBackupStatus { next_try_at: view.facts.after(wait), ..status };
     let standing = match cause {
         Unreadable::NeverSent(cause) => Standing::unreached(cause, endpoint),
-        Unreadable::Refused(_) | Unreadable::Unavailable => Standing::Waiting(messages::job_list_unavailable(endpoint)),
+        Unreadable::Refused(refused) => Standing::Waiting(messages::job_list_refused(refused, endpoint)),
+        Unreadable::Unavailable => Standing::Waiting(messages::job_list_unavailable(endpoint)),
     };
     view.record(view.facts.standing(waiting, &standing), Some(wait))
 }
@@ -216,99 +255,6 @@ fn incomplete(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
     let again = view.until_poll(view.settings.poll_interval).unwrap_or(view.settings.poll_interval);
     let status = SalesforceBackupStatus { next_try_at: view.facts.after(again), ..status };
     view.record(view.facts.standing(status, &waiting), Some(again))
-}
-
-/// Whether the Command Center has a job of this request.
-enum Already {
-    /// It has none that counts.
-    No,
-    /// It has.
-    Found { attempt: AttemptId, jobs: Vec<JobId> },
-    /// It has one that may be of an attempt which seemed to have started nothing.
-    Perhaps,
-    /// That has to be seen first.
-    Ask(Look),
-    /// It cannot be seen at present.
-    CannotTell(Unreadable),
-}
-
-fn started_already(
-    view: &View<'_>,
-    status: &SalesforceBackupStatus,
-    connection: &Connection,
-    namespace_uid: &str,
-    list: Option<&JobList>,
-) -> Already {
-    let targets = view.facts.targets();
-    let attempt = status.attempt.as_ref();
-    let floor = attempt.map_or(0, AttemptStatus::floor);
-    let object = &view.observed.object;
-    let request = Mark {
-        namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
-        name: object.metadata.name.as_deref().unwrap_or_default(),
-        namespace_uid,
-        run_id: object.spec.run_id.as_deref(),
-        attempt: &view.observed.new_attempt,
-    }
-    .request();
-    let remembered = earlier_object(view).filter(|earlier| {
-        !earlier.job_ids.is_empty() && earlier.attempt.endpoint.as_deref() == Some(&connection.endpoint.to_string())
-    });
-    let went_on =
-        |within: Duration| remembered.filter(|earlier| !earlier.ended && view.now.boot.since(earlier.seen) < within);
-    let Some(list) = list else {
-        // Only memory can tell, and of the end of a job it tells nothing.
-        return went_on(RECENT).map_or(Already::No, found);
-    };
-    let lists = |id: &JobId| list.jobs.iter().any(|job| job.shown.id == *id);
-    if let Some(earlier) = went_on(view.settings.until_settled()).filter(|earlier| !earlier.job_ids.iter().any(lists)) {
-        // Its jobs are so new that they need not be listed yet.
-        return found(earlier);
-    }
-    let of_request = |list: &JobList, counts: fn(JobState) -> bool| {
-        let is_of_target = |job: &Job| targets.iter().any(|target| target.has(&job.target) != Belongs::No);
-        let described = earlier_jobs(list, &request, floor, |job| counts(job.state) && is_of_target(job));
-        let known = remembered
-            .filter(|earlier| list.jobs.iter().any(|job| counts(job.state) && earlier.job_ids.contains(&job.shown.id)));
-        described.map(|(attempt, jobs)| Already::Found { attempt, jobs }).or_else(|| known.map(found))
-    };
-    if let Some(active) = of_request(list, |state| state == JobState::Active) {
-        return active;
-    }
-    let own_attempts = attempt.is_some_and(|attempt| attempt.number > 0 && attempt.last_job_id_before.is_some());
-    if let Some(ended) = of_request(list, |_| true) {
-        if own_attempts {
-            // A call of this very run that was taken for refused.
-            return ended;
-        }
-        match &view.observed.seen.recent_jobs {
-            None => return Already::Ask(Look::RecentJobs(JobQuery::of(&targets, RECENT))),
-            Some(Listing::Failed(cause)) => return Already::CannotTell(*cause),
-            Some(Listing::NotAllowed(_)) => {}
-            Some(Listing::Read(recent)) => {
-                if let Some(recent) = of_request(recent, |_| true) {
-                    return recent;
-                }
-            }
-        }
-    }
-    // An attempt that seemed to have started nothing gets a second look before the next one.
-    if let Some(attempt) = attempt
-        && let Some(before) = &attempt.follows
-    {
-        return match Case::of(attempt, before, true).judge(list) {
-            Verdict::Ours(_) | Verdict::OfTarget(_) | Verdict::Ambiguous => Already::Perhaps,
-            Verdict::Nothing | Verdict::Incomplete(_) => Already::No,
-        };
-    }
-    Already::No
-}
-
-fn found(earlier: &Earlier) -> Already {
-    match &earlier.attempt.id {
-        Some(attempt) => Already::Found { attempt: attempt.clone(), jobs: earlier.job_ids.clone() },
-        None => Already::No,
-    }
 }
 
 /// What the last attempt met and what still stands in the way.

@@ -21,6 +21,7 @@ use crate::{
         job_list::{JobList, JobQuery, Listing},
         outcome::{Accepted, NeverSent, Outcome},
     },
+    process::clock::Now,
 };
 
 use super::{
@@ -89,19 +90,27 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
     }
     let refused_before = remembered.list_refused.as_ref() == Some(&connection.version);
     let interval = if is_held && refused_before { IN_ANY_CASE } else { view.settings.poll_interval };
-    match &view.observed.seen.job_list {
-        None => match view.until_poll(interval) {
+    let Some(snapshot) = &view.observed.seen.job_list else {
+        return match view.until_poll(interval) {
             Some(left) => Step::Rest(Some(left.min(backoff::until_next_look(Duration::MAX, view.observed.uid())))),
             None => Step::Look(Look::JobList(query(open.attempt, waited))),
-        },
-        Some(Listing::NotAllowed(refused)) => held_for_now(messages::job_list_forbidden(*refused)),
+        };
+    };
+    let unlisted = |why: Why| {
         // It stays a person's matter, so that it is not adopted by its target later.
-        Some(Listing::Failed(_)) if needs_person => Step::Rest(Some(interval)),
-        Some(Listing::Failed(_)) => {
-            let why = messages::job_list_unavailable(&connection.endpoint.to_string());
-            view.record(view.facts.resolving(open.status.clone(), why, false), Some(interval))
+        if needs_person {
+            return Step::Rest(Some(interval));
         }
-        Some(Listing::Read(list)) => settle(view, open, connection, list, waited),
+        view.record(view.facts.resolving(open.status.clone(), why, false), Some(interval))
+    };
+    let endpoint = connection.endpoint.to_string();
+    match &snapshot.listing {
+        Listing::NotAllowed(refused) if !view.is_refused(snapshot) => {
+            unlisted(messages::job_list_refused(*refused, &endpoint))
+        }
+        Listing::NotAllowed(refused) => held_for_now(messages::job_list_forbidden(*refused)),
+        Listing::Failed(_) => unlisted(messages::job_list_unavailable(&endpoint)),
+        Listing::Read(list) => settle(view, open, connection, (list, snapshot.as_of)),
     }
 }
 
@@ -120,10 +129,15 @@ pub(super) fn query(attempt: &Attempt, waited: Duration) -> JobQuery {
     JobQuery::of(&attempt.targets, LOOK_BACK.saturating_add(waited))
 }
 
-fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, list: &JobList, waited: Duration) -> Step {
+/// What `list`, asked for at `as_of`, says. It was asked for after the wait: what it lacks was not started.
+fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, (list, as_of): (&JobList, Now)) -> Step {
     let facts = &view.facts;
+    let waited = view.observed.remembered.open_for(open.id, as_of.boot);
+    if waited < until_settled(view, open.attempt) {
+        return Step::Look(Look::JobList(query(open.attempt, waited)));
+    }
     let status = facts.answered(open.status.clone(), list.into());
-    let case = Case::of(open.attempt, open.id, reaches_back(view, open.attempt, waited));
+    let case = Case::of(open.attempt, open.id, reaches_back(open.attempt, waited, &as_of));
     match case.judge(list) {
         Verdict::Ours(jobs) => view.go_on(facts.found(status, jobs, Found::ByDescription)),
         // While it waited for a person, others may have used the target, and be gone.
@@ -167,11 +181,11 @@ fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, list
     }
 }
 
-/// Whether the list of [`query`] begins before the attempt, by more than clocks may differ.
-fn reaches_back(view: &View<'_>, attempt: &Attempt, waited: Duration) -> bool {
+/// Whether the list of [`query`], asked for at `as_of`, begins before the attempt, by more than clocks may differ.
+fn reaches_back(attempt: &Attempt, waited: Duration, as_of: &Now) -> bool {
     attempt.started_at.as_ref().is_some_and(|started| {
-        let age = since(started.0, view.now.wall);
-        age.saturating_sub(waited).saturating_add(CLOCKS) < LOOK_BACK && since(view.now.wall, started.0) < CLOCKS
+        let age = since(started.0, as_of.wall);
+        age.saturating_sub(waited).saturating_add(CLOCKS) < LOOK_BACK && since(as_of.wall, started.0) < CLOCKS
     })
 }
 

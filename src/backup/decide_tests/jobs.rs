@@ -330,10 +330,10 @@ fn the_jobs_of_a_task_that_named_none_are_looked_for_and_then_held() {
     assert_eq!((status.job_ids.len(), status.adopted, status.task_id), (1, Some(true), crate::api::TaskId::new(5)));
     assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().reason, "Accepted");
     let listing = |listing, seconds| {
-        let seen = Seen { job_list: Some(listing), ..seen() };
+        let seen = Seen { job_list: Some(snapshot(listing)), ..seen() };
         decide(&Observed { remembered: remembered.clone(), seen, ..observed(&finding) }, &settings(), &at(seconds))
     };
-    let partial = |jobs| Listing::Read(JobList { jobs, whole: false, simulated: false });
+    let partial = |jobs| Listing::Read(JobList { jobs, whole: false, ..JobList::default() });
     for passing in [partial(vec![resolving::marked(7, FIRST)]), Listing::NotAllowed(RefusedKind::TokenRejected)] {
         assert!(matches!(listing(passing.clone(), 764), Step::Rest(Some(_))), "it is asked again: {passing:?}");
     }

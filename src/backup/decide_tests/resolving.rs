@@ -286,10 +286,10 @@ fn a_list_that_may_not_reach_back_to_the_attempt_tells_nothing() {
 #[test]
 fn a_command_center_that_does_not_answer_is_asked_again_and_one_that_does_not_allow_it_is_held() {
     let lost = unknown(&json!({}));
-    let failing = Seen { job_list: Some(Listing::Failed(Unreadable::Unavailable)), ..seen() };
+    let failing = Seen { job_list: Some(snapshot(Listing::Failed(Unreadable::Unavailable))), ..seen() };
     let (status, again) = recorded(after_the_wait(&lost, failing));
     assert_eq!((reason(&status), again), ((Phase::Resolving, "JobListUnavailable"), Some(Duration::from_secs(30))));
-    let refused = Seen { job_list: Some(Listing::NotAllowed(RefusedKind::Forbidden)), ..seen() };
+    let refused = Seen { job_list: Some(snapshot(Listing::NotAllowed(RefusedKind::Forbidden))), ..seen() };
     let held = with(&lost, after_the_wait(&lost, refused));
     assert_eq!(reason(held.status.as_ref().unwrap()), (Phase::Held, "JobsNotReadable"));
 
@@ -452,7 +452,7 @@ fn a_job_that_comes_to_light_after_nothing_leaves_the_attempt_to_a_person() {
 #[test]
 fn what_waited_for_a_person_is_not_adopted_by_its_target_alone() {
     let lost = unknown(&json!({}));
-    let refused = Seen { job_list: Some(Listing::NotAllowed(RefusedKind::Forbidden)), ..seen() };
+    let refused = Seen { job_list: Some(snapshot(Listing::NotAllowed(RefusedKind::Forbidden))), ..seen() };
     let held = with(&lost, after_the_wait(&lost, refused));
     assert_eq!(Other::of(&held).unwrap().claim, Claim::Held, "others do not wait for it");
     let (status, _) = recorded(with_list(&held, vec![new_job(5), new_job(6)]));
@@ -460,10 +460,10 @@ fn what_waited_for_a_person_is_not_adopted_by_its_target_alone() {
     let in_between = [
         Listing::Failed(Unreadable::Unavailable),
         Listing::Failed(Unreadable::NeverSent(NeverSent::Dns)),
-        Listing::Read(JobList { jobs: vec![new_job(6)], whole: false, simulated: false }),
+        Listing::Read(JobList { jobs: vec![new_job(6)], whole: false, ..JobList::default() }),
     ];
     for listing in in_between {
-        let step = after_the_wait(&held, Seen { job_list: Some(listing.clone()), ..seen() });
+        let step = after_the_wait(&held, Seen { job_list: Some(snapshot(listing.clone())), ..seen() });
         assert!(matches!(step, Step::Rest(Some(_))), "and that is not forgotten meanwhile: {listing:?}");
     }
 }
@@ -471,7 +471,7 @@ fn what_waited_for_a_person_is_not_adopted_by_its_target_alone() {
 #[test]
 fn a_lost_answer_is_never_told_as_a_call_that_was_not_sent() {
     let lost = unknown(&json!({}));
-    let unreached = Seen { job_list: Some(Listing::Failed(Unreadable::NeverSent(NeverSent::Dns))), ..seen() };
+    let unreached = Seen { job_list: Some(snapshot(Listing::Failed(Unreadable::NeverSent(NeverSent::Dns)))), ..seen() };
     let (status, _) = recorded(after_the_wait(&lost, unreached));
     assert_eq!(reason(&status), (Phase::Resolving, "JobListUnavailable"));
     assert!(!find(&status.conditions, ConditionType::Ready).unwrap().message.contains("Nothing was sent"));
@@ -480,7 +480,7 @@ fn a_lost_answer_is_never_told_as_a_call_that_was_not_sent() {
 #[test]
 fn a_new_process_and_an_annotation_that_cannot_be_followed_leave_a_held_attempt_as_it_is() {
     let lost = unknown(&json!({}));
-    let refused = || Seen { job_list: Some(Listing::NotAllowed(RefusedKind::TokenRejected)), ..seen() };
+    let refused = || Seen { job_list: Some(snapshot(Listing::NotAllowed(RefusedKind::TokenRejected))), ..seen() };
     let held = with(&lost, after_the_wait(&lost, refused()));
     let message =
         |status: &SalesforceBackupStatus| find(&status.conditions, ConditionType::Ready).unwrap().message.clone();

@@ -96,11 +96,11 @@ fn one_that_waits_for_its_turn_gives_up_at_its_deadline() {
 fn a_command_center_that_does_not_allow_the_list_is_called_without_and_one_that_fails_is_not() {
     let new = object(&json!({}));
     for refused in [RefusedKind::Forbidden, RefusedKind::NotFound, RefusedKind::TokenRejected, RefusedKind::Error] {
-        let seen = Seen { job_list: Some(Listing::NotAllowed(refused)), ..seen() };
+        let seen = Seen { job_list: Some(snapshot(Listing::NotAllowed(refused))), ..seen() };
         let Step::Attempt(attempt) = look_at(&new, seen) else { panic!("{refused:?}") };
         assert_eq!(attempt.intent.attempt.unwrap().last_job_id_before, None);
     }
-    let failing = || Seen { job_list: Some(Listing::Failed(Unreadable::Unavailable)), ..seen() };
+    let failing = || Seen { job_list: Some(snapshot(Listing::Failed(Unreadable::Unavailable))), ..seen() };
     let (status, again) = recorded(look_at(&new, failing()));
     assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"));
     assert!(is_true(&status.conditions, ConditionType::Reconciling) && again.is_some());
@@ -111,20 +111,20 @@ fn a_command_center_that_does_not_allow_the_list_is_called_without_and_one_that_
 
 #[test]
 fn the_mark_is_the_highest_job_of_the_list_and_none_when_rows_are_missing() {
-    let mark = |listing| match look_at(&object(&json!({})), Seen { job_list: Some(listing), ..seen() }) {
+    let mark = |list| match look_at(&object(&json!({})), Seen { job_list: Some(list), ..seen() }) {
         Step::Attempt(attempt) => attempt.intent.attempt.unwrap().last_job_id_before,
         other => panic!("{other:?}"),
     };
     assert_eq!(mark(listed(vec![new_job(5), new_job(9)])), Some(9));
-    let partial = || Listing::Read(JobList { jobs: vec![new_job(5)], whole: false, simulated: false });
+    let partial = || Listing::Read(JobList { jobs: vec![new_job(5)], whole: false, ..JobList::default() });
     let new = object(&json!({}));
-    let (status, _) = recorded(look_at(&new, Seen { job_list: Some(partial()), ..seen() }));
+    let (status, _) = recorded(look_at(&new, Seen { job_list: Some(snapshot(partial())), ..seen() }));
     assert_eq!(reason(&status), (Phase::Pending, "JobListIncomplete"), "it is asked for again, for ten minutes");
     let waiting = SalesforceBackup { status: Some(status), ..new };
     let mut remembered = Remembered::default();
     remembered.sees(&waiting, at(0).boot);
     let at_second = |seconds| {
-        let seen = Seen { job_list: Some(partial()), ..seen() };
+        let seen = Seen { job_list: Some(snapshot(partial())), ..seen() };
         decide(&Observed { remembered: remembered.clone(), seen, ..observed(&waiting) }, &settings(), &at(seconds))
     };
     assert!(matches!(at_second(599), Step::Record(..)));
@@ -187,7 +187,7 @@ fn a_job_of_the_earlier_object_that_ended_long_ago_is_none_and_the_command_cente
     let (status, _) = recorded(recently(listed(vec![old.clone()])));
     assert_eq!((status.adopted, status.job_ids.len()), (Some(true), 1));
     assert!(matches!(recently(listed(vec![])), Step::Attempt(_)), "applying it again tomorrow is a new backup");
-    let (status, _) = recorded(recently(Listing::Failed(Unreadable::Unavailable)));
+    let (status, _) = recorded(recently(snapshot(Listing::Failed(Unreadable::Unavailable))));
     assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"));
 }
 
@@ -220,7 +220,6 @@ fn a_recreated_object_goes_on_with_the_open_attempt_of_the_earlier_one() {
     assert_eq!(status.attempt, Some(earlier(true).attempt));
     let others = [
         Earlier { run_id: Some("2".to_owned()), ..earlier(true) },
-        Earlier { uid: "u1".to_owned(), ..earlier(true) },
         Earlier { attempt: AttemptStatus { targets: Vec::new(), ..earlier(true).attempt }, ..earlier(true) },
         Earlier { attempt: AttemptStatus { backup_level: None, ..earlier(true).attempt }, ..earlier(true) },
         Earlier { ended: true, ..earlier(true) },
@@ -249,7 +248,7 @@ fn what_this_process_remembers_of_an_earlier_object_counts_where_no_description_
         Step::Attempt(_)
     ));
 
-    let unlisted = || Listing::NotAllowed(RefusedKind::Forbidden);
+    let unlisted = || snapshot(Listing::NotAllowed(RefusedKind::Forbidden));
     assert_eq!(recorded(with(earlier(false), unlisted())).0.adopted, Some(true), "it went on a minute ago");
     assert!(matches!(with(Earlier { ended: true, ..earlier(false) }, unlisted()), Step::Attempt(_)));
 }
@@ -315,8 +314,11 @@ fn a_job_of_this_very_run_counts_however_long_ago_it_ended() {
 fn a_list_that_fails_is_not_asked_for_in_a_loop_when_the_secret_was_changed() {
     let other_secret = || Some(Ok(connection_at("https://cc.example.com/commandcenter/api", "11")));
     let stalled = after(&object(&json!({})), 0, &refused(RefusedKind::TokenRejected));
-    let failing =
-        Seen { connection: other_secret(), job_list: Some(Listing::Failed(Unreadable::Unavailable)), ..seen() };
+    let failing = Seen {
+        connection: other_secret(),
+        job_list: Some(snapshot(Listing::Failed(Unreadable::Unavailable))),
+        ..seen()
+    };
     let (status, _) = recorded(decide(&Observed { seen: failing, ..observed(&stalled) }, &settings(), &at(60)));
     assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"));
     let waiting = SalesforceBackup { status: Some(status), ..stalled };

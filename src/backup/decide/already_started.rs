@@ -1,0 +1,352 @@
+//! Whether the Command Center has a backup of this request already: started for an earlier object of the same name and run,
+//! by a call of this run that was taken for refused, or by one of which the status was lost. Pure.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    api::{
+        Attempt as AttemptStatus, AttemptId, BackupLevel, ConditionType, JobId, SalesforceBackupStatus, Target,
+        conditions::find,
+        target::{Belongs, overlap},
+    },
+    backup::{
+        judge::{Case, Verdict, earlier_jobs},
+        memory::Earlier,
+        observe::{Look, Snapshot},
+        others::{Claim, Other},
+        status::Found,
+    },
+    command_center::{
+        connection::Connection,
+        job::{Job, JobState, Unreadable},
+        job_list::{JobList, JobQuery, Listing},
+        mark::{Described, Mark},
+    },
+};
+
+use super::{View, since};
+
+/// An earlier job of the same request counts when it goes on, or ended no longer ago than this, by the Command Center's
+/// own clock.
+const RECENT: Duration = Duration::from_mins(10);
+
+/// By how much the clocks of API server, operator and Command Center may differ where a job is held against the creation
+/// of an object. The Command Center's is corrected by its own Date before; this is for whole seconds and for the rest.
+const CLOCKS: SignedDuration = SignedDuration::from_secs(5);
+
+/// The longest time for which an object without a status is looked for in the job list.
+const LONGEST_LOOK_BACK: Duration = Duration::from_hours(90 * 24);
+
+/// Whether the Command Center has a backup of this request.
+pub(super) enum Already {
+    /// It has none that counts.
+    No,
+    /// It has this one.
+    Found {
+        /// The attempt that started it, as far as that is known.
+        attempt: AttemptId,
+        /// Its jobs.
+        jobs: Vec<JobId>,
+        /// By what it was recognised.
+        how: Found,
+    },
+    /// A backup goes on that was started for the same name and run, and is of something else: this one comes after it.
+    Other,
+    /// It has one that may be of an attempt which seemed to have started nothing.
+    Perhaps,
+    /// It has some that may be this object's, whose status does not say so. The lowest of their ids.
+    Lost(JobId),
+    /// That has to be seen first.
+    Ask(Look),
+    /// It cannot be seen at present.
+    CannotTell(Unreadable),
+}
+
+/// What is held against the job list.
+pub(super) struct Request<'a> {
+    /// The status with which the run goes on.
+    pub(super) status: &'a SalesforceBackupStatus,
+    /// Where it is asked.
+    pub(super) connection: &'a Connection,
+    /// The uid of the object's Namespace.
+    pub(super) namespace_uid: &'a str,
+}
+
+/// How far back the job list is read. Of an object without a status, as far as its creation: a job of its own may be that
+/// old.
+pub(super) fn look_back(view: &View<'_>) -> Duration {
+    let created = view.observed.object.metadata.creation_timestamp.as_ref();
+    let age = created.filter(|_| is_first_sight(view)).map_or(Duration::ZERO, |at| since(at.0, view.now.wall));
+    super::LOOK_BACK.max(age.saturating_add(super::LOOK_BACK)).min(LONGEST_LOOK_BACK)
+}
+
+/// Whether no status speaks of any run of this object: it is new, or its status was lost.
+fn is_first_sight(view: &View<'_>) -> bool {
+    !view.observed.object.status.as_ref().is_some_and(crate::backup::state::begun)
+}
+
+/// The request of an object that is gone, which had the same name and run.
+fn of_same_run<'a>(view: &View<'a>) -> Option<&'a Earlier> {
+    view.observed.last_request.as_ref().filter(|last| {
+        last.uid != view.observed.uid() && last.run_id == view.observed.object.spec.run_id && last.attempt.id.is_some()
+    })
+}
+
+/// The request of an object that is gone, which had the same name and run and asked for the same.
+pub(super) fn earlier_object<'a>(view: &View<'a>) -> Option<&'a Earlier> {
+    of_same_run(view).filter(|last| {
+        last.attempt.targets == view.facts.targets()
+            && last.attempt.backup_level == Some(view.observed.object.spec.backup_level)
+    })
+}
+
+/// This object's own request, of which its status has lost the attempt.
+pub(super) fn own_request<'a>(view: &View<'a>) -> Option<&'a Earlier> {
+    view.observed.last_request.as_ref().filter(|last| {
+        last.uid == view.observed.uid() && last.run_id == view.observed.object.spec.run_id && last.attempt.id.is_some()
+    })
+}
+
+/// What `seen`, the job list as of when it was asked for, says of `request`.
+pub(super) fn already_started(view: &View<'_>, request: &Request<'_>, seen: &Snapshot) -> Already {
+    let as_of = seen.as_of.boot;
+    let here = Some(request.connection.endpoint.to_string());
+    let at_this_place = |earlier: &&Earlier| !earlier.job_ids.is_empty() && earlier.attempt.endpoint == here;
+    let remembered = earlier_object(view).filter(at_this_place);
+    let went_on = |earlier: &&Earlier, within: Duration| !earlier.ended && as_of.since(earlier.seen) < within;
+    let Listing::Read(list) = &seen.listing else {
+        // Only memory can tell, and of the end of a job it tells nothing.
+        return remembered.filter(|earlier| went_on(earlier, RECENT)).map_or(Already::No, found);
+    };
+    let lists = |earlier: &Earlier| list.jobs.iter().any(|job| earlier.job_ids.contains(&job.shown.id));
+    let unlisted = |earlier: &&Earlier| went_on(earlier, view.settings.until_settled()) && !lists(earlier);
+    // Jobs that are so new that they need not be listed yet.
+    if let Some(earlier) = remembered.filter(unlisted) {
+        return found(earlier);
+    }
+    let of_something_else = of_same_run(view).filter(at_this_place).filter(|_| remembered.is_none());
+    let targets = view.facts.targets();
+    if let Some(earlier) = of_something_else
+        && overlap(&targets, &earlier.attempt.targets)
+        && (unlisted(&earlier) || is_active(list, &earlier.job_ids))
+    {
+        return Already::Other;
+    }
+    let described = described_earlier(view, request, list, seen);
+    if let Some(decided) = described.or_else(|| remembered.and_then(|earlier| known(view, list, earlier))) {
+        return decided;
+    }
+    if is_first_sight(view)
+        && let Some(decided) = of_lost_status(view, request, list)
+    {
+        return decided;
+    }
+    second_look(request.status.attempt.as_ref(), list)
+}
+
+fn found(earlier: &Earlier) -> Already {
+    match &earlier.attempt.id {
+        Some(attempt) => {
+            Already::Found { attempt: attempt.clone(), jobs: earlier.job_ids.clone(), how: Found::FromEarlier }
+        }
+        None => Already::No,
+    }
+}
+
+fn is_active(list: &JobList, ids: &[JobId]) -> bool {
+    list.jobs.iter().any(|job| job.is_active() && ids.contains(&job.shown.id))
+}
+
+/// What the jobs say that carry the description of this name and run.
+fn described_earlier(view: &View<'_>, request: &Request<'_>, list: &JobList, seen: &Snapshot) -> Option<Already> {
+    let (targets, own) = (view.facts.targets(), own_attempts(request.status.attempt.as_ref()));
+    let floor = request.status.attempt.as_ref().map_or(0, AttemptStatus::floor);
+    let mark = mark(view, request.namespace_uid);
+    let jobs_of = |list: &JobList, counts: fn(JobState) -> bool| {
+        earlier_jobs(list, &mark, floor, |job| counts(job.state) && is_of(&targets, job))
+    };
+    let active = jobs_of(list, |state| state == JobState::Active);
+    let (attempt, mut jobs) = active.clone().or_else(|| jobs_of(list, |_| true))?;
+    let how = if own { Found::ByDescription } else { Found::FromEarlier };
+    // A call of this very run that was taken for refused counts whatever it asked for.
+    if !own {
+        match same(view, list, &attempt, &jobs) {
+            Same::Yes => {}
+            // It may be that not all of its jobs are listed yet.
+            Same::InPart if !view.was_seen_for(view.settings.until_settled(), seen.as_of.boot) => {
+                return Some(Already::Other);
+            }
+            Same::InPart | Same::No => return active.map(|_| Already::Other),
+        }
+    }
+    // The list need not show all of them that this process knows.
+    let of_attempt = earlier_object(view).filter(|earlier| earlier.attempt.id.as_ref() == Some(&attempt));
+    jobs.extend(of_attempt.into_iter().flat_map(|earlier| &earlier.job_ids));
+    jobs.sort_unstable();
+    jobs.dedup();
+    let counts = active.is_some() || own || started_after_creation(view, list, &jobs);
+    let taken = Already::Found { attempt, jobs, how };
+    if counts { Some(taken) } else { recently_ended(view, |recent| jobs_of(recent, |_| true).is_some(), taken) }
+}
+
+/// What the jobs say that this process remembers of the earlier object.
+fn known(view: &View<'_>, list: &JobList, earlier: &Earlier) -> Option<Already> {
+    let shows = |list: &JobList| list.jobs.iter().any(|job| earlier.job_ids.contains(&job.shown.id));
+    if is_active(list, &earlier.job_ids) {
+        return Some(found(earlier));
+    }
+    if !shows(list) {
+        return None;
+    }
+    recently_ended(view, shows, found(earlier))
+}
+
+/// `taken`, if a list of only those jobs that ended a moment ago `shows` it.
+fn recently_ended(view: &View<'_>, shows: impl Fn(&JobList) -> bool, taken: Already) -> Option<Already> {
+    let Some(recent) = &view.observed.seen.recent_jobs else {
+        return Some(Already::Ask(Look::RecentJobs(JobQuery::of(&view.facts.targets(), RECENT))));
+    };
+    match &recent.listing {
+        Listing::Failed(cause) => Some(Already::CannotTell(*cause)),
+        Listing::NotAllowed(refused) if !view.is_refused(recent) => {
+            Some(Already::CannotTell(Unreadable::Refused(*refused)))
+        }
+        Listing::NotAllowed(_) => None,
+        Listing::Read(list) => shows(list).then_some(taken),
+    }
+}
+
+/// Whether jobs are a backup of what this object asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Same {
+    /// Of all of it, as far as can be seen, and of nothing else.
+    Yes,
+    /// Of a part of it.
+    InPart,
+    /// Of something else, or of another level.
+    No,
+}
+
+fn same(view: &View<'_>, list: &JobList, attempt: &AttemptId, ids: &[JobId]) -> Same {
+    let asked_for_something_else = earlier_object(view).is_none()
+        && of_same_run(view).is_some_and(|earlier| earlier.attempt.id.as_ref() == Some(attempt));
+    if asked_for_something_else {
+        return Same::No;
+    }
+    let (targets, level) = (view.facts.targets(), view.observed.object.spec.backup_level);
+    let jobs: Vec<&Job> = list.jobs.iter().filter(|job| ids.contains(&job.shown.id)).collect();
+    let fits = |job: &&Job| is_of(&targets, job) && may_be_of_level(job, level);
+    if !jobs.iter().all(fits) {
+        return Same::No;
+    }
+    let is_covered = |target: &Target| jobs.iter().any(|job| target.has(&job.target) != Belongs::No);
+    if targets.iter().all(is_covered) { Same::Yes } else { Same::InPart }
+}
+
+fn is_of(targets: &[Target], job: &Job) -> bool {
+    targets.iter().any(|target| target.has(&job.target) != Belongs::No)
+}
+
+/// Whether a job may be one of a call for `asked`: a Command Center may turn a level that is not full into a full one, and
+/// one that shows no level may have any.
+fn may_be_of_level(job: &Job, asked: BackupLevel) -> bool {
+    job.level.is_none_or(|shown| shown == asked || shown == BackupLevel::Full)
+}
+
+/// Whether attempts of this very run were made after the jobs that its mark stands for.
+fn own_attempts(attempt: Option<&AttemptStatus>) -> bool {
+    attempt.is_some_and(|attempt| attempt.number > 0 && attempt.last_job_id_before.is_some())
+}
+
+/// Whether all of `jobs` were started after the object was created that shows no run: it can be nobody else's call then.
+fn started_after_creation(view: &View<'_>, list: &JobList, ids: &[JobId]) -> bool {
+    is_first_sight(view)
+        && list.jobs.iter().filter(|job| ids.contains(&job.shown.id)).all(|job| is_younger(view, list, job))
+}
+
+/// Whether `job` was started after the object was created, by the API server's clock.
+fn is_younger(view: &View<'_>, list: &JobList, job: &Job) -> bool {
+    let created = view.observed.object.metadata.creation_timestamp.as_ref().map(|at| at.0);
+    let started = job.shown.started_at.as_ref().and_then(|at| at.0.checked_sub(list.server_ahead).ok());
+    let earliest = |created: Timestamp| created.checked_sub(CLOCKS).unwrap_or(created);
+    created.zip(started).is_some_and(|(created, started)| started >= earliest(created))
+}
+
+/// What jobs say that were started after the creation of an object whose status speaks of no run, and that nobody else has
+/// described or claims: they are its own, of which the status was lost, or a person has to tell.
+fn of_lost_status(view: &View<'_>, request: &Request<'_>, list: &JobList) -> Option<Already> {
+    let (targets, level) = (view.facts.targets(), view.observed.object.spec.backup_level);
+    let floor = request.status.attempt.as_ref().map_or(0, AttemptStatus::floor).max(known_of_other_runs(view));
+    let may_be = |job: &&Job| {
+        job.described == Described::Nothing
+            && job.shown.id.number() > floor
+            && is_of(&targets, job)
+            && may_be_of_level(job, level)
+            && is_younger(view, list, job)
+    };
+    let mut candidates: Vec<&Job> = list.jobs.iter().filter(may_be).collect();
+    if candidates.is_empty() {
+        return None;
+    }
+    let Some(others) = &view.observed.seen.others else { return Some(Already::Ask(Look::Others)) };
+    let endpoint = request.connection.endpoint.to_string();
+    candidates.retain(|job| !others.iter().any(|other| other.owns(&endpoint, job.shown.id)));
+    let first = candidates.first()?.shown.id;
+    let others_may = others
+        .iter()
+        .any(|other: &Other| matches!(other.claim, Claim::Open | Claim::Held) && other.shares(&endpoint, &targets));
+    let one_each = targets.len() == candidates.len()
+        && targets
+            .iter()
+            .all(|target| candidates.iter().filter(|job| target.has(&job.target) == Belongs::Yes).count() == 1)
+        && candidates.iter().all(|job| job.level == Some(level));
+    Some(if list.whole && one_each && !others_may {
+        let jobs = candidates.iter().map(|job| job.shown.id).collect();
+        Already::Found { attempt: view.observed.new_attempt.clone(), jobs, how: Found::AfterLostStatus }
+    } else {
+        Already::Lost(first)
+    })
+}
+
+/// The highest job that this process knows of another run of this object.
+fn known_of_other_runs(view: &View<'_>) -> i64 {
+    let other = view
+        .observed
+        .last_request
+        .as_ref()
+        .filter(|last| last.uid == view.observed.uid() && last.run_id != view.observed.object.spec.run_id);
+    other.into_iter().flat_map(|last| &last.job_ids).map(|id| id.number()).max().unwrap_or(0)
+}
+
+/// An attempt that seemed to have started nothing gets a second look before the next one.
+fn second_look(attempt: Option<&AttemptStatus>, list: &JobList) -> Already {
+    let Some((attempt, before)) = attempt.and_then(|attempt| Some((attempt, attempt.follows.as_ref()?))) else {
+        return Already::No;
+    };
+    match Case::of(attempt, before, true).judge(list) {
+        Verdict::Ours(_) | Verdict::OfTarget(_) | Verdict::Ambiguous => Already::Perhaps,
+        Verdict::Nothing | Verdict::Incomplete(_) => Already::No,
+    }
+}
+
+/// What the jobs of this name and run carry in their description.
+fn mark(view: &View<'_>, namespace_uid: &str) -> String {
+    let object = view.observed.object;
+    Mark {
+        namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
+        name: object.metadata.name.as_deref().unwrap_or_default(),
+        namespace_uid,
+        run_id: object.spec.run_id.as_deref(),
+        attempt: &view.observed.new_attempt,
+    }
+    .request()
+}
+
+/// Whether the status says that a call was permitted, and has lost the attempt that would settle it.
+pub(super) fn lost_its_attempt(status: &SalesforceBackupStatus) -> bool {
+    let submitted = find(&status.conditions, ConditionType::Submitted);
+    let is_open = submitted.is_some_and(|submitted| submitted.status == "Unknown");
+    is_open && status.attempt.as_ref().is_none_or(|attempt| attempt.id.is_none())
+}
