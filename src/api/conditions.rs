@@ -105,7 +105,7 @@ reasons! {
     Forbidden,
     /// 404: the address, or what is to be backed up, does not exist.
     NotFound,
-    /// 409: a backup of this target is queued or running.
+    /// 409, or an error that says so: a backup of this target is queued or running.
     BackupRunning,
     /// 429: too many calls.
     RateLimited,

@@ -140,7 +140,7 @@ pub fn refused(refused: &Refused) -> Why {
         ),
         RefusedKind::Conflict => (
             Reason::BackupRunning,
-            "is running or has queued a backup of this target already (409)",
+            "is running or has queued a backup of this target already",
             "nothing to do; it is tried again",
         ),
         RefusedKind::RateLimited => (
@@ -388,7 +388,7 @@ pub fn conflict_after_nothing() -> Why {
     Why::new(
         Reason::ConflictAfterNothing,
         format!(
-            "The answer to a call was lost, the job list showed nothing of it, and the next call was refused because a backup of this target runs (409): perhaps the first one started it. {DECIDE}"
+            "The answer to a call was lost, the job list showed nothing of it, and the next call was refused because a backup of this target runs: perhaps the first one started it. {DECIDE}"
         ),
     )
 }

@@ -137,7 +137,7 @@ pub enum RefusedKind {
     Forbidden,
     /// 404.
     NotFound,
-    /// 409.
+    /// 409, or an error that says that another backup is running.
     Conflict,
     /// 429.
     RateLimited,

@@ -13,6 +13,11 @@ use super::{
 /// Jobs of one task that are kept; an answer that names more is not one of a backup that we asked for.
 pub const MAX_JOBS: usize = 1000;
 
+/// The error of a call whose target has a backup already.
+const BUSY_CODE: i64 = 268;
+/// How the text of that error begins, which may come with another code or none.
+const BUSY_TEXT: &str = "Another backup is running";
+
 /// What `reply` means for a CreateTask call. `token` is masked in every text that is kept.
 #[must_use]
 pub fn interpret(reply: &Reply, token: &Token) -> Outcome {
@@ -32,12 +37,43 @@ fn interpret_answer(answer: &Answer, token: &Token) -> Outcome {
     if json.as_ref().is_some_and(names_an_id) {
         return Outcome::Unknown(Unknown::Nothing);
     }
+    if let Some(busy) = busy(answer, json.as_ref(), token) {
+        return Outcome::Refused(busy);
+    }
     match (refusal(answer, json.as_ref(), token), answer.status, json) {
         (Some(refused), _, _) => Outcome::Refused(refused),
         (None, 200, None) => Outcome::Unknown(Unknown::NotJson),
         (None, 200, Some(_)) => Outcome::Unknown(Unknown::Nothing),
         (None, status, _) => Outcome::Unknown(Unknown::Status(status)),
     }
+}
+
+/// The refusal that `answer` is when it says in words, and not by its status alone, that the target has a backup already.
+///
+/// It goes before what the status says. Only a call that was let in and read is told what its target does, so that a 401,
+/// 403 or 429 with these words is no matter of the token or of the number of calls. And after a lost answer these words
+/// are evidence that the lost call was executed: to take them for anything else would permit one more.
+fn busy(answer: &Answer, json: Option<&Value>, token: &Token) -> Option<Refused> {
+    let refuses = answer.status == 200 || (400..500).contains(&answer.status);
+    let error = match json {
+        // A body of text is recognized and never quoted; with 200 it is a page like any other.
+        None | Some(Value::String(_)) => {
+            let raw = String::from_utf8_lossy(&answer.body);
+            let text = json.and_then(Value::as_str).unwrap_or(&raw);
+            (answer.status != 200 && text::begins_with(text, BUSY_TEXT)).then(ErrorBody::default)
+        }
+        // With 200 and errorCode 0 nothing was refused, whatever the text says: the job list will tell.
+        Some(json) => errors(json)
+            .find(|error| is_busy(error) && (answer.status != 200 || error_code(error) != Some(0)))
+            .map(|error| ErrorBody::of(error, token)),
+    };
+    let error = error.filter(|_| refuses)?;
+    let kind = RefusedKind::Conflict;
+    Some(Refused { kind, error_code: error.code, text: error.text, retry_after: answer.retry_after })
+}
+
+fn is_busy(error: &Value) -> bool {
+    error_code(error) == Some(BUSY_CODE) || error_texts(error).any(|raw| text::begins_with(raw, BUSY_TEXT))
 }
 
 /// The refusal that `answer` is, whose body is `json`; nothing when it does not say that nothing was done.
@@ -108,19 +144,29 @@ struct ErrorBody {
     text: Option<String>,
 }
 
-/// The first error other than 0 in the places where real servers put one, else the first one that says 0. Only the chosen
-/// one's text is made fit to be shown: a body may hold very many.
+impl ErrorBody {
+    fn of(error: &Value, token: &Token) -> Self {
+        Self { code: error_code(error), text: error_texts(error).find_map(|raw| text::shown(raw, token)) }
+    }
+}
+
+/// The first error other than 0, else the first one that says 0. Only the chosen one's text is made fit to be shown: a body
+/// may hold very many.
 fn error_in(json: &Value, token: &Token) -> Option<ErrorBody> {
+    let chosen = errors(json)
+        .find(|error| error_code(error).is_some_and(|code| code != 0))
+        .or_else(|| errors(json).find(|error| error_code(error).is_some() || error_texts(error).next().is_some()))?;
+    Some(ErrorBody::of(chosen, token))
+}
+
+/// Whatever stands in the places where real servers put an error.
+fn errors(json: &Value) -> impl Iterator<Item = &Value> {
     let lists = ["/errList", "/errorList", "/error/errList", "/error/errorList", "/response", "/errors"];
-    let listed = lists.iter().filter_map(|at| json.pointer(at)?.as_array()).flatten().flat_map(|entry| {
+    let listed = lists.into_iter().filter_map(|at| json.pointer(at)?.as_array()).flatten().flat_map(|entry| {
         let nested = ["errList", "errorList"].into_iter().filter_map(|at| entry.get(at)?.as_array()).flatten();
         std::iter::once(entry).chain(nested)
     });
-    let all = || [Some(json), json.pointer("/error")].into_iter().flatten().chain(listed.clone());
-    let chosen = all()
-        .find(|error| error_code(error).is_some_and(|code| code != 0))
-        .or_else(|| all().find(|error| error_code(error).is_some() || error_texts(error).next().is_some()))?;
-    Some(ErrorBody { code: error_code(chosen), text: error_texts(chosen).find_map(|raw| text::shown(raw, token)) })
+    [Some(json), json.pointer("/error")].into_iter().flatten().chain(listed)
 }
 
 fn error_code(error: &Value) -> Option<i64> {
@@ -137,6 +183,8 @@ fn error_texts(error: &Value) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
     use proptest::prelude::*;
 
@@ -220,6 +268,79 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_target_is_a_conflict_by_code_or_words_in_every_place_of_an_error() {
+        let conflict = |code, text| refused(RefusedKind::Conflict, code, text);
+        let words = "Another backup is running for client [crm]";
+        let cases = [
+            (
+                200,
+                r#"{"errorCode":268,"errorMessage":"Another backup is running for client [crm]"}"#,
+                Some(268),
+                Some(words),
+            ),
+            (400, r#"{"errorCode":"268"}"#, Some(268), None),
+            (409, r#"{"errorCode":268,"errorString":"in use"}"#, Some(268), Some("in use")),
+            (200, r#"{"taskId":0,"jobIds":[],"errorCode":268}"#, Some(268), None),
+            (200, r#"{"response":[{"errorCode":0},{"errorCode":268}]}"#, Some(268), None),
+            (
+                404,
+                r#"{"errorCode":2,"errorMessage":"m","response":[{"errorCode":268,"errorString":"s"}]}"#,
+                Some(268),
+                Some("s"),
+            ),
+            (200, r#"{"error":{"errorCode":268,"errorMessage":"m"}}"#, Some(268), Some("m")),
+            (200, r#"{"error":{"errList":[{"errorCode":268,"errLogMessage":"l"}]}}"#, Some(268), Some("l")),
+            (200, r#"{"errors":[{"errList":[{"errorCode":268,"errLogMessage":"l"}]}]}"#, Some(268), Some("l")),
+            (200, r#"{"errList":[{"errorCode":268}]}"#, Some(268), None),
+            (200, r#"{"errorList":[{"errorCode":268}]}"#, Some(268), None),
+            // By its words alone.
+            (
+                200,
+                r#"{"errorCode":2,"errorMessage":"<b>another</b> BACKUP is running"}"#,
+                Some(2),
+                Some("another BACKUP is running"),
+            ),
+            (200, r#"{"errorMessage":"Another backup is running for client [crm]"}"#, None, Some(words)),
+            (
+                400,
+                r#"{"errorCode":0,"errorMessage":"Another backup is running for client [crm]"}"#,
+                Some(0),
+                Some(words),
+            ),
+            (400, "Another backup is running for client [crm]", None, None),
+            (404, "<html><body>Another backup is running</body></html>", None, None),
+            (400, r#""Another backup is running""#, None, None),
+            // Whatever the status says besides.
+            (401, r#"{"errorCode":268}"#, Some(268), None),
+            (403, r#"{"errorCode":268}"#, Some(268), None),
+            (422, r#"{"errorCode":268}"#, Some(268), None),
+            (429, r#"{"errorCode":268}"#, Some(268), None),
+        ];
+        for (status, body, code, text) in cases {
+            assert_eq!(outcome(status, body), conflict(code, text), "{status} {body}");
+        }
+        let others = [
+            (200, r#"{"taskId":7,"errorCode":268}"#, accepted(7, &[])),
+            (200, r#"{"errorCode":0,"errorMessage":"Another backup is running"}"#, Outcome::Unknown(Unknown::Nothing)),
+            (200, "Another backup is running", Outcome::Unknown(Unknown::NotJson)),
+            (202, r#"{"errorCode":268}"#, Outcome::Unknown(Unknown::Status(202))),
+            (500, r#"{"errorCode":268}"#, Outcome::Unknown(Unknown::Status(500))),
+            (400, "It says: Another backup is running", refused(RefusedKind::BadRequest, None, None)),
+        ];
+        for (status, body, expected) in others {
+            assert_eq!(outcome(status, body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_busy_answer_keeps_the_time_that_the_server_asks_for() {
+        let wait = Duration::from_mins(5);
+        let answer = Answer { retry_after: Some(wait), ..Answer::new(429, r#"{"errorCode":268}"#) };
+        let Outcome::Refused(refused) = interpret(&Reply::Answer(answer), &token()) else { panic!() };
+        assert_eq!((refused.kind, refused.retry_after), (RefusedKind::Conflict, Some(wait)));
+    }
+
+    #[test]
     fn whatever_the_notes_do_not_name_is_unknown() {
         use Unknown::{NotJson, Nothing, Status};
         let cases = [
@@ -292,6 +413,8 @@ mod tests {
             any::<f64>().prop_map(Value::from),
             ".{0,20}".prop_map(Value::from),
             "[0-9]{1,25}".prop_map(Value::from),
+            Just(Value::from(BUSY_CODE)),
+            Just(Value::from(BUSY_TEXT)),
         ];
         leaf.prop_recursive(4, 40, 6, move |inner| {
             prop_oneof![
@@ -313,7 +436,8 @@ mod tests {
             Outcome::Refused(refused) => {
                 let json = serde_json::from_slice::<Value>(body).ok();
                 assert!(!json.as_ref().is_some_and(names_an_id), "refused although an id is there");
-                assert!(matches!(status, 200 | 400 | 401 | 403 | 404 | 409 | 429));
+                let is_busy = refused.kind == RefusedKind::Conflict && (400..500).contains(&status);
+                assert!(is_busy || matches!(status, 200 | 400 | 401 | 403 | 404 | 429));
                 assert!(
                     refused.text.is_none_or(|text| text.chars().count() <= 256 && !text.chars().any(char::is_control))
                 );

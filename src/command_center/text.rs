@@ -10,6 +10,21 @@ const READ: usize = 4096;
 /// What may be shown of `raw`, or nothing when nothing is left.
 #[must_use]
 pub fn shown(raw: &str, token: &Token) -> Option<String> {
+    // The token is looked for after the markup is gone, which may have stood in the middle of it.
+    let masked = token.masked_in(&plain(raw));
+    let text: String = masked.chars().take(SHOWN).collect();
+    let text = text.trim_end();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Whether `raw` begins with `words`, without case, once its markup is gone.
+#[must_use]
+pub fn begins_with(raw: &str, words: &str) -> bool {
+    plain(raw).get(..words.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(words))
+}
+
+/// The beginning of `raw` in one line, without markup. It may still hold the token.
+fn plain(raw: &str) -> String {
     let mut plain = String::new();
     let mut in_markup = false;
     for character in raw.chars().take(READ) {
@@ -24,12 +39,7 @@ pub fn shown(raw: &str, token: &Token) -> Option<String> {
             character => plain.push(character),
         }
     }
-    // The token is looked for after the markup is gone, which may have stood in the middle of it.
-    let folded = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    let masked = token.masked_in(&folded);
-    let text: String = masked.chars().take(SHOWN).collect();
-    let text = text.trim_end();
-    (!text.is_empty()).then(|| text.to_owned())
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Control characters, and those that change how the text around them is shown.
@@ -59,6 +69,20 @@ mod tests {
         ];
         for (raw, expected) in cases {
             assert_eq!(shown(raw, &token()).as_deref(), expected, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_text_is_compared_without_case_and_markup() {
+        for (raw, begins) in [
+            ("Another backup is running for client [crm]", true),
+            ("<p>ANOTHER\n<b>backup</b> is running", true),
+            ("another backup is", false),
+            ("It says: Another backup is running", false),
+            ("Anöther backup is running", false),
+            ("", false),
+        ] {
+            assert_eq!(begins_with(raw, "Another backup is running"), begins, "{raw:?}");
         }
     }
 

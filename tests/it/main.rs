@@ -5,6 +5,7 @@
 
 mod binary;
 mod bounded;
+mod busy;
 mod cancel;
 mod conditions;
 mod day;

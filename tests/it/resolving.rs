@@ -24,11 +24,11 @@ fn flags() -> Vec<String> {
 }
 
 /// A world with jobs that go on for minutes.
-async fn world(behaviour: Behaviour) -> World {
+pub async fn world(behaviour: Behaviour) -> World {
     World::with(Behaviour { job_duration: Duration::from_mins(10), ..behaviour }, &flags()).await
 }
 
-fn lost(when: When) -> Fault {
+pub fn lost(when: When) -> Fault {
     Fault::dropped(Operation::CreateTask, when).times(1)
 }
 

@@ -11,6 +11,7 @@ use crate::{
     command_center::{
         job::{JobState, Unreadable},
         mark::Described,
+        response::interpret,
     },
 };
 
@@ -225,6 +226,11 @@ fn a_complete_list_without_a_job_permits_another_attempt_and_a_conflict_then_is_
     let held = facts.outcome(next.intent.clone(), &refused(RefusedKind::Conflict), AnsweredBy::CommandCenter);
     assert_eq!(reason(&held), (Phase::Held, "ConflictAfterNothing"));
     assert!(held.attempt.unwrap().id.is_some());
+    for (status, body) in [(200, r#"{"errorCode":268}"#), (400, "Another backup is running for client [crm]")] {
+        let busy = interpret(&Reply::Answer(Answer::new(status, body)), &connection().token);
+        let held = facts.outcome(next.intent.clone(), &busy, AnsweredBy::CommandCenter);
+        assert_eq!(reason(&held), (Phase::Held, "ConflictAfterNothing"), "{body}");
+    }
     let limited = facts.outcome(next.intent, &refused(RefusedKind::RateLimited), AnsweredBy::CommandCenter);
     assert_eq!(reason(&limited), (Phase::Pending, "RateLimited"));
 

@@ -1,0 +1,58 @@
+//! A Command Center that has a backup of the target already: it refuses another one in several words, or lets it wait.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use http::StatusCode;
+use salesforce_backup_operator::{
+    api::{ConditionType, Phase},
+    simulator::{Behaviour, Fault, Operation, When},
+};
+use serde_json::json;
+
+use crate::{
+    resolving::{lost, world},
+    world::{Line, NAME},
+};
+
+const BUSY: &str = "Another backup is running for client [crm]";
+
+/// The answer to a lost call comes to light as a busy target, in whatever words, before its job does in the list.
+#[tokio::test]
+async fn a_busy_answer_after_a_lost_one_starts_no_second_backup() {
+    let error = json!({"errorCode": 268, "errorMessage": BUSY}).to_string();
+    let nested = json!({"errors": [{"errList": [{"errorCode": "268", "errLogMessage": ""}]}]}).to_string();
+    let words = json!({"error": {"errorCode": 2, "errorString": format!("<b>{BUSY}</b>")}}).to_string();
+    let answers = [(200, error.clone()), (400, error), (200, nested), (404, words), (400, BUSY.to_owned())];
+    join_all(answers.map(async |(status, body)| {
+        let lags = Behaviour { visible_after: Duration::from_mins(10), ..Behaviour::default() };
+        let world = world(lags).await;
+        let status = StatusCode::from_u16(status).unwrap();
+        let busy = Fault::answer(Operation::CreateTask, When::BeforeExecuting, status, body.clone());
+        // A third call would be let in.
+        world.simulator.set_faults(vec![lost(When::AfterExecuting), busy.times(1)]);
+        world.create(NAME, &json!({})).await;
+        let rests = |phase| matches!(phase, Some(Phase::Held | Phase::Running));
+        let held = world.until(NAME, "held", |backup| rests(backup.status.as_ref().and_then(|s| s.phase))).await;
+        assert_eq!(world.executed(), 1, "{status} {body} started another backup");
+        let stalled = Line::of(&held, ConditionType::Stalled);
+        assert_eq!((held.status.unwrap().phase, stalled.reason.as_str()), (Some(Phase::Held), "ConflictAfterNothing"));
+        assert!(!stalled.message.contains("409"), "{}", stalled.message);
+        world.until_event(NAME, "ConflictAfterNothing").await;
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_busy_target_is_waited_for() {
+    let world = world(Behaviour::default()).await;
+    let body = json!({"errorCode": 268, "errorMessage": BUSY}).to_string();
+    let busy = Fault::answer(Operation::CreateTask, When::BeforeExecuting, StatusCode::OK, body).times(1);
+    world.simulator.set_faults(vec![busy]);
+    world.create(NAME, &json!({})).await;
+    let waiting = world.until_reason(NAME, "BackupRunning").await;
+    let message = Line::of(&waiting, ConditionType::Reconciling).message;
+    assert!(message.contains("error 268") && message.contains(BUSY) && !message.contains("409"), "{message}");
+    let running = world.until_phase(NAME, Phase::Running).await;
+    assert_eq!((running.status.unwrap().attempt.unwrap().number, world.executed()), (2, 1));
+}
