@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::duration;
-use crate::simulator::{Behaviour, EmptyList, Limits, Options, Renewal, Simulator, Tls};
+use crate::simulator::{Behaviour, EmptyList, Limits, Options, Renewal, Simulator, Tls, WhenRunning};
 
 /// Runs a simulated Command Center: strict about what it takes, with a ledger of what it executed, and faults on demand.
 #[derive(clap::Args, Debug)]
@@ -63,9 +64,10 @@ pub struct Args {
     #[arg(long, env = "SFB_SIMULATE_JOBS_PER_ASSOCIATION", value_name = "NUMBER", default_value_t = 1)]
     pub jobs_per_association: u32,
 
-    /// Refuse a backup with 409 while another one of the same target is active
-    #[arg(long, env = "SFB_SIMULATE_CONFLICT_WHEN_RUNNING")]
-    pub conflict_when_running: bool,
+    /// Start a backup while another one of the same target is active, refuse it with 409 or with error 268, or let it wait as
+    /// Queued until the other one has ended
+    #[arg(long, env = "SFB_SIMULATE_WHEN_RUNNING", value_name = "WORD", default_value = "start", value_parser = when_running())]
+    pub when_running: WhenRunning,
 
     /// Do not show the description of a job, as a server may not
     #[arg(long, env = "SFB_SIMULATE_HIDE_DESCRIPTIONS")]
@@ -74,6 +76,11 @@ pub struct Args {
     /// Answer a search that finds no job with 200 instead of 404
     #[arg(long, env = "SFB_SIMULATE_EMPTY_LIST_OK")]
     pub empty_list_ok: bool,
+}
+
+fn when_running() -> impl TypedValueParser<Value = WhenRunning> {
+    PossibleValuesParser::new(WhenRunning::ALL.map(|(word, _)| word))
+        .try_map(|word| WhenRunning::named(&word).ok_or("unknown"))
 }
 
 /// Runs the simulator until it is interrupted.
@@ -101,7 +108,7 @@ fn options(args: Args) -> Options {
         job_duration: args.job_duration,
         visible_after: args.visible_after,
         jobs_per_association: args.jobs_per_association,
-        conflict_when_running: args.conflict_when_running,
+        when_running: args.when_running,
         descriptions: !args.hide_descriptions,
         empty_list: if args.empty_list_ok { EmptyList::Empty } else { EmptyList::NotFound },
         renewal: Renewal { lifetime: args.token_lifetime, ..defaults.renewal },
@@ -197,7 +204,7 @@ mod tests {
             "--job-duration=5m",
             "--visible-after=3s",
             "--jobs-per-association=2",
-            "--conflict-when-running",
+            "--when-running=queue",
             "--hide-descriptions",
             "--empty-list-ok",
         ]));
@@ -213,7 +220,7 @@ mod tests {
             job_duration: Duration::from_mins(5),
             visible_after: Duration::from_secs(3),
             jobs_per_association: 2,
-            conflict_when_running: true,
+            when_running: WhenRunning::Queue,
             descriptions: false,
             empty_list: EmptyList::Empty,
             renewal,

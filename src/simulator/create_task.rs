@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::association::{Association, BackupLevel};
 use super::call::Answer;
 use super::fields::{self, Fields, Wrong};
+use super::options::WhenRunning;
 
 /// A `CreateTask` that a server would carry out.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +26,26 @@ pub(crate) struct Order {
 pub(crate) enum Refusal {
     Unreadable(Wrong),
     NotFound(String),
-    AlreadyRunning(u64),
+    Busy(u64, Busy),
+}
+
+/// In which words it is said that a job of the target is active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Busy {
+    Status409,
+    Error268(StatusCode),
+}
+
+impl Busy {
+    /// The words of a Command Center that refuses; nothing when it does not.
+    pub(crate) fn of(when_running: WhenRunning) -> Option<Self> {
+        match when_running {
+            WhenRunning::Refuse409 => Some(Self::Status409),
+            WhenRunning::Refuse268 => Some(Self::Error268(StatusCode::OK)),
+            WhenRunning::Refuse268With400 => Some(Self::Error268(StatusCode::BAD_REQUEST)),
+            WhenRunning::Start | WhenRunning::Queue => None,
+        }
+    }
 }
 
 impl Refusal {
@@ -33,7 +53,10 @@ impl Refusal {
         match self {
             Self::Unreadable(wrong) => Answer::text(StatusCode::BAD_REQUEST, wrong),
             Self::NotFound(what) => Answer::error(StatusCode::NOT_FOUND, 2, what),
-            Self::AlreadyRunning(job) => {
+            Self::Busy(job, Busy::Error268(status)) => {
+                Answer::error(*status, 268, &format!("Another backup is running for this subclient: job [{job}]"))
+            }
+            Self::Busy(job, Busy::Status409) => {
                 let message = format!("Another backup is already running for this subclient: job [{job}]");
                 Answer::error(StatusCode::CONFLICT, 2, &message)
             }

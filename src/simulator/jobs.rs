@@ -40,10 +40,28 @@ pub(crate) struct Job {
 /// How a job goes on from its last order. `done` is the work done before that.
 #[derive(Clone, Debug)]
 enum Course {
-    Moving { since: Timestamp, done: Duration },
-    Halted { since: Timestamp, done: Duration, status: String },
-    Killing { since: Timestamp, done: Duration },
-    Ended { at: Timestamp, done: Duration, end: End },
+    /// Waits for earlier jobs of its target, and was still waiting at `until`.
+    Queued {
+        until: Timestamp,
+    },
+    Moving {
+        since: Timestamp,
+        done: Duration,
+    },
+    Halted {
+        since: Timestamp,
+        done: Duration,
+        status: String,
+    },
+    Killing {
+        since: Timestamp,
+        done: Duration,
+    },
+    Ended {
+        at: Timestamp,
+        done: Duration,
+        end: End,
+    },
 }
 
 /// Where a job stands at one moment.
@@ -89,6 +107,31 @@ impl Job {
         self.progress(now).ended.is_none()
     }
 
+    /// Lets a job that has just been made wait for earlier ones.
+    pub(crate) fn queue(&mut self, now: Timestamp) {
+        self.course = Course::Queued { until: now };
+    }
+
+    pub(crate) fn is_queued(&self) -> bool {
+        matches!(self.course, Course::Queued { .. })
+    }
+
+    /// Whether `other` has to wait for this job where backups of one target are queued. Jobs of one task do not wait for
+    /// each other.
+    pub(crate) fn goes_before(&self, other: &Self) -> bool {
+        self.id < other.id && self.task_id != other.task_id && self.association.overlaps(&other.association)
+    }
+
+    /// A queued job waits on, or has been able to go on since `free_since`, but not since before it was last seen waiting.
+    pub(crate) fn move_in_queue(&mut self, free_since: Option<Timestamp>, now: Timestamp) {
+        if let Course::Queued { until } = self.course {
+            self.course = match free_since {
+                None => Course::Queued { until: now },
+                Some(free) => Course::Moving { since: free.max(until), done: Duration::ZERO },
+            };
+        }
+    }
+
     /// `POST Job/{id}/action/kill`: it takes a moment to save what was backed up; a second one discards that. False when there
     /// is nothing left to kill.
     pub(crate) fn kill(&mut self, now: Timestamp) -> bool {
@@ -118,6 +161,7 @@ impl Job {
             _ if !active => return Err(NotSet::Ended(self.id)),
             JobOrder::Suspend => Course::Halted { since: now, done, status: "Suspended".to_owned() },
             JobOrder::Show(status) => Course::Halted { since: now, done, status },
+            JobOrder::Resume if self.is_queued() => Course::Queued { until: now },
             JobOrder::Resume | JobOrder::Vanish => Course::Moving { since: now, done },
         };
         let with_errors = matches!(self.course, Course::Ended { end: End::CompletedWithErrors, .. });
@@ -149,6 +193,7 @@ impl Job {
             Course::Moving { since, done: before } if done >= self.duration => {
                 over(End::Completed, later(*since, self.duration.saturating_sub(*before)))
             }
+            Course::Queued { .. } => stands("Queued", 0, "", now),
             Course::Moving { .. } if percent < 5 => stands("Queued", 0, "", now),
             Course::Moving { .. } if percent < 10 => stands("Waiting", 0, "Discover", now),
             Course::Moving { .. } => stands("Running", percent, "Backup", now),
@@ -208,6 +253,7 @@ impl Job {
     fn work(&self, now: Timestamp) -> Duration {
         match &self.course {
             Course::Moving { since, done } => done.saturating_add(between(*since, now)).min(self.duration),
+            Course::Queued { .. } => Duration::ZERO,
             Course::Halted { done, .. } | Course::Killing { done, .. } | Course::Ended { done, .. } => *done,
         }
     }

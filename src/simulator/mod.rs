@@ -45,7 +45,7 @@ pub use faults::{Effect, Fault, On, Reply, Span, When};
 pub use fields::Wrong;
 pub use job_orders::{End, JobChange, JobOrder, NotSet};
 pub use limits::Limits;
-pub use options::{Behaviour, EmptyList, Options, RenewRefusal, Renewal, Tls};
+pub use options::{Behaviour, EmptyList, Options, RenewRefusal, Renewal, Tls, WhenRunning};
 pub use state::LedgerEntry;
 
 pub use crate::command_center::client::SIMULATOR_HEADER;

@@ -67,8 +67,8 @@ pub struct Behaviour {
     pub jobs_per_association: u32,
     /// Whether `CreateTask` answers with the ids of the jobs, or with the task's alone.
     pub job_ids_in_answer: bool,
-    /// Whether `CreateTask` is refused with 409 while a job of the same target is active.
-    pub conflict_when_running: bool,
+    /// What becomes of a `CreateTask` while a job of the same target is active.
+    pub when_running: WhenRunning,
     /// Whether jobs show the description that `CreateTask` gave them, as `jobDescription`.
     pub descriptions: bool,
     /// How a search without a hit is answered.
@@ -89,13 +89,45 @@ impl Default for Behaviour {
             visible_after: Duration::ZERO,
             jobs_per_association: 1,
             job_ids_in_answer: true,
-            conflict_when_running: false,
+            when_running: WhenRunning::Start,
             descriptions: true,
             empty_list: EmptyList::NotFound,
             clock_offset: SignedDuration::ZERO,
             renewal: Renewal { lifetime: None, needs_authtoken: false, refusal: RenewRefusal::Unauthorized },
             limits: Limits::NONE,
         }
+    }
+}
+
+/// What becomes of a `CreateTask` while a job of the same target is active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenRunning {
+    /// Its jobs run beside the active one.
+    Start,
+    /// It is refused with status 409.
+    Refuse409,
+    /// It is refused with status 200 and errorCode 268.
+    Refuse268,
+    /// It is refused with status 400 and errorCode 268.
+    Refuse268With400,
+    /// It is accepted, and its jobs are Queued until the active one has ended.
+    Queue,
+}
+
+impl WhenRunning {
+    /// Each with its word on the command line and in `/_simulator/options`.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("start", Self::Start),
+        ("refuse-409", Self::Refuse409),
+        ("refuse-268", Self::Refuse268),
+        ("refuse-268-with-400", Self::Refuse268With400),
+        ("queue", Self::Queue),
+    ];
+
+    /// The one of this word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(name, _)| *name == word).map(|(_, choice)| *choice)
     }
 }
 
@@ -141,7 +173,7 @@ impl Behaviour {
             "visibleAfter": duration_text(self.visible_after),
             "jobsPerAssociation": self.jobs_per_association,
             "jobIdsInAnswer": self.job_ids_in_answer,
-            "conflictWhenRunning": self.conflict_when_running,
+            "whenRunning": word(self.when_running, &WhenRunning::ALL),
             "descriptions": self.descriptions,
             "emptyList": word(self.empty_list, &EMPTY_LISTS),
             "clockOffset": format!("{:#}", self.clock_offset),
@@ -176,7 +208,7 @@ impl Behaviour {
             visible_after: fields.take("visibleAfter")?.unwrap_or(was.visible_after),
             jobs_per_association: fields.take("jobsPerAssociation")?.unwrap_or(was.jobs_per_association),
             job_ids_in_answer: fields.take("jobIdsInAnswer")?.unwrap_or(was.job_ids_in_answer),
-            conflict_when_running: fields.take("conflictWhenRunning")?.unwrap_or(was.conflict_when_running),
+            when_running: fields.choice("whenRunning", &WhenRunning::ALL)?.unwrap_or(was.when_running),
             descriptions: fields.take("descriptions")?.unwrap_or(was.descriptions),
             empty_list: fields.choice("emptyList", &EMPTY_LISTS)?.unwrap_or(was.empty_list),
             clock_offset: fields.take("clockOffset")?.unwrap_or(was.clock_offset),
@@ -249,6 +281,17 @@ mod tests {
         assert_eq!(Behaviour::default().changed_by(shown.as_bytes()).unwrap(), behaviour);
         let forever = Behaviour::default().to_json().to_string();
         assert_eq!(behaviour.changed_by(forever.as_bytes()).unwrap(), Behaviour::default());
+    }
+
+    #[test]
+    fn every_choice_of_what_becomes_of_a_busy_target_is_shown_and_read_by_its_word() {
+        for (word, when_running) in WhenRunning::ALL {
+            let changed = Behaviour::default().changed_by(json!({"whenRunning": word}).to_string().as_bytes()).unwrap();
+            assert_eq!((changed.when_running, &changed.to_json()["whenRunning"]), (when_running, &json!(word)));
+            assert_eq!(WhenRunning::named(word), Some(when_running));
+        }
+        let wrong = Behaviour::default().changed_by(br#"{"whenRunning":"wait"}"#).unwrap_err().to_string();
+        assert!(wrong.starts_with("whenRunning: \"wait\" is not one of start, refuse-409, "), "{wrong}");
     }
 
     #[test]

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::association::{Association, BackupLevel};
 use super::call::{Answer, ApiCall, Call, Operation, Route};
-use super::create_task::{self, Order, Refusal};
+use super::create_task::{self, Busy, Order, Refusal};
 use super::faults::{Faults, Plan};
 use super::fields::{Fields, Wrong};
 use super::job_orders::{JobChange, JobOrder, NotSet};
 use super::jobs::Job;
 use super::limits::Counted;
-use super::options::{Behaviour, RenewRefusal};
+use super::options::{Behaviour, RenewRefusal, WhenRunning};
 use super::salesforce;
 use super::tokens::{NotRenewed, Pair, Tokens};
 
@@ -95,6 +95,7 @@ impl CommandCenter {
 
     /// Does what a call asks for.
     pub(crate) fn execute(&mut self, call: &Call, now: Timestamp) -> Answer {
+        self.move_queue(now);
         match call.route {
             Route::Api(ApiCall::Renew) => self.renew(call, now),
             Route::Api(wanted) if self.admits(call, now) => {
@@ -174,9 +175,24 @@ impl CommandCenter {
 
     fn free_to_start(&self, order: Order, now: Timestamp) -> Result<Order, Refusal> {
         let same_target = |job: &&Job| order.associations.iter().any(|target| target.overlaps(&job.association));
-        match self.jobs.values().find(|job| job.is_active(now) && same_target(job)) {
-            Some(job) if self.behaviour.conflict_when_running => Err(Refusal::AlreadyRunning(job.id)),
-            _ => Ok(order),
+        let running = || self.jobs.values().find(|job| job.is_active(now) && same_target(job));
+        match Busy::of(self.behaviour.when_running).and_then(|busy| running().map(|job| (job.id, busy))) {
+            Some((job, busy)) => Err(Refusal::Busy(job, busy)),
+            None => Ok(order),
+        }
+    }
+
+    /// Lets each queued job go on from the moment at which the last job before it ended, in the order of their ids.
+    fn move_queue(&mut self, now: Timestamp) {
+        let queued: Vec<u64> = self.jobs.values().filter(|job| job.is_queued()).map(|job| job.id).collect();
+        for id in queued {
+            let Some(job) = self.jobs.get(&id) else { continue };
+            let before = self.jobs.values().filter(|earlier| earlier.goes_before(job));
+            let ends: Option<Vec<Timestamp>> = before.map(|earlier| earlier.progress(now).ended).collect();
+            let free_since = ends.map(|ends| ends.into_iter().max().unwrap_or(Timestamp::MIN));
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.move_in_queue(free_since, now);
+            }
         }
     }
 
@@ -213,7 +229,11 @@ impl CommandCenter {
     ) -> u64 {
         let id = self.next_job;
         self.next_job += 1;
-        let job = Job::start((id, task_id), (association, level), description, &self.behaviour, now);
+        let mut job = Job::start((id, task_id), (association, level), description, &self.behaviour, now);
+        let mut earlier = self.jobs.values().filter(|earlier| earlier.goes_before(&job));
+        if self.behaviour.when_running == WhenRunning::Queue && earlier.any(|earlier| earlier.is_active(now)) {
+            job.queue(now);
+        }
         self.jobs.insert(id, job);
         id
     }
@@ -226,6 +246,7 @@ impl CommandCenter {
         description: Option<String>,
         now: Timestamp,
     ) -> u64 {
+        self.move_queue(now);
         let task = self.next_task;
         self.next_task += 1;
         self.start_job(task, association, level, description, now)
@@ -233,6 +254,8 @@ impl CommandCenter {
 
     /// An order to one job.
     pub(crate) fn set_job(&mut self, id: u64, change: JobChange, now: Timestamp) -> Result<(), NotSet> {
+        // Who waits for a job that vanishes has waited for it until now.
+        self.move_queue(now);
         let job = self.jobs.get_mut(&id).ok_or(NotSet::NoSuchJob(id))?;
         if change.order == JobOrder::Vanish {
             self.jobs.remove(&id);

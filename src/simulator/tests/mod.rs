@@ -8,6 +8,7 @@ mod fault_json;
 mod found_jobs;
 mod jobs;
 mod limits;
+mod queue;
 mod renewal;
 mod tasks;
 mod wire;

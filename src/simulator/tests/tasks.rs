@@ -6,7 +6,7 @@ use http::header::HeaderValue;
 use serde_json::json;
 
 use super::super::call::Route;
-use super::super::options::Behaviour;
+use super::super::options::{Behaviour, WhenRunning};
 use super::asking::{CREATE, ask, at, backup, call, center, read, start};
 
 #[test]
@@ -63,15 +63,23 @@ fn a_caller_that_does_not_ask_for_json_gets_xml_for_a_task_that_did_start() {
 }
 
 #[test]
-fn an_active_job_of_the_same_target_is_a_conflict_only_when_told_so() {
-    let mut center = center(Behaviour::default());
-    assert_eq!(start(&mut center, 0).0, 200);
-    assert_eq!(start(&mut center, 1).0, 200);
-    center.behaviour.conflict_when_running = true;
-    assert_eq!(start(&mut center, 2).0, 409);
-    assert_eq!(ask(&mut center, 2, CREATE, &backup(&json!([{"clientId": 13}]), "")).0, 200);
-    assert_eq!(start(&mut center, 30).0, 200, "the first two ended meanwhile");
-    assert_eq!(center.ledger.len(), 4);
+fn an_active_job_of_the_same_target_refuses_another_one_in_the_words_that_were_chosen() {
+    for (when_running, status, code, words) in [
+        (WhenRunning::Refuse409, 409, 2, "Another backup is already running"),
+        (WhenRunning::Refuse268, 200, 268, "Another backup is running"),
+        (WhenRunning::Refuse268With400, 400, 268, "Another backup is running"),
+    ] {
+        let mut center = center(Behaviour::default());
+        assert_eq!(start(&mut center, 0).0, 200);
+        assert_eq!(start(&mut center, 1).0, 200, "both run, unless told otherwise");
+        center.behaviour.when_running = when_running;
+        let refused = start(&mut center, 2);
+        assert_eq!((refused.0, &refused.1["errorCode"]), (status, &json!(code)));
+        assert!(refused.1["errorMessage"].as_str().unwrap().starts_with(words), "{refused:?}");
+        assert_eq!(ask(&mut center, 2, CREATE, &backup(&json!([{"clientId": 13}]), "")).0, 200);
+        assert_eq!(start(&mut center, 30).0, 200, "the first two ended meanwhile");
+        assert_eq!((center.ledger.len(), center.jobs.len()), (4, 4));
+    }
 }
 
 #[test]
