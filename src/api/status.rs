@@ -113,6 +113,11 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_before: Option<Time>,
 
+    /// Until then a Command Center may execute the call and list what it executed, by the flags of the operator that sent
+    /// it: whoever finds out what came of the call waits for as long, also with shorter flags of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_by: Option<Time>,
+
     /// The highest job id that the Command Center listed before the call, 0 when it listed none. Absent when it does not
     /// list jobs: then a lost answer cannot be resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -48,6 +48,7 @@ use self::{
     objects::Objects,
     observe::{Admission, Observed},
     poll::Poll,
+    status::SendTimes,
     turns::Turn,
 };
 
@@ -71,6 +72,12 @@ impl Settings {
     #[must_use]
     pub const fn until_settled(&self) -> Duration {
         self.send_window.saturating_add(self.request_timeout).saturating_add(self.settle)
+    }
+
+    /// The times of a call that this process sends.
+    #[must_use]
+    pub const fn send_times(&self) -> SendTimes {
+        SendTimes { window: self.send_window, settled: self.until_settled() }
     }
 }
 

@@ -38,6 +38,20 @@ pub enum AnsweredBy {
     Simulator,
 }
 
+/// The times of a permission to send, counted from its intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendTimes {
+    /// The call may begin until then.
+    pub window: Duration,
+    /// What it executes may not be listed until then.
+    pub settled: Duration,
+}
+
+impl SendTimes {
+    /// Nothing is sent any more, and it is known what came of it.
+    pub const OVER: Self = Self { window: Duration::ZERO, settled: Duration::ZERO };
+}
+
 /// How jobs were found that no answer named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -136,7 +150,7 @@ impl Facts<'_> {
         }
     }
 
-    /// The intent: the status that asks for permission to send attempt `id` within `window`. `last_job_id` is the highest
+    /// The intent: the status that asks for permission to send attempt `id` within `times`. `last_job_id` is the highest
     /// id of the job list, when there is one.
     #[must_use]
     pub fn intent(
@@ -144,7 +158,7 @@ impl Facts<'_> {
         mut status: SalesforceBackupStatus,
         id: &AttemptId,
         connection: &Connection,
-        window: Duration,
+        times: SendTimes,
         last_job_id: Option<i64>,
     ) -> SalesforceBackupStatus {
         let last = status.attempt.take().unwrap_or_default();
@@ -155,7 +169,8 @@ impl Facts<'_> {
             endpoint: Some(connection.endpoint.to_string()),
             secret_resource_version: Some(connection.version.clone()),
             started_at: Some(Time(self.now)),
-            send_before: self.after(window),
+            send_before: self.after(times.window),
+            settled_by: self.after(times.settled),
             // Should a job of the attempt before come to light after all, it has to be above the mark.
             last_job_id_before: if last.follows.is_some() { last.last_job_id_before } else { last_job_id },
             earlier_runs_up_to: last.earlier_runs_up_to,
@@ -244,7 +259,7 @@ impl Facts<'_> {
     pub fn nothing_started(&self, mut status: SalesforceBackupStatus) -> SalesforceBackupStatus {
         if let Some(attempt) = status.attempt.as_mut() {
             attempt.follows = attempt.id.take();
-            attempt.send_before = None;
+            (attempt.send_before, attempt.settled_by) = (None, None);
         }
         self.standing(status, &Standing::Waiting(messages::nothing_started()))
     }
@@ -419,7 +434,7 @@ fn simulated(conditions: Conditions) -> Conditions {
 fn settle_attempt(status: &mut SalesforceBackupStatus) -> u32 {
     let Some(attempt) = status.attempt.as_mut() else { return 0 };
     attempt.id = None;
-    attempt.send_before = None;
+    (attempt.send_before, attempt.settled_by) = (None, None);
     attempt.number
 }
 

@@ -12,7 +12,7 @@ use crate::{
         others,
         standing::{Ending, Standing, Submission, Why},
         state,
-        status::{AnsweredBy, Facts, Found},
+        status::{AnsweredBy, Facts, Found, SendTimes},
     },
     command_center::{
         connection::Connection,
@@ -170,7 +170,7 @@ fn unobstructed(
         Already::Lost(first) => return lost(view, status, connection, first.number().saturating_sub(1)),
         Already::Found { attempt, jobs, how } => {
             let status = facts.answered(status, list.map_or(AnsweredBy::Nobody, AnsweredBy::from));
-            let taken = facts.intent(status, &attempt, connection, Duration::ZERO, list.and_then(JobList::last_id));
+            let taken = facts.intent(status, &attempt, connection, SendTimes::OVER, list.and_then(JobList::last_id));
             return view.go_on(facts.found(taken, jobs, how));
         }
         Already::No => {}
@@ -178,7 +178,7 @@ fn unobstructed(
     let id = &view.observed.new_attempt;
     let last_job_id = list.and_then(JobList::last_id);
     Step::Attempt(Box::new(Attempt {
-        intent: facts.intent(status, id, connection, view.settings.send_window, last_job_id),
+        intent: facts.intent(status, id, connection, view.settings.send_times(), last_job_id),
         opened: snapshot.answered,
         id: id.clone(),
         connection: connection.clone(),
@@ -201,7 +201,7 @@ fn after_another(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
 /// A call may have been made of which the status tells nothing any more; its jobs have ids above `floor`.
 fn lost(view: &View<'_>, status: SalesforceBackupStatus, connection: &Connection, floor: i64) -> Step {
     let id = &view.observed.new_attempt;
-    let status = view.facts.intent(status, id, connection, Duration::ZERO, Some(floor));
+    let status = view.facts.intent(status, id, connection, SendTimes::OVER, Some(floor));
     view.record(view.facts.held(status, messages::status_lost(), Submission::Unknown), Some(IN_ANY_CASE))
 }
 
