@@ -119,6 +119,8 @@ reasons! {
     JobListUnavailable,
     /// The answer to the call is missing, and it may still come.
     AwaitingAnswer,
+    /// The operator does not run for long enough to find out what came of the call.
+    OperatorRestarted,
     /// It is not known whether the call started a backup; the job list will tell.
     OutcomeUnknown,
     /// The job list does not tell enough to know whether the call started a backup.

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
+use http::header;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
-    api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{GetParams, ListParams, ObjectMeta, PartialObjectMeta, Patch, PatchParams, PostParams, Request},
+    client::Body,
     runtime::events::{Event, Recorder, Reporter},
 };
 
@@ -150,6 +153,25 @@ impl Cluster {
         Ok(call(|| format!("reading Namespace {name}"), api.get(name)).await?.metadata)
     }
 
+    /// How long ago the API server stored a status of the object last, by its own clock alone: its time now, less the time
+    /// that it noted with the fields of the status. Nothing when it does not tell.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn status_stored_for(&self, namespace: &str, name: &str) -> Result<Option<Duration>, ClusterError> {
+        let asked = async {
+            let url = SalesforceBackup::url_path(&(), Some(namespace));
+            let request = Request::new(url).get_metadata(name, &GetParams::default());
+            let request = request.map_err(kube::Error::BuildRequest)?;
+            let answer = self.client.send(request.map(Body::from)).await?;
+            let now = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok()).and_then(http_date);
+            let body = answer.into_body().collect_bytes().await?;
+            let stored = serde_json::from_slice::<PartialObjectMeta<SalesforceBackup>>(&body).ok();
+            Ok(now.zip(stored).and_then(|(now, stored)| stored_for(&stored.metadata, now)))
+        };
+        call(|| format!("reading when the status of SalesforceBackup {namespace}/{name} was stored"), asked).await
+    }
+
     /// Every object of the namespaces that are worked on, as it is stored now.
     ///
     /// # Errors
@@ -228,6 +250,18 @@ impl Statuses for Cluster {
     }
 }
 
+/// How long before `now` a field of the status was written last, whoever wrote it.
+fn stored_for(metadata: &ObjectMeta, now: Timestamp) -> Option<Duration> {
+    let of_status =
+        metadata.managed_fields.iter().flatten().filter(|fields| fields.subresource.as_deref() == Some("status"));
+    let last = of_status.filter_map(|fields| fields.time.as_ref()).max()?;
+    Duration::try_from(now.duration_since(last.0)).ok()
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp())
+}
+
 /// How long to wait between the tries of a write that must land.
 pub fn until_it_lands() -> impl Iterator<Item = Duration> {
     let waits =
@@ -263,6 +297,21 @@ mod tests {
     use kube::core::Status;
 
     use super::*;
+
+    #[test]
+    fn the_age_of_a_status_counts_from_its_last_write_by_anybody_and_is_of_one_clock() {
+        let fields = |subresource: &str, time: &str| json!({"manager": "m", "subresource": subresource, "time": time});
+        let age = |fields: &[serde_json::Value], date: &str| {
+            let metadata = serde_json::from_value(json!({"managedFields": fields})).unwrap();
+            stored_for(&metadata, http_date(date).unwrap())
+        };
+        let now = "Mon, 23 Nov 2026 10:00:00 GMT";
+        let (older, later) = (fields("status", "2026-11-23T09:00:00Z"), fields("status", "2026-11-23T09:59:30Z"));
+        let of_spec = fields("", "2026-11-23T09:59:59Z");
+        assert_eq!(age(&[older, later.clone(), of_spec.clone()], now), Some(Duration::from_secs(30)));
+        assert_eq!(age(&[of_spec], now), None, "nobody is known to have written the status");
+        assert_eq!(age(&[later], "Mon, 23 Nov 2026 09:00:00 GMT"), None, "a clock that was set back tells nothing");
+    }
 
     #[test]
     fn only_a_refusal_by_the_api_server_proves_that_nothing_was_written() {

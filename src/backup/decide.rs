@@ -7,6 +7,7 @@ mod held;
 pub mod leave;
 mod pending;
 mod resolve;
+mod settled;
 
 use std::time::Duration;
 

@@ -91,6 +91,7 @@ fn seen() -> Seen {
         connection: Some(Ok(connection())),
         namespace_uid: Some(Ok("1c9b5f2e-77aa-4f0b".to_owned())),
         namespace_goes: Some(false),
+        stored_for: None,
         neighbours: Some(Vec::new()),
         others: Some(Vec::new()),
         admission: Some(Admission::Granted),
@@ -166,6 +167,7 @@ fn a_new_object_is_attempted_at_once_with_everything_the_intent_needs() {
     assert_eq!((attempt.number, attempt.id), (1, Some(AttemptId::from(FIRST))));
     assert_eq!(attempt.endpoint.as_deref(), Some("https://cc.example.com/commandcenter/api"));
     assert_eq!(attempt.send_before, Some(Time(at(15).wall)));
+    assert_eq!(attempt.settled_by, Some(Time(at(165).wall)));
     assert_eq!(attempt.secret_resource_version.as_deref(), Some("10"));
     assert_eq!((attempt.last_job_id_before, attempt.targets[0].client_id), (Some(0), Some(12)));
 }

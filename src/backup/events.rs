@@ -132,6 +132,7 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::Simulator
         | Reason::DeadlineExceeded => Worth::Warning("Submit"),
         Reason::AwaitingAnswer
+        | Reason::OperatorRestarted
         | Reason::OutcomeUnknown
         | Reason::JobListIncomplete
         | Reason::AmbiguousJob

@@ -275,6 +275,15 @@ pub fn awaiting_answer() -> Why {
     )
 }
 
+/// Why an attempt is still waited for that should have been settled long ago.
+#[must_use]
+pub fn operator_restarted() -> Why {
+    Why::new(
+        Reason::OperatorRestarted,
+        "What came of a CreateTask call should have been found out some time ago: for that the operator has to run for --send-window + --request-timeout + --settle without a restart, and it seems to have been restarted, or away, before that. To do: nothing unless it lasts; then look at the restarts of the operator's pods and at their logs. A day later it is found out all the same.",
+    )
+}
+
 /// Why another object's call comes first.
 #[must_use]
 pub fn target_busy(other: &str) -> Why {

@@ -47,6 +47,8 @@ pub enum Look {
     Secret,
     /// The Namespace.
     Namespace,
+    /// How long the status is stored.
+    StoredFor,
     /// The other objects, as the watch told of them.
     Neighbours,
     /// The other objects, as they are stored now.
@@ -72,6 +74,8 @@ pub struct Seen {
     pub namespace_uid: Option<Result<String, NamespaceForbidden>>,
     /// Whether the Namespace is being deleted; not when it may not be read.
     pub namespace_goes: Option<bool>,
+    /// How long ago the API server stored the status last, by its own clock, as far as it says.
+    pub stored_for: Option<Option<Duration>>,
     /// The other objects, as the watch told of them.
     pub neighbours: Option<Vec<Other>>,
     /// The other objects, as they are stored now.
@@ -219,6 +223,10 @@ impl<'a> Observed<'a> {
                     Err(error) => return Err(error.into()),
                 };
                 (self.seen.namespace_uid, self.seen.namespace_goes) = (Some(uid), Some(goes));
+            }
+            Look::StoredFor => {
+                let name = self.object.metadata.name.as_deref().unwrap_or_default();
+                self.seen.stored_for = Some(context.cluster.status_stored_for(self.namespace(), name).await?);
             }
             Look::Neighbours => self.seen.neighbours = Some(self.neighbours(context)),
             Look::Others => self.seen.others = Some(self.others(context).await?),

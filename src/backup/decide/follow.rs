@@ -26,7 +26,9 @@ use super::{
     already_started::own_request,
     headline,
     held::{self, Decision},
-    resolve, since,
+    resolve,
+    settled::{Settlement, settlement, until_settled},
+    since,
 };
 
 pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
@@ -227,10 +229,15 @@ pub(super) fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         return no_job(status);
     };
     // What a list shows is as of when it was asked for, however long ago that is.
-    let as_of = seen.job_list.as_ref().map_or(view.now.boot, |list| list.as_of.boot);
-    let waited = view.observed.remembered.open_for(id, as_of);
-    let settled = resolve::until_settled(view, attempt);
-    let (over, given_up) = (waited >= settled, waited >= settled + view.settings.settle.saturating_mul(INCOMPLETE));
+    let as_of = seen.job_list.as_ref().map_or(view.now, |list| list.as_of);
+    let waited = view.observed.remembered.open_for(id, as_of.boot);
+    let (over, late) = match settlement(view, (attempt, id), &as_of) {
+        Settlement::Ask(look) => return Step::Look(look),
+        Settlement::Awaited { late, .. } => (false, late),
+        Settlement::Settled => (true, false),
+    };
+    // A list that does not come is given time by this process, however old the task is.
+    let given_up = over && waited >= until_settled(view, attempt) + view.settings.settle.saturating_mul(INCOMPLETE);
     let verdict = match seen.job_list.as_ref().map(|list| &list.listing) {
         None => return Step::Look(Look::JobList(resolve::query(attempt, waited))),
         Some(Listing::Read(list)) => Case::of(attempt, id, true).judge(list),
@@ -254,7 +261,10 @@ pub(super) fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         Verdict::Incomplete(_) if given_up => return no_job(status),
         Verdict::Ours(_) | Verdict::OfTarget(_) | Verdict::Ambiguous | Verdict::Nothing | Verdict::Incomplete(_) => {}
     }
-    let finding = Standing::Running(Some(Trouble { why: messages::finding_jobs(), needs_person: false }));
+    // What was told once of restarts is told until the wait is over.
+    let late = !over && (late || headline(&status).is_some_and(|why| why.reason == Reason::OperatorRestarted));
+    let why = if late { messages::operator_restarted() } else { messages::finding_jobs() };
+    let finding = Standing::Running(Some(Trouble { why, needs_person: false }));
     view.record(view.facts.standing(status, &finding), Some(next_poll))
 }
 

@@ -27,14 +27,12 @@ use crate::{
 use super::{
     IN_ANY_CASE, LOOK_BACK, Step, UNTIL_THE_WATCH_FOLLOWS, View, headline,
     held::{self, Decision},
+    settled::{CLOCKS, Settlement, settlement},
     since,
 };
 
 /// How long an object may be older than what this process has written.
 const OLD_COPY: Duration = Duration::from_secs(30);
-
-/// How much the clocks of two machines may differ where a time that another one wrote is used.
-const CLOCKS: Duration = Duration::from_hours(24);
 
 pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
     let remembered = &view.observed.remembered;
@@ -56,18 +54,18 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
     if let Some(Decision::Followed(step)) = decision {
         return step;
     }
-    let wait = until_settled(view, open.attempt);
-    let waited = remembered.open_for(open.id, view.now.boot);
     let needs_person = is_true(&open.status.conditions, ConditionType::Stalled);
-    if waited < wait && needs_person {
+    match settlement(view, (open.attempt, open.id), &view.now) {
+        Settlement::Ask(look) => return Step::Look(look),
         // A process that is new to it: what a person was told goes on being true meanwhile.
-        return Step::Rest(Some(wait.saturating_sub(waited)));
+        Settlement::Awaited { left, .. } if needs_person => return Step::Rest(Some(left)),
+        Settlement::Awaited { left, late } => {
+            let why = awaited(open.status, late);
+            return view.record(view.facts.resolving(open.status.clone(), why, false), Some(left));
+        }
+        Settlement::Settled => {}
     }
-    if waited < wait {
-        let why = headline(open.status).filter(|why| why.reason == Reason::OutcomeUnknown);
-        let why = why.unwrap_or_else(messages::awaiting_answer);
-        return view.record(view.facts.resolving(open.status.clone(), why, false), Some(wait.saturating_sub(waited)));
-    }
+    let waited = remembered.open_for(open.id, view.now.boot);
     let connection = match &view.observed.seen.connection {
         None => return Step::Look(Look::Secret),
         Some(Ok(connection)) => connection,
@@ -114,13 +112,12 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
     }
 }
 
-/// How long an attempt may still be executed, or be executed and not listed: whoever sends it may have a longer window than
-/// this process has.
-pub(super) fn until_settled(view: &View<'_>, attempt: &Attempt) -> Duration {
-    let recorded = attempt.started_at.as_ref().zip(attempt.send_before.as_ref());
-    let window = recorded.map_or(Duration::ZERO, |(started, before)| since(started.0, before.0)).min(CLOCKS);
-    let longer = window.saturating_sub(view.settings.send_window);
-    view.settings.until_settled().saturating_add(longer)
+/// Why the job list is not asked yet. What was told once of restarts is told until it is.
+fn awaited(status: &SalesforceBackupStatus, late: bool) -> Why {
+    let said = headline(status);
+    let known = |reason| said.clone().filter(|why| why.reason == reason);
+    let restarted = known(Reason::OperatorRestarted).or_else(|| late.then(messages::operator_restarted));
+    restarted.or_else(|| known(Reason::OutcomeUnknown)).unwrap_or_else(messages::awaiting_answer)
 }
 
 /// The jobs that may be of `attempt`, seen `waited` ago for the first time. The list must not reach back further than the
@@ -133,7 +130,7 @@ pub(super) fn query(attempt: &Attempt, waited: Duration) -> JobQuery {
 fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, (list, as_of): (&JobList, Now)) -> Step {
     let facts = &view.facts;
     let waited = view.observed.remembered.open_for(open.id, as_of.boot);
-    if waited < until_settled(view, open.attempt) {
+    if settlement(view, (open.attempt, open.id), &as_of) != Settlement::Settled {
         return Step::Look(Look::JobList(query(open.attempt, waited)));
     }
     let status = facts.answered(open.status.clone(), list.into());

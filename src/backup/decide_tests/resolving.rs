@@ -104,10 +104,7 @@ fn the_wait_counts_from_the_first_sight_of_the_attempt_by_whoever_resolves() {
     let open = SalesforceBackup { status: Some(status), ..open };
     assert!(matches!(decide(&unseen(seen_at(5), &open), &settings(), &at(169)), Step::Rest(Some(_))));
     assert!(matches!(decide(&unseen(seen_at(5), &open), &settings(), &at(170)), Step::Look(Look::Secret)));
-    assert!(
-        matches!(decide(&observed(&open), &settings(), &at(100_000)), Step::Rest(Some(_))),
-        "a fresh process waits"
-    );
+    assert!(matches!(decide(&observed(&open), &settings(), &at(400)), Step::Rest(Some(_))), "a fresh process waits");
 
     let mut changed = open.clone();
     changed.spec.run_id = Some("other".to_owned());
@@ -506,4 +503,79 @@ fn a_sender_with_a_longer_window_is_waited_for_as_long_as_its_own_window_lasts()
     let unseen = |seconds| decide(&unseen(waited(), &lost), &settings(), &at(seconds));
     assert!(matches!(unseen(209), Step::Rest(Some(left)) if left == Duration::from_secs(1)));
     assert!(matches!(unseen(210), Step::Look(Look::Secret)));
+}
+
+/// `lost`, whose sender began at second 0 and recorded the other times.
+fn sent_with(lost: &SalesforceBackup, window: u64, settled: u64) -> SalesforceBackup {
+    let mut lost = lost.clone();
+    let attempt = lost.status.as_mut().unwrap().attempt.as_mut().unwrap();
+    (attempt.send_before, attempt.settled_by) = (Some(Time(at(window).wall)), Some(Time(at(settled).wall)));
+    lost
+}
+
+/// The object whose answer was lost, and one whose task has no jobs yet.
+fn unsettled() -> [SalesforceBackup; 2] {
+    [unknown(&json!({})), super::jobs::task_alone(&json!({}))]
+}
+
+#[test]
+fn the_wait_is_the_longer_one_of_the_sender_and_of_whoever_resolves() {
+    // This process: 15 s to send, then 150 s.
+    let cases = [
+        ("the same flags", 15, 165, 165),
+        ("a sender with shorter ones", 5, 20, 165),
+        ("one with a longer settle", 15, 600, 600),
+        ("one with a longer window", 60, 120, 210),
+        ("one with a longer window and settle", 60, 600, 600),
+        ("times that make no sense are bounded", 15, 1_000_000_000, 24 * 60 * 60 + 15),
+        ("and never shorten the wait", 15, 0, 165),
+    ];
+    for (what, window, settled, wait) in cases {
+        let lost = sent_with(&unknown(&json!({})), window, settled);
+        let unseen = |seconds| decide(&unseen(waited(), &lost), &settings(), &at(seconds));
+        assert!(matches!(unseen(wait - 1), Step::Rest(Some(left)) if left == Duration::from_secs(1)), "{what}");
+        assert!(matches!(unseen(wait), Step::Look(Look::Secret)), "{what}");
+        let finding = sent_with(&super::jobs::task_alone(&json!({})), window, settled);
+        let found = |seconds| {
+            let seen = Seen { job_list: Some(listed(vec![new_job(6)])), ..seen() };
+            let finding = Observed { remembered: waited(), seen, ..observed(&finding) };
+            matches!(decide(&finding, &settings(), &at(seconds)), Step::Record(status, _) if status.adopted == Some(true))
+        };
+        assert_eq!((found(wait - 1), found(wait)), (false, true), "{what}: the jobs of a task");
+    }
+}
+
+#[test]
+fn an_operator_that_is_restarted_again_and_again_says_so_once_and_goes_by_two_clocks_after_a_day() {
+    let day = 24 * 60 * 60;
+    for (lost, settled) in unsettled().into_iter().zip(["JobListIncomplete", "JobsRunning"]) {
+        let fresh = |object: &SalesforceBackup, seconds, stored_for| {
+            let remembered =
+                Remembered { open_attempt: Some((AttemptId::from(FIRST), at(seconds).boot)), ..Remembered::default() };
+            let seen = Seen { stored_for, ..Seen { job_list: Some(listed(vec![new_job(4)])), ..seen() } };
+            decide(&Observed { remembered, seen, ..observed(object) }, &settings(), &at(seconds))
+        };
+        let said = |step: Step| match step {
+            Step::Record(status, _) => reason(&status).1.to_owned(),
+            Step::Rest(Some(_)) => "nothing new".to_owned(),
+            other => panic!("{other:?}"),
+        };
+        let soon = said(fresh(&lost, 465, None));
+        assert!(["nothing new", "FindingJobs"].contains(&soon.as_str()), "a failover takes some minutes: {soon}");
+        let told = with(&lost, fresh(&lost, 466, None));
+        assert_eq!(reason(told.status.as_ref().unwrap()).1, "OperatorRestarted");
+        for seconds in [467, 3600, 200, day + 165] {
+            assert_eq!(
+                said(fresh(&told, seconds, None)),
+                "nothing new",
+                "at {seconds}, also by a clock that is behind"
+            );
+        }
+        let confirmed = |stored_for| fresh(&told, day + 166, stored_for);
+        assert!(matches!(confirmed(None), Step::Look(Look::StoredFor)));
+        assert_eq!(said(confirmed(Some(Some(Duration::from_secs(165))))), settled);
+        for young in [None, Some(Duration::ZERO), Some(Duration::from_secs(164))] {
+            assert_eq!(said(confirmed(Some(young))), "nothing new", "a clock that is a year ahead is not believed");
+        }
+    }
 }
