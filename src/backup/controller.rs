@@ -39,13 +39,18 @@ use tracing::{error, info, warn};
 
 use crate::{
     api::SalesforceBackup,
-    process::{clock, telemetry::chain},
+    process::{
+        clock,
+        supervise::{Supervisor, Task},
+        telemetry::chain,
+    },
 };
 
 use super::{
     Context, Error,
     aside::{Aside, Begin},
     backoff,
+    decide::UNTIL_THE_WATCH_FOLLOWS,
     objects::Objects,
     poll, reconcile,
     turns::Turns,
@@ -65,6 +70,17 @@ pub struct Watch {
     pub namespaces: Vec<String>,
     /// How many reconciles run at once.
     pub concurrency: u16,
+}
+
+/// The watches are over, through a bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// With a panic.
+    #[error("watching SalesforceBackups panicked; this is a bug, please report it with the log lines above")]
+    Panicked,
+    /// By itself.
+    #[error("watching SalesforceBackups ended by itself; this is a bug, please report it with the log lines above")]
+    Ended,
 }
 
 /// The objects that a controller is to look at again.
@@ -87,7 +103,17 @@ struct Shared {
 
 /// Watches and reconciles until `stop`, then lets reconciles under way end: a call under way is recorded before this
 /// returns. `ready` turns true when every watch has listed its objects.
-pub async fn run(mut context: Context, client: Client, watch: &Watch, ready: Arc<AtomicBool>, stop: CancellationToken) {
+///
+/// # Errors
+/// When nothing is watched any more though nobody asked it to stop. Reconciles under way have ended then, too.
+pub async fn run(
+    mut context: Context,
+    client: Client,
+    watch: &Watch,
+    supervisor: &Supervisor,
+    ready: Arc<AtomicBool>,
+    stop: CancellationToken,
+) -> Result<(), Broken> {
     let scopes: Vec<Option<String>> =
         if watch.namespaces.is_empty() { vec![None] } else { watch.namespaces.iter().cloned().map(Some).collect() };
     let (stores, writers): (Vec<_>, Vec<_>) = scopes.iter().map(|_| reflector::store()).unzip();
@@ -103,39 +129,68 @@ pub async fn run(mut context: Context, client: Client, watch: &Watch, ready: Arc
         unlisted: AtomicUsize::new(scopes.len()),
         ready,
     });
-    let _housekeeping = AbortOnDropHandle::new(tokio::spawn(forget_deleted(Arc::clone(&shared))));
-    let wake = {
-        let shared = Arc::clone(&shared);
-        move |object| shared.wake(&object)
-    };
-    let _gates = {
-        let (context, wake) = (Arc::clone(&shared.context), wake.clone());
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            let exists = |uid: &str, namespace: &str, name: &str| context.objects.has(uid, namespace, name);
-            let call = |namespace: &str, name: &str| wake((namespace.to_owned(), name.to_owned()));
-            context.command_center.gates.run(exists, call).await;
-        }))
-    };
-    let _fresh = {
-        let (context, every) = (Arc::clone(&shared.context), shared.context.settings.poll_interval);
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            context.connections.keep_fresh(every, || context.objects.secrets()).await;
-        }))
-    };
-    let _poll = AbortOnDropHandle::new(tokio::spawn(poll::run(Arc::clone(&shared.context), wake)));
+    let _tasks = tasks(&shared, supervisor);
     let watches = scopes.into_iter().zip(stores.into_iter().zip(writers)).zip(rung);
     let driving = join_all(watches.map(|((scope, store), rung)| {
         let api = scope.map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), &name));
         drive(watched(api, store, &shared).reconcile_on(rung), watch.concurrency, Arc::clone(&shared))
     }));
-    tokio::select! {
-        _ = driving => {}
-        () = shared.stop.cancelled() => {}
-    }
+    let driven = until(driving.map(drop), &shared.stop).await;
     // Nothing begins any more, and what has begun ends.
     shared.tasks.close();
     shared.tasks.wait().await;
     shared.context.connections.finish().await;
+    driven
+}
+
+/// Waits for `stop`, which `driving` must not end before. If it does, nothing tells of objects any more, and `stop` is
+/// cancelled: the process has to begin anew.
+async fn until(driving: impl Future<Output = ()>, stop: &CancellationToken) -> Result<(), Broken> {
+    let ended = tokio::select! {
+        ended = AssertUnwindSafe(driving).catch_unwind() => ended,
+        () = stop.cancelled() => return Ok(()),
+    };
+    if stop.is_cancelled() {
+        return Ok(());
+    }
+    stop.cancel();
+    Err(if ended.is_err() { Broken::Panicked } else { Broken::Ended })
+}
+
+/// What goes on beside the reconciles.
+fn tasks(shared: &Arc<Shared>, supervisor: &Supervisor) -> [AbortOnDropHandle<()>; 4] {
+    let wake = {
+        let shared = Arc::clone(shared);
+        move |object| shared.wake(&object)
+    };
+    let gates = {
+        let (context, wake) = (Arc::clone(&shared.context), wake.clone());
+        move || {
+            let (context, wake) = (Arc::clone(&context), wake.clone());
+            async move {
+                let exists = |uid: &str, namespace: &str, name: &str| context.objects.has(uid, namespace, name);
+                let call = |namespace: &str, name: &str| wake((namespace.to_owned(), name.to_owned()));
+                context.command_center.gates.run(exists, call).await;
+            }
+        }
+    };
+    let renewals = {
+        let context = Arc::clone(&shared.context);
+        move || {
+            let context = Arc::clone(&context);
+            async move {
+                let every = context.settings.poll_interval;
+                context.connections.keep_fresh(every, || context.objects.secrets()).await;
+            }
+        }
+    };
+    let (context, house) = (Arc::clone(&shared.context), Arc::clone(shared));
+    [
+        supervisor.keep(Task::Gates, gates),
+        supervisor.keep(Task::Renewals, renewals),
+        supervisor.keep(Task::Poll, move || poll::run(Arc::clone(&context), wake.clone())),
+        supervisor.keep(Task::Housekeeping, move || forget_deleted(Arc::clone(&house))),
+    ]
 }
 
 /// A controller over one watch. That it has listed is seen in its stream: of several that wait for a store, kube wakes
@@ -231,8 +286,9 @@ fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Action {
             let result = isolated(reconcile(&object, &shared.context, &mut turn)).await;
             shared.context.metrics.reconciled(&result);
             after(&object, result, &shared.context)
-        })
-        .await;
+        });
+        // Whatever happens, the object is not left as one that is worked on.
+        let again = AssertUnwindSafe(again).catch_unwind().await.unwrap_or(Some(UNTIL_THE_WATCH_FOLLOWS));
         drop(turn);
         shared.aside.rest(&name, object.metadata.resource_version.as_deref(), again);
         shared.ring(&name);
@@ -285,6 +341,8 @@ fn report_watch_error(error: &watcher::Error) {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use super::*;
     use crate::process::metrics::Metrics;
 
@@ -304,5 +362,23 @@ mod tests {
         assert_eq!(other.await.unwrap().unwrap(), 1, "the other one goes on");
         let page = metrics.text().unwrap();
         assert!(page.contains("salesforce_backup_reconcile_total{result=\"panic\"} 1"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn watches_that_end_through_a_bug_stop_the_process_with_an_error() {
+        let stop = CancellationToken::new();
+        assert_eq!(until(async { panic!("a bug") }, &stop).await, Err(Broken::Panicked));
+        assert!(stop.is_cancelled(), "nothing begins any more");
+        let stop = CancellationToken::new();
+        assert_eq!(until(ready(()), &stop).await, Err(Broken::Ended));
+        assert!(stop.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn watches_that_end_when_they_are_asked_to_are_well() {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        assert_eq!(until(ready(()), &stop).await, Ok(()));
+        assert_eq!(until(pending(), &stop).await, Ok(()));
     }
 }

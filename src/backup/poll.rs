@@ -63,6 +63,27 @@ impl Poll {
         self.lock().leave(uid);
     }
 
+    /// Begins the round of each connection when it is time to, for the objects that `exists` knows. Never ends by itself.
+    async fn rounds<F>(&self, exists: impl Fn(&str, &ObjectName) -> bool, ask: impl Fn(SecretName) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        // Rounds of a life before this one have ended with it.
+        self.lock().start_over();
+        let mut rounds = JoinSet::new();
+        loop {
+            let (due, next) = self.lock().due(&exists, clock::now().boot);
+            for secret in due {
+                rounds.spawn(ask(secret));
+            }
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep(next.unwrap_or_default()), if next.is_some() => {}
+                Some(_) = rounds.join_next() => {}
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,31 +95,23 @@ impl Poll {
 
 /// Asks when it is time to, and gives the objects that are told something new to `wake`. Never ends by itself.
 pub async fn run(context: Arc<Context>, wake: impl Fn(ObjectName) + Clone + Send + 'static) {
-    let mut rounds = JoinSet::new();
-    loop {
-        let exists = |uid: &str, (namespace, name): &ObjectName| context.objects.has(uid, namespace, name);
-        let (due, next) = context.poll.lock().due(exists, clock::now().boot);
-        for secret in due {
-            let (context, wake) = (Arc::clone(&context), wake.clone());
-            rounds.spawn(async move {
-                // A bug in one round must not be the last of its connection.
-                if AssertUnwindSafe(round(&secret, &context)).catch_unwind().await.is_err() {
-                    warn!(
-                        namespace = secret.0,
-                        secret = secret.1,
-                        "asking for jobs panicked; this is a bug, please report it"
-                    );
-                }
-                let news = context.poll.at(&secret, Desk::done).unwrap_or_default();
-                news.into_iter().for_each(wake);
-            });
+    let exists = |uid: &str, (namespace, name): &ObjectName| context.objects.has(uid, namespace, name);
+    let ask = |secret| {
+        let (context, wake) = (Arc::clone(&context), wake.clone());
+        async move {
+            // A bug in one round must not be the last of its connection.
+            if AssertUnwindSafe(round(&secret, &context)).catch_unwind().await.is_err() {
+                warn!(
+                    namespace = secret.0,
+                    secret = secret.1,
+                    "asking for jobs panicked; this is a bug, please report it"
+                );
+            }
+            let news = context.poll.at(&secret, Desk::done).unwrap_or_default();
+            news.into_iter().for_each(wake);
         }
-        tokio::select! {
-            () = context.poll.changed.notified() => {}
-            () = tokio::time::sleep(next.unwrap_or_default()), if next.is_some() => {}
-            Some(_) = rounds.join_next() => {}
-        }
-    }
+    };
+    context.poll.rounds(exists, ask).await;
 }
 
 /// One round at one connection.
@@ -166,4 +179,76 @@ fn unusable(error: &ClientError) -> Listed {
 /// The list of a Command Center that cannot be asked.
 const fn away() -> Listed {
     Listed { listing: Listing::Failed(Unreadable::Unavailable), asked_to_wait: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        future::pending,
+        sync::atomic::{AtomicBool, AtomicU32, Ordering},
+        time::Duration,
+    };
+
+    use tokio::{sync::mpsc::unbounded_channel, time::timeout};
+
+    use super::*;
+    use crate::{
+        backup::waiting::Pace,
+        process::{
+            metrics::Metrics,
+            supervise::{Supervisor, Task},
+        },
+    };
+
+    #[tokio::test]
+    async fn after_a_panic_of_the_poller_every_connection_is_asked_again_also_one_whose_round_was_under_way() {
+        let poll = Arc::new(Poll::new(Waiting::new(Duration::from_millis(1))));
+        for name in ["first", "second"] {
+            let wait = Wait {
+                object: ("n".to_owned(), name.to_owned()),
+                endpoint: "https://cc.example.com/api".to_owned(),
+                jobs: vec![JobId::new(7).unwrap()],
+                clients: None,
+                accepted_ago: Duration::ZERO,
+                pace: Pace::Usual,
+            };
+            poll.ask(("n".to_owned(), name.to_owned()), name, wait);
+        }
+        let (asked, mut rounds) = unbounded_channel();
+        let lives = Arc::new(AtomicU32::new(0));
+        let _kept = Supervisor::new(Metrics::default()).keep(Task::Poll, move || {
+            let (poll, asked) = (Arc::clone(&poll), asked.clone());
+            let life = lives.fetch_add(1, Ordering::Relaxed);
+            async move {
+                let first_has_begun = AtomicBool::new(false);
+                let exists = |_: &str, (_, name): &ObjectName| {
+                    let begun = first_has_begun.fetch_or(name == "first", Ordering::Relaxed);
+                    assert!(life > 0 || name == "first" || !begun, "a bug");
+                    true
+                };
+                let ask = |secret: SecretName| {
+                    let (poll, asked) = (Arc::clone(&poll), asked.clone());
+                    async move {
+                        let _ = asked.send((life, secret.1.clone()));
+                        if secret.1 == "first" {
+                            pending::<()>().await;
+                        }
+                        poll.at(&secret, Desk::done);
+                    }
+                };
+                poll.rounds(exists, ask).await;
+            }
+        });
+        let mut second_life = BTreeSet::new();
+        let everyone = async {
+            while second_life.len() < 2 {
+                let (life, name) = rounds.recv().await.unwrap();
+                if life > 0 {
+                    second_life.insert(name);
+                }
+            }
+        };
+        timeout(Duration::from_mins(1), everyone).await.expect("somebody is not asked any more");
+    }
 }

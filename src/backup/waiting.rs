@@ -134,6 +134,11 @@ impl Waiting {
         (begin, next)
     }
 
+    /// No round is under way any more: whoever began them is gone.
+    pub fn start_over(&mut self) {
+        self.desks.values_mut().for_each(Desk::given_up);
+    }
+
     /// Those who wait at `secret`.
     pub fn desk(&mut self, secret: &SecretName) -> Option<&mut Desk> {
         self.desks.get_mut(secret)

@@ -24,7 +24,7 @@ use crate::{
         Context, Settings,
         cluster::Cluster,
         connections::Connections,
-        controller::{self, Watch},
+        controller::{self, Broken, Watch},
         memory::Memory,
         objects::Objects,
         poll::Poll,
@@ -40,6 +40,7 @@ use crate::{
         lease::{Candidate, Lost, decide::Timings},
         metrics::Metrics,
         shutdown,
+        supervise::Supervisor,
         telemetry::{self, LogFormat},
     },
 };
@@ -200,7 +201,8 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
     if args.allow_insecure_http {
         warn!("--allow-insecure-http is set: tokens may travel in the clear; do not use it in production");
     }
-    let health = health::serve(listener, Arc::clone(&ready), metrics.clone(), stop.clone());
+    let supervisor = Supervisor::new(metrics.clone());
+    let health = health::serve(listener, Arc::clone(&ready), supervisor.clone(), metrics.clone(), stop.clone());
     let health = AbortOnDropHandle::new(tokio::spawn(health));
     let cluster = Cluster::new(clients.requests, identity, args.watch_namespace.clone());
     let command_center = Arc::new(CommandCenter::new(args.request_timeout, limits(&args)));
@@ -223,38 +225,53 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
     let watch = Watch { namespaces: args.watch_namespace, concurrency: args.concurrency };
     let lead = async {
         context.metrics.leads(true);
-        let controller = controller::run(context, clients.watches, &watch, Arc::clone(&ready), stop.clone());
+        let ready = Arc::clone(&ready);
+        let controller = controller::run(context, clients.watches, &watch, &supervisor, ready, stop.clone());
         finished(controller, &stop, args.shutdown_grace_period).await
     };
     if let Some(candidate) = candidate {
         with_lease(&candidate, lead, &ready, &stop).await?;
-    } else {
-        lead.await;
+    } else if let Led::ToItsEnd(ended) = lead.await {
+        ended?;
     }
     health.await.context("the health server panicked")?.context("the health server failed")
 }
 
-/// Runs `controller` to its end, and says whether it came there: after `stop` it has the time of `grace`.
-async fn finished(controller: impl Future<Output = ()>, stop: &CancellationToken, grace: Duration) -> bool {
+/// How a controller was left.
+enum Led {
+    /// Nothing of it is under way any more.
+    ToItsEnd(Result<(), Broken>),
+    /// Something of it may still be at work.
+    Cut,
+}
+
+/// Runs `controller` to its end; after `stop` it has the time of `grace`.
+async fn finished(
+    controller: impl Future<Output = Result<(), Broken>>,
+    stop: &CancellationToken,
+    grace: Duration,
+) -> Led {
     let out_of_patience = async {
         stop.cancelled().await;
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        () = controller => info!("stopped"),
+        ended = controller => {
+            info!("stopped");
+            Led::ToItsEnd(ended)
+        }
         () = out_of_patience => {
             warn!("stopped at the end of the grace period with work under way: the outcome of a call may not be recorded");
-            return false;
+            Led::Cut
         }
     }
-    true
 }
 
 /// Runs `lead` while this process holds the lease. What did not finish may still be at work: then the lease is left to
 /// expire.
 async fn with_lease(
     candidate: &Candidate,
-    lead: impl Future<Output = bool>,
+    lead: impl Future<Output = Led>,
     ready: &AtomicBool,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -265,16 +282,18 @@ async fn with_lease(
     let done = CancellationToken::new();
     // In a task of its own, so that nothing that is led delays it.
     let mut lease = AbortOnDropHandle::new(tokio::spawn(leadership.keep(done.clone())));
-    tokio::select! {
+    let led = tokio::select! {
         biased;
         kept = &mut lease => {
             ready.store(false, Ordering::Release);
             return Ok(kept.context("keeping the lease panicked")??);
         }
-        finished = lead => if !finished { return Ok(()) },
-    }
+        led = lead => led,
+    };
+    let Led::ToItsEnd(ended) = led else { return Ok(()) };
     done.cancel();
-    Ok(lease.await.context("keeping the lease panicked")??)
+    lease.await.context("keeping the lease panicked")??;
+    Ok(ended?)
 }
 
 /// Who asks for which lease; nobody without leader election. It has connections of its own: the controller's may all be

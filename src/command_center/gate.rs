@@ -308,6 +308,11 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         Served { called, next }
     }
 
+    /// Those whose turn has come and who have not asked since.
+    pub fn called(&self) -> impl Iterator<Item = &K> {
+        self.called.keys()
+    }
+
     /// Somebody who was let in makes a call of this kind, with what was reserved for it if `reserved`.
     ///
     /// # Errors

@@ -111,14 +111,19 @@ impl Gates {
 
     /// Gives everyone who waits its turn, for ever: objects that `exists` knows are given to `call`.
     pub async fn run(&self, exists: impl Fn(&str, &str, &str) -> bool, call: impl Fn(&str, &str)) {
-        loop {
-            let (called, next) = self.0.serve(&exists);
+        let tell = |called: Vec<Caller>| {
             for caller in called {
                 match caller {
                     Caller::Object(_, namespace, name) => call(&namespace, &name),
                     Caller::Task(number) => self.0.wake(number),
                 }
             }
+        };
+        // A life before this one may have ended between giving a turn and saying so. Who has none waits again.
+        tell(self.0.called());
+        loop {
+            let (called, next) = self.0.serve(&exists);
+            tell(called);
             tokio::select! {
                 () = self.0.changed.notified() => {}
                 () = tokio::time::sleep(next.unwrap_or_default()), if next.is_some() => {}
@@ -152,6 +157,13 @@ impl Shared {
             next = [next, again].into_iter().flatten().min();
         }
         (all, next)
+    }
+
+    /// Whose turn has come, and everyone who waits in its place: it asks again.
+    fn called(&self) -> Vec<Caller> {
+        let objects: Vec<Caller> = self.lock().values().flat_map(Gate::called).cloned().collect();
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.into_iter().chain(tasks.keys().map(|task| Caller::Task(*task))).collect()
     }
 
     fn wake(&self, task: u64) {
@@ -230,5 +242,66 @@ impl Drop for Pass {
         let (reads, writes) = (*self.reads.get_mut(), *self.writes.get_mut());
         self.shared.at(&self.endpoint, |gate, now| gate.done(&self.grant, reads, writes, now));
         self.shared.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::{FutureExt as _, future::join_all};
+    use tokio::{sync::mpsc::unbounded_channel, time::timeout};
+
+    use super::*;
+    use crate::{
+        command_center::gate::LANES,
+        process::{
+            metrics::Metrics,
+            supervise::{Supervisor, Task},
+        },
+    };
+
+    const HERE: &str = "https://cc.example.com/api";
+    const PATIENCE: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn after_a_panic_of_the_gates_everyone_whose_turn_had_come_is_called() {
+        let gates = Arc::new(Gates::new(Limits::NONE));
+        let inside: Vec<Pass> = join_all((0..LANES).map(|_| gates.pass(HERE, "n", Need::Look)))
+            .await
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let objects = ["first", "second"].map(|name| Caller::Object(name.to_owned(), "n".to_owned(), name.to_owned()));
+        for object in &objects {
+            assert!(gates.ask(HERE, object, "n", Need::Submission).is_err(), "as many call as may");
+        }
+        let mut task = Box::pin(gates.pass(HERE, "n", Need::Look));
+        assert!(task.as_mut().now_or_never().is_none());
+        // Now there is room for all of them, and the first call of an object panics.
+        drop(inside);
+        let (called, mut calls) = unbounded_channel();
+        let lives = Arc::new(AtomicU32::new(0));
+        let _kept = Supervisor::new(Metrics::default()).keep(Task::Gates, {
+            let gates = Arc::clone(&gates);
+            move || {
+                let (gates, called) = (Arc::clone(&gates), called.clone());
+                let life = lives.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    let call = |_: &str, name: &str| {
+                        assert!(life > 0, "a bug");
+                        let _ = called.send(name.to_owned());
+                    };
+                    gates.run(|_, _, _| true, call).await;
+                }
+            }
+        });
+        let let_in = timeout(PATIENCE, task).await.expect("the task waits for ever");
+        assert!(let_in.is_ok());
+        let mut next = async || timeout(PATIENCE, calls.recv()).await.expect("an object waits for ever").unwrap();
+        let mut names = [next().await, next().await];
+        names.sort();
+        assert_eq!(names, ["first", "second"]);
+        assert!(objects.iter().all(|object| gates.ask(HERE, object, "n", Need::Submission).is_ok()));
     }
 }

@@ -17,7 +17,10 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::metrics::Metrics;
+use super::{
+    metrics::Metrics,
+    supervise::{Supervisor, Task},
+};
 
 /// Serves on `listener` until `stop`.
 ///
@@ -26,14 +29,24 @@ use super::metrics::Metrics;
 pub async fn serve(
     listener: TcpListener,
     ready: Arc<AtomicBool>,
+    supervisor: Supervisor,
     metrics: Metrics,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let routes = Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(move || async move { liveness(&supervisor.broken()) }))
         .route("/readyz", get(move || async move { readiness(ready.load(Ordering::Acquire)) }))
         .route("/metrics", get(move || async move { page(&metrics) }));
     axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// A process that cannot do its work any more is to be started anew.
+fn liveness(broken: &[Task]) -> (StatusCode, String) {
+    if broken.is_empty() {
+        return (StatusCode::OK, "ok\n".to_owned());
+    }
+    let names = broken.iter().map(|task| task.as_str()).collect::<Vec<_>>().join(", ");
+    (StatusCode::SERVICE_UNAVAILABLE, format!("these tasks end again and again: {names}; see the log\n"))
 }
 
 fn readiness(ready: bool) -> (StatusCode, &'static str) {
@@ -48,5 +61,18 @@ fn page(metrics: &Metrics) -> impl IntoResponse + use<> {
     match metrics.text() {
         Ok(text) => Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)),
         Err(_) => Err(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_cannot_be_kept_alive_makes_the_process_one_to_start_anew() {
+        assert_eq!(liveness(&[]), (StatusCode::OK, "ok\n".to_owned()));
+        let (status, text) = liveness(&[Task::Poll, Task::Gates]);
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(text, "these tasks end again and again: poll, gates; see the log\n");
     }
 }

@@ -12,10 +12,12 @@
 pub mod decide;
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
@@ -234,7 +236,12 @@ impl Leadership {
     ///
     /// # Errors
     /// When the lease is lost: what is led must end at once, without the time to finish anything.
-    pub async fn keep(mut self, done: CancellationToken) -> Result<(), Lost> {
+    pub async fn keep(self, done: CancellationToken) -> Result<(), Lost> {
+        let lease = self.candidate.lease();
+        or_lost(lease, self.keep_on(done)).await
+    }
+
+    async fn keep_on(mut self, done: CancellationToken) -> Result<(), Lost> {
         let timings = self.candidate.timings;
         while !done.is_cancelled() {
             let now = clock::now().boot;
@@ -325,6 +332,11 @@ impl Leadership {
     }
 }
 
+/// What `keeping` gives. When it panics the lease is lost: who does not renew it must not go on.
+async fn or_lost(lease: String, keeping: impl Future<Output = Result<(), Lost>>) -> Result<(), Lost> {
+    AssertUnwindSafe(keeping).catch_unwind().await.unwrap_or(Err(Lost { lease, why: Loss::Panicked }))
+}
+
 /// What leading goes by in `lease`.
 fn record(lease: &Lease) -> Record {
     let spec = lease.spec.as_ref();
@@ -344,5 +356,17 @@ async fn answered<T>(within: Duration, call: impl Future<Output = kube::Result<T
         Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403) => Err(Failed::Forbidden(status.message)),
         Ok(Err(error)) => Err(Failed::Call(error)),
         Err(_) => Err(Failed::Unanswered(within)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_what_renews_the_lease_is_its_loss() {
+        let lost = or_lost("ns/operator".to_owned(), async { panic!("a bug") }).await.unwrap_err().to_string();
+        assert!(lost.contains("ns/operator") && lost.contains("please report it"), "{lost}");
+        assert!(or_lost(String::new(), async { Ok(()) }).await.is_ok());
     }
 }

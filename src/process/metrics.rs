@@ -10,6 +10,8 @@ use prometheus_client::{
 
 use crate::{backup::Error, command_center::outcome::Outcome};
 
+use super::supervise::Task;
+
 /// The counters of this process. Clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -18,6 +20,7 @@ pub struct Metrics {
     reconcile: Family<ResultLabel, Counter>,
     transition: Family<ReasonLabel, Counter>,
     events_failed: Counter,
+    task_restarts: Family<TaskLabel, Counter>,
     leader: Gauge,
 }
 
@@ -36,11 +39,17 @@ struct ResultLabel {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaskLabel {
+    task: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("salesforce_backup");
         let (create_task, reconcile, events_failed) = (Family::default(), Family::default(), Counter::default());
         let (transition, leader) = (Family::default(), Gauge::default());
+        let task_restarts: Family<TaskLabel, Counter> = Family::default();
         registry.register("create_task", "CreateTask calls by what came of them", create_task.clone());
         registry.register("reconcile", "Reconciles by how they went", reconcile.clone());
         registry.register(
@@ -49,8 +58,12 @@ impl Default for Metrics {
             transition.clone(),
         );
         registry.register("events_failed", "Events that could not be published", events_failed.clone());
+        registry.register("task_restarts", "Starts of a task that had ended through a bug", task_restarts.clone());
+        for task in Task::ALL {
+            drop(task_restarts.get_or_create(&TaskLabel { task: task.as_str() }));
+        }
         registry.register("leader", "1 while this process runs backups, 0 while it stands by", leader.clone());
-        Self { registry: Arc::new(registry), create_task, reconcile, transition, events_failed, leader }
+        Self { registry: Arc::new(registry), create_task, reconcile, transition, events_failed, task_restarts, leader }
     }
 }
 
@@ -79,6 +92,11 @@ impl Metrics {
     /// Counts an event that was lost.
     pub fn event_failed(&self) {
         self.events_failed.inc();
+    }
+
+    /// Counts a task that has ended and is started again.
+    pub fn task_restarted(&self, task: &'static str) {
+        self.task_restarts.get_or_create(&TaskLabel { task }).inc();
     }
 
     /// Says whether this process runs backups.

@@ -6,4 +6,5 @@ pub mod kubernetes;
 pub mod lease;
 pub mod metrics;
 pub mod shutdown;
+pub mod supervise;
 pub mod telemetry;

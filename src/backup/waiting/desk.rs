@@ -119,6 +119,11 @@ impl Desk {
         (self.begun, self.under_way) = (Some(now), true);
     }
 
+    /// The round that is under way, if there is one, does not come to its end.
+    pub(super) fn given_up(&mut self) {
+        self.under_way = false;
+    }
+
     /// How long until the next round; nothing while one is under way, or while nobody waits.
     pub(super) fn until_due(&self, now: BootTime) -> Option<Duration> {
         if self.under_way {

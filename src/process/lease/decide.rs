@@ -167,6 +167,9 @@ pub enum Loss {
     /// Somebody deleted the Lease.
     #[error("somebody deleted it")]
     Deleted,
+    /// What renews it ended with a panic.
+    #[error("renewing it panicked; this is a bug, please report it with the log lines above")]
+    Panicked,
 }
 
 /// What `me`, who would like to lead, does next about the Lease as it was `seen`.
