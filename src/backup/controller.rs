@@ -200,13 +200,16 @@ fn watched(
     (store, writer): (Store<SalesforceBackup>, Writer<SalesforceBackup>),
     shared: &Arc<Shared>,
 ) -> Controller<SalesforceBackup> {
-    let (shared, mut listed) = (Arc::clone(shared), false);
+    let (shared, mut listed, known) = (Arc::clone(shared), false, store.clone());
     let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
         .modify(|object| object.managed_fields_mut().clear())
-        .inspect_ok(move |event| {
-            if matches!(event, watcher::Event::InitDone) && !std::mem::replace(&mut listed, true) {
-                shared.listed();
+        .inspect_ok(move |event| match event {
+            watcher::Event::InitDone if !std::mem::replace(&mut listed, true) => shared.listed(),
+            // A list may hold what another process worked on before; what appears in between nobody has had.
+            watcher::Event::Apply(object) if known.get(&ObjectRef::from_obj(object)).is_none() => {
+                shared.context.memory.appears(object);
             }
+            _ => {}
         })
         .reflect(writer)
         .applied_objects();

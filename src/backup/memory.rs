@@ -84,6 +84,8 @@ pub struct Refusals {
 pub struct Remembered {
     /// When this process saw the object first.
     pub first_seen: Option<BootTime>,
+    /// True if the object was created while this process watched: nothing was done about it that it could not know of.
+    pub appeared: bool,
     /// When the Command Center was last asked about its jobs.
     pub last_poll: Option<BootTime>,
     /// The attempt without known jobs seen last, and when it was first seen.
@@ -180,6 +182,11 @@ impl Memory {
     /// Remembers something of the object.
     pub fn note<T>(&self, uid: &str, change: impl FnOnce(&mut Remembered) -> T) -> T {
         change(self.lock().objects.entry(uid.to_owned()).or_default())
+    }
+
+    /// `object` was created while this process watched.
+    pub fn appears(&self, object: &SalesforceBackup) {
+        self.note(object.metadata.uid.as_deref().unwrap_or_default(), |remembered| remembered.appeared = true);
     }
 
     /// Remembers what `object` shows, unless a newer version under its name was seen: a watch that lags tells of old
@@ -392,7 +399,8 @@ impl Remembered {
             Outcome::Accepted(_) | Outcome::Refused(_) | Outcome::NeverSent(_) => Some((attempt.clone(), now)),
         };
         let (open_attempt, leaving_since) = (self.open_attempt.take(), self.leaving_since);
-        *self = Self { first_seen: self.first_seen, open_attempt, settled, leaving_since, ..Self::default() };
+        let (first_seen, appeared) = (self.first_seen, self.appeared);
+        *self = Self { first_seen, appeared, open_attempt, settled, leaving_since, ..Self::default() };
     }
 
     /// How long the attempt has been known to be open.

@@ -138,7 +138,9 @@ pub(super) fn already_started(view: &View<'_>, request: &Request<'_>, seen: &Sna
     if let Some(decided) = described.or_else(|| remembered.and_then(|earlier| known(view, list, earlier))) {
         return decided;
     }
+    // Of an object that was created while this process watched, memory knows all that its status ever said.
     if is_first_sight(view)
+        && !view.observed.remembered.appeared
         && let Some(decided) = of_lost_status(view, request, list)
     {
         return decided;

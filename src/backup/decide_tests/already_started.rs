@@ -327,6 +327,15 @@ mod lost_status {
     }
 
     #[test]
+    fn of_an_object_that_was_created_while_this_process_watched_nothing_can_be_lost() {
+        let object = created(&json!({}));
+        let seen = Seen { job_list: Some(listed(vec![started(new_job(7), 10)])), ..seen() };
+        let remembered = Remembered { appeared: true, ..Remembered::default() };
+        let step = decide(&Observed { remembered, seen, ..observed(&object) }, &settings(), &at(20));
+        assert!(matches!(step, Step::Attempt(_)), "somebody else started job 7");
+    }
+
+    #[test]
     fn others_are_asked_before_a_job_is_taken() {
         let seen = Seen { others: None, job_list: Some(listed(vec![started(new_job(7), 10)])), ..seen() };
         assert!(matches!(looked(&created(&json!({})), seen, 0), Step::Look(Look::Others)));
