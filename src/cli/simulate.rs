@@ -69,9 +69,9 @@ pub struct Args {
     #[arg(long, env = "SFB_SIMULATE_WHEN_RUNNING", value_name = "WORD", default_value = "start", value_parser = when_running())]
     pub when_running: WhenRunning,
 
-    /// Do not show the description of a job, as a server may not
-    #[arg(long, env = "SFB_SIMULATE_HIDE_DESCRIPTIONS")]
-    pub hide_descriptions: bool,
+    /// Show the description of a job in lists, which most Command Centers are taken not to do
+    #[arg(long, env = "SFB_SIMULATE_DESCRIPTIONS")]
+    pub descriptions: bool,
 
     /// Answer a search that finds no job with 200 instead of 404
     #[arg(long, env = "SFB_SIMULATE_EMPTY_LIST_OK")]
@@ -109,7 +109,7 @@ fn options(args: Args) -> Options {
         visible_after: args.visible_after,
         jobs_per_association: args.jobs_per_association,
         when_running: args.when_running,
-        descriptions: !args.hide_descriptions,
+        descriptions: args.descriptions,
         empty_list: if args.empty_list_ok { EmptyList::Empty } else { EmptyList::NotFound },
         renewal: Renewal { lifetime: args.token_lifetime, ..defaults.renewal },
         limits: Limits { writes: args.writes_per_hour, reads: args.reads_per_hour, ..defaults.limits },
@@ -205,7 +205,7 @@ mod tests {
             "--visible-after=3s",
             "--jobs-per-association=2",
             "--when-running=queue",
-            "--hide-descriptions",
+            "--descriptions",
             "--empty-list-ok",
         ]));
         assert_eq!(options.tls, Tls::SelfSigned { names: vec!["a.svc".to_owned(), "b.svc".to_owned()] });
@@ -221,7 +221,7 @@ mod tests {
             visible_after: Duration::from_secs(3),
             jobs_per_association: 2,
             when_running: WhenRunning::Queue,
-            descriptions: false,
+            descriptions: true,
             empty_list: EmptyList::Empty,
             renewal,
             limits: Limits {

@@ -69,7 +69,8 @@ pub struct Behaviour {
     pub job_ids_in_answer: bool,
     /// What becomes of a `CreateTask` while a job of the same target is active.
     pub when_running: WhenRunning,
-    /// Whether jobs show the description that `CreateTask` gave them, as `jobDescription`.
+    /// Whether jobs show the description that `CreateTask` gave them, as `jobDescription`. No client of the vendor reads it
+    /// from a list, so that most Command Centers are taken not to show it.
     pub descriptions: bool,
     /// How a search without a hit is answered.
     pub empty_list: EmptyList,
@@ -90,7 +91,7 @@ impl Default for Behaviour {
             jobs_per_association: 1,
             job_ids_in_answer: true,
             when_running: WhenRunning::Start,
-            descriptions: true,
+            descriptions: false,
             empty_list: EmptyList::NotFound,
             clock_offset: SignedDuration::ZERO,
             renewal: Renewal { lifetime: None, needs_authtoken: false, refusal: RenewRefusal::Unauthorized },

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use http::StatusCode;
 use salesforce_backup_operator::{
-    api::{ConditionType, Phase},
-    simulator::{Behaviour, Fault, Operation, When},
+    api::{ConditionType, Phase, SalesforceBackup},
+    simulator::{Association, BackupLevel, Behaviour, End, Fault, Operation, When, WhenRunning},
 };
 use serde_json::json;
 
@@ -55,4 +55,52 @@ async fn a_busy_target_is_waited_for() {
     assert!(message.contains("error 268") && message.contains(BUSY) && !message.contains("409"), "{message}");
     let running = world.until_phase(NAME, Phase::Running).await;
     assert_eq!((running.status.unwrap().attempt.unwrap().number, world.executed()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_backup_that_is_refused_while_another_one_runs_is_started_when_that_has_ended() {
+    for when_running in [WhenRunning::Refuse409, WhenRunning::Refuse268, WhenRunning::Refuse268With400] {
+        let world = world(Behaviour { when_running, ..Behaviour::default() }).await;
+        let target = Association { client_id: Some(12), ..Association::default() };
+        let foreign = world.simulator.start_foreign_job(target, BackupLevel::Full, None);
+        world.create(NAME, &json!({})).await;
+        world.until_reason(NAME, "BackupRunning").await;
+        assert_eq!(world.executed(), 0);
+        world.simulator.set_job(foreign, End::Completed).unwrap();
+        world.until_phase(NAME, Phase::Running).await;
+        assert_eq!(world.executed(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_queued_backup_is_followed_until_its_turn_and_its_end() {
+    let world = world(Behaviour { when_running: WhenRunning::Queue, ..Behaviour::default() }).await;
+    let jobs =
+        |backup: &SalesforceBackup| backup.status.iter().flat_map(|status| status.jobs.clone()).collect::<Vec<_>>();
+    let shows =
+        |backup: &SalesforceBackup, status: &str| jobs(backup).iter().any(|job| job.status.as_deref() == Some(status));
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    world.create("second", &json!({})).await;
+    world.until("second", "queued", |backup| shows(backup, "Queued")).await;
+    let (first, second) = (world.simulator.ledger()[0].job_ids[0], world.simulator.ledger()[1].job_ids[0]);
+    world.simulator.set_job(first, End::Completed).unwrap();
+    world.until_phase(NAME, Phase::Succeeded).await;
+    world.simulator.set_job(second, End::Completed).unwrap();
+    world.until_phase("second", Phase::Succeeded).await;
+    assert_eq!(world.executed(), 2);
+}
+
+/// Accepted and queued behind another job, and the answer lost: it is in the list, and found there.
+#[tokio::test]
+async fn a_queued_backup_whose_answer_was_lost_is_adopted() {
+    let world = world(Behaviour { when_running: WhenRunning::Queue, ..Behaviour::default() }).await;
+    let target = Association { client_id: Some(12), ..Association::default() };
+    let _runs = world.simulator.start_foreign_job(target, BackupLevel::Incremental, None);
+    world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
+    world.create(NAME, &json!({})).await;
+    let adopted = world.until_phase(NAME, Phase::Running).await;
+    let ids: Vec<String> = adopted.status.unwrap().job_ids.iter().map(ToString::to_string).collect();
+    assert_eq!(ids, world.simulator.ledger()[0].job_ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert_eq!(world.executed(), 1);
 }

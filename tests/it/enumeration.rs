@@ -16,7 +16,7 @@ mod process;
 mod summary;
 mod verdict;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use salesforce_backup_operator::api::Phase;
@@ -37,6 +37,9 @@ const PAIRS_AT_ONCE: usize = 8;
 
 /// Reads of one kind that are struck in each life.
 const OFTEN: usize = 4;
+
+/// How long a list does not show a new job that lags; within the time that an operator is told.
+const LAG: Duration = Duration::from_secs(1);
 
 /// The life that most others begin like.
 const FIRST: &str = "one run";
@@ -75,6 +78,8 @@ fn scenarios() -> Vec<Scenario> {
         scenario("refused once", &[fault::RATE_LIMITED], &["1"]),
         scenario("two runs", &[], &["1", "2"]),
         scenario("answer lost", &[fault::LOST], &["1"]),
+        Scenario { descriptions: true, ..scenario("answer lost, descriptions given back", &[fault::LOST], &["1"]) },
+        Scenario { lag: LAG, ..scenario("answer lost, a list that lags", &[fault::LOST], &["1"]) },
         scenario("killed after the call", &[fault::KILLED_AFTER], &["1"]),
         scenario("killed before the call", &[fault::KILLED_BEFORE], &["1"]),
         deleted("deleted while it runs", &[], Phase::Running),
@@ -97,7 +102,8 @@ fn scenario(name: &'static str, base: &[Fault], runs: &'static [&'static str]) -
         nth: 1,
         fault: *fault,
     };
-    Scenario { name, base: base.iter().map(strike).collect(), runs, deleted: None, expired: false }
+    let base = base.iter().map(strike).collect();
+    Scenario { name, base, runs, deleted: None, expired: false, descriptions: false, lag: Duration::ZERO }
 }
 
 /// The life of an object with deletionPolicy Cancel that is deleted once it shows `phase`, or rests.

@@ -149,6 +149,8 @@ pub enum Reply {
     Late(Duration),
     /// This status, without a body.
     Status(u16),
+    /// Error 268 of a Command Center, with status 200: the target has a backup already.
+    Busy,
     /// A page for people, with status 200.
     Page,
     /// Nothing: the connection is closed.
@@ -175,6 +177,13 @@ impl Reply {
             }
             Self::Status(status) => {
                 Ok(Response::builder().status(StatusCode::from_u16(status).unwrap()).body(Body::empty()).unwrap())
+            }
+            Self::Busy => {
+                let error = r#"{"errorCode":268,"errorMessage":"Another backup is running for client [crm]"}"#;
+                Ok(Response::builder()
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .body(Body::from(error))
+                    .unwrap())
             }
             Self::Page => {
                 let page = Response::builder().header(header::CONTENT_TYPE, "text/html");

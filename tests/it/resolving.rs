@@ -14,7 +14,7 @@ use salesforce_backup_operator::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{Line, NAME, SECRET, World, backup, fast_flags};
+use crate::world::{Line, NAME, SECRET, World, backup, described, fast_flags};
 
 /// Flags with which an attempt is resolved some seconds after it began.
 fn flags() -> Vec<String> {
@@ -30,10 +30,6 @@ pub async fn world(behaviour: Behaviour) -> World {
 
 pub fn lost(when: When) -> Fault {
     Fault::dropped(Operation::CreateTask, when).times(1)
-}
-
-fn no_descriptions() -> Behaviour {
-    Behaviour { descriptions: false, ..Behaviour::default() }
 }
 
 fn submitted(backup: &SalesforceBackup) -> String {
@@ -52,7 +48,7 @@ fn attempt_id(backup: &SalesforceBackup) -> String {
 
 /// A world with one object that is held, because its answer was lost and two jobs may be its own.
 async fn ambiguous() -> (World, SalesforceBackup) {
-    let world = world(no_descriptions()).await;
+    let world = world(Behaviour::default()).await;
     world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
     world.create(NAME, &json!({})).await;
     world.until_phase(NAME, Phase::Resolving).await;
@@ -74,19 +70,21 @@ async fn decide(world: &World, name: &str, decision: &str) {
 }
 
 #[tokio::test]
-async fn a_backup_whose_answer_was_lost_is_found_by_its_description() {
-    let world = world(Behaviour::default()).await;
-    world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
-    world.create(NAME, &json!({"associations": [{"clientId": 12}, {"clientId": 13}]})).await;
-    let resolving = world.until_phase(NAME, Phase::Resolving).await;
-    assert_eq!(Line::of(&resolving, ConditionType::Reconciling).reason, "OutcomeUnknown");
-    let found = world.until_phase(NAME, Phase::Running).await;
-    assert_eq!(submitted(&found), "FoundByDescription");
-    assert_eq!(Line::of(&found, ConditionType::Simulated).status, "True", "the list is the simulator's");
-    let ledger = world.simulator.ledger();
-    assert_eq!((ledger.len(), jobs(&found)), (1, ledger[0].job_ids.clone()));
-    for event in ["OutcomeUnknown", "FoundByDescription"] {
-        world.until_event(NAME, event).await;
+async fn a_backup_whose_answer_was_lost_is_found_by_its_description_or_its_targets() {
+    for (behaviour, how) in [(described(), "FoundByDescription"), (Behaviour::default(), "AdoptedByTarget")] {
+        let world = world(behaviour).await;
+        world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
+        world.create(NAME, &json!({"associations": [{"clientId": 12}, {"clientId": 13}]})).await;
+        let resolving = world.until_phase(NAME, Phase::Resolving).await;
+        assert_eq!(Line::of(&resolving, ConditionType::Reconciling).reason, "OutcomeUnknown");
+        let found = world.until_phase(NAME, Phase::Running).await;
+        assert_eq!(submitted(&found), how);
+        assert_eq!(Line::of(&found, ConditionType::Simulated).status, "True", "the list is the simulator's");
+        let ledger = world.simulator.ledger();
+        assert_eq!((ledger.len(), jobs(&found)), (1, ledger[0].job_ids.clone()));
+        for event in ["OutcomeUnknown", how] {
+            world.until_event(NAME, event).await;
+        }
     }
 }
 
@@ -105,8 +103,8 @@ async fn a_call_that_was_never_executed_is_made_again() {
 }
 
 #[tokio::test]
-async fn without_descriptions_the_only_new_job_of_the_target_is_adopted() {
-    let world = world(no_descriptions()).await;
+async fn the_only_new_job_of_the_target_is_adopted_beside_older_and_other_ones() {
+    let world = world(Behaviour::default()).await;
     foreign_job(&world, 12);
     foreign_job(&world, 99);
     world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
@@ -175,7 +173,21 @@ async fn a_person_abandons_a_held_backup_and_a_new_run_follows() {
 
 #[tokio::test]
 async fn a_list_that_is_not_allowed_holds_a_lost_answer_until_it_is() {
-    let world = world(Behaviour::default()).await;
+    let (world, found) = allowed_later(described()).await;
+    assert_eq!((submitted(&found).as_str(), world.executed()), ("FoundByDescription", 1));
+}
+
+/// The list could not be looked at before the call, so that nobody knows which jobs are newer than it.
+#[tokio::test]
+async fn without_a_look_before_the_call_a_job_without_a_description_is_not_adopted() {
+    let (world, found) = allowed_later(Behaviour::default()).await;
+    assert_eq!(Line::of(&found, ConditionType::Stalled).reason, "AmbiguousJob");
+    assert_eq!((found.status.unwrap().phase, world.executed()), (Some(Phase::Held), 1));
+}
+
+/// A lost answer whose list may be read only later, and what is made of it then.
+async fn allowed_later(behaviour: Behaviour) -> (World, SalesforceBackup) {
+    let world = world(behaviour).await;
     let forbidden = Fault::answer(Operation::ListJobs, When::BeforeExecuting, StatusCode::FORBIDDEN, "");
     world.simulator.set_faults(vec![lost(When::AfterExecuting), forbidden]);
     world.create(NAME, &json!({})).await;
@@ -188,8 +200,9 @@ async fn a_list_that_is_not_allowed_holds_a_lost_answer_until_it_is() {
     world
         .write_secret_data(SECRET, &json!({"url": world.simulator.url(), "token": world.simulator.token(), "x": "y"}))
         .await;
-    let found = world.until_phase(NAME, Phase::Running).await;
-    assert_eq!((submitted(&found).as_str(), world.executed()), ("FoundByDescription", 1));
+    let judged = |backup: &SalesforceBackup| Line::of(backup, ConditionType::Ready).reason != "JobsNotReadable";
+    let found = world.until(NAME, "judged by the list", judged).await;
+    (world, found)
 }
 
 #[tokio::test]
@@ -240,8 +253,9 @@ async fn an_incomplete_list_is_waited_for_before_a_call_and_then_done_without() 
 
 #[tokio::test]
 async fn an_object_that_is_created_again_before_its_job_is_listed_takes_it_over() {
-    for job_ids_in_answer in [true, false] {
-        let late = Behaviour { visible_after: Duration::from_millis(1500), job_ids_in_answer, ..Behaviour::default() };
+    for (job_ids_in_answer, descriptions) in [(true, false), (false, false), (false, true)] {
+        let visible_after = Duration::from_millis(1500);
+        let late = Behaviour { visible_after, job_ids_in_answer, descriptions, ..Behaviour::default() };
         let world = world(late).await;
         world.create(NAME, &json!({})).await;
         world.until_phase(NAME, Phase::Running).await;
@@ -254,7 +268,7 @@ async fn an_object_that_is_created_again_before_its_job_is_listed_takes_it_over(
 
 #[tokio::test]
 async fn another_object_of_the_target_waits_until_a_lost_answer_is_resolved() {
-    let world = world(no_descriptions()).await;
+    let world = world(Behaviour::default()).await;
     world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
     world.create(NAME, &json!({})).await;
     world.until_phase(NAME, Phase::Resolving).await;
@@ -273,8 +287,11 @@ async fn another_object_of_the_target_waits_until_a_lost_answer_is_resolved() {
 
 #[tokio::test]
 async fn what_a_killed_operator_left_open_is_resolved_by_the_next_one() {
-    for executed in [false, true] {
-        let mut world = World::without_operator(Behaviour::default()).await;
+    let (lucky, usual) = (described(), Behaviour::default());
+    for (behaviour, found) in
+        [(usual.clone(), None), (usual, Some("AdoptedByTarget")), (lucky, Some("FoundByDescription"))]
+    {
+        let mut world = World::without_operator(behaviour).await;
         world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
         world.create(NAME, &json!({})).await;
         let id = "0123456789abcdef0123456789abcdef";
@@ -287,7 +304,7 @@ async fn what_a_killed_operator_left_open_is_resolved_by_the_next_one() {
             },
         }});
         world.backups().patch_status(NAME, &PatchParams::default(), &Patch::Merge(intent)).await.unwrap();
-        if executed {
+        if found.is_some() {
             let description = format!("salesforce-backup-operator/{}/{NAME}/12345678/-/{id}", world.namespace);
             create_task(&world, &description).await;
         }
@@ -295,8 +312,7 @@ async fn what_a_killed_operator_left_open_is_resolved_by_the_next_one() {
         let resolving = world.until_phase(NAME, Phase::Resolving).await;
         assert_eq!(Line::of(&resolving, ConditionType::Reconciling).reason, "AwaitingAnswer");
         let running = world.until_phase(NAME, Phase::Running).await;
-        let expected = if executed { "FoundByDescription" } else { "Accepted" };
-        assert_eq!((submitted(&running).as_str(), world.executed()), (expected, 1));
+        assert_eq!((submitted(&running).as_str(), world.executed()), (found.unwrap_or("Accepted"), 1));
         world.until_event(NAME, "AwaitingAnswer").await;
     }
 }
@@ -324,7 +340,7 @@ async fn recreate(world: &World, spec: &Value) {
 
 #[tokio::test]
 async fn an_object_that_is_created_again_takes_over_its_running_job() {
-    for behaviour in [Behaviour::default(), no_descriptions()] {
+    for behaviour in [Behaviour::default(), described()] {
         let world = world(behaviour).await;
         world.create(NAME, &json!({"runId": "1"})).await;
         let first = world.until_phase(NAME, Phase::Running).await;
@@ -347,7 +363,7 @@ async fn an_object_that_is_created_again_takes_over_its_running_job() {
 
 #[tokio::test]
 async fn an_object_that_is_created_again_during_its_call_gets_the_answer() {
-    for behaviour in [Behaviour::default(), no_descriptions()] {
+    for behaviour in [Behaviour::default(), described()] {
         let world = world(behaviour).await;
         let slow = Fault::delayed(Operation::CreateTask, Duration::ZERO, Duration::from_millis(800)).times(1);
         world.simulator.set_faults(vec![slow]);
@@ -374,21 +390,23 @@ async fn a_restored_copy_is_held_until_another_run_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_task_without_jobs_gets_those_that_carry_its_description() {
-    let world =
-        world(Behaviour { job_ids_in_answer: false, visible_after: Duration::from_secs(1), ..Behaviour::default() })
-            .await;
-    world.create(NAME, &json!({})).await;
-    let finding = world.until_reason(NAME, "FindingJobs").await;
-    assert!(finding.status.unwrap().task_id.is_some());
-    let found = world.until_reason(NAME, "JobsRunning").await;
-    assert_eq!((jobs(&found), submitted(&found).as_str()), (world.simulator.ledger()[0].job_ids.clone(), "Accepted"));
-    world.until_event(NAME, "FindingJobs").await;
+async fn a_task_without_jobs_gets_those_of_its_description_or_target() {
+    for behaviour in [Behaviour::default(), described()] {
+        let visible_after = Duration::from_secs(1);
+        let world = world(Behaviour { job_ids_in_answer: false, visible_after, ..behaviour }).await;
+        world.create(NAME, &json!({})).await;
+        let finding = world.until_reason(NAME, "FindingJobs").await;
+        assert!(finding.status.unwrap().task_id.is_some());
+        let found = world.until_reason(NAME, "JobsRunning").await;
+        let started = world.simulator.ledger()[0].job_ids.clone();
+        assert_eq!((jobs(&found), submitted(&found).as_str()), (started, "Accepted"));
+        world.until_event(NAME, "FindingJobs").await;
+    }
 }
 
 #[tokio::test]
 async fn a_task_whose_jobs_cannot_be_found_is_held() {
-    let world = world(Behaviour { job_ids_in_answer: false, ..no_descriptions() }).await;
+    let world = world(Behaviour { job_ids_in_answer: false, ..Behaviour::default() }).await;
     let forbidden = Fault::answer(Operation::ListJobs, When::BeforeExecuting, StatusCode::FORBIDDEN, "");
     world.simulator.set_faults(vec![forbidden]);
     world.create(NAME, &json!({})).await;
@@ -414,7 +432,21 @@ async fn a_new_run_suspend_and_a_deadline_wait_until_a_lost_answer_is_resolved()
 
 #[tokio::test]
 async fn an_attempt_of_a_secret_that_points_elsewhere_since_is_held_until_it_points_back() {
-    let world = world(Behaviour::default()).await;
+    let (world, found) = pointed_back(described()).await;
+    assert_eq!((found.status.unwrap().phase, world.executed()), (Some(Phase::Running), 1));
+}
+
+/// While it waited for a person, others may have used the target, and be gone.
+#[tokio::test]
+async fn what_was_a_persons_matter_meanwhile_is_not_adopted_by_its_target() {
+    let (world, found) = pointed_back(Behaviour::default()).await;
+    assert_eq!(Line::of(&found, ConditionType::Stalled).reason, "AmbiguousJob");
+    assert_eq!((found.status.unwrap().phase, world.executed()), (Some(Phase::Held), 1));
+}
+
+/// A lost answer of a Secret that points elsewhere until that is told, and what is made of it then.
+async fn pointed_back(behaviour: Behaviour) -> (World, SalesforceBackup) {
+    let world = world(behaviour).await;
     world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
     world.create(NAME, &json!({})).await;
     world.until_phase(NAME, Phase::Resolving).await;
@@ -424,6 +456,7 @@ async fn an_attempt_of_a_secret_that_points_elsewhere_since_is_held_until_it_poi
     let held = world.until_reason(NAME, "ConnectionChanged").await;
     assert_eq!(held.status.unwrap().phase, Some(Phase::Held));
     world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
-    world.until_phase(NAME, Phase::Running).await;
-    assert_eq!(world.executed(), 1);
+    let judged = |backup: &SalesforceBackup| Line::of(backup, ConditionType::Ready).reason != "ConnectionChanged";
+    let found = world.until(NAME, "judged by the list", judged).await;
+    (world, found)
 }

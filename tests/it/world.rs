@@ -34,6 +34,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub const NAME: &str = "crm";
 pub const SECRET: &str = "commandcenter";
 
+/// A Command Center that gives the descriptions of jobs back. Most are taken not to, as the simulator does.
+pub fn described() -> Behaviour {
+    Behaviour { descriptions: true, ..Behaviour::default() }
+}
+
 /// The API server of this run of the tests.
 pub fn control_plane() -> &'static ControlPlane {
     ControlPlane::shared().expect("the shared API server")

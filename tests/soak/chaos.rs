@@ -15,6 +15,8 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(5);
+/// The longest that a list lags. What is executed late, by [`Faults::fate`], leaves that much of the time to settle.
+const LONGEST_LAG: Duration = Duration::from_millis(500);
 /// The longest wait for the moment to strike.
 const LONGEST_AMBUSH: Duration = Duration::from_secs(2);
 
@@ -120,6 +122,21 @@ pub async fn trouble_api_server(
         plane = blocking(plane, ControlPlane::start_api_server).await?;
         bump(&world.tally.api_server_restarts);
     }
+}
+
+/// Changes what the job lists show, until the time has come: whether a job has its description, which most Command Centers
+/// are taken not to give back, and how long a new job is missing.
+pub async fn change_the_lists(mut dice: Dice, until: Instant, world: &World) -> Result<()> {
+    while !left(until).is_zero() {
+        let (descriptions, lag) = (dice.percent(30), dice.between(Duration::ZERO, LONGEST_LAG));
+        world.simulator.change(|behaviour| {
+            behaviour.descriptions = descriptions;
+            behaviour.visible_after = lag;
+        });
+        bump(&world.tally.list_changes);
+        sleep(dice.between(2 * SECOND, 6 * SECOND).min(left(until))).await;
+    }
+    Ok(())
 }
 
 async fn blocking(mut plane: ControlPlane, what: fn(&mut ControlPlane) -> Result<()>) -> Result<ControlPlane> {

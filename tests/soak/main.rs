@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! seed ─dice▶ requests (objects, second runs) ─▶ API server ◀─▶ two operators ─▶ simulator ─▶ ledger ─┐
-//!        └──▶ chaos: operators killed and frozen, the API server killed, answers dropped              oracle ─▶ verdict
+//!        └──▶ chaos: operators killed and frozen, the API server killed, answers dropped, lists       oracle ─▶ verdict
+//!             that lag and show descriptions or not                                                      │
 //!                                                API server ─history (what each status held)──────────┘
 //! ```
 //!
@@ -116,10 +117,11 @@ async fn soak(args: &Args) -> anyhow::Result<bool> {
     let work = async {
         let until = Instant::now() + chaos;
         let (first, second) = operators.both();
-        let ((), (), plane, ()) = tokio::try_join!(
+        let ((), (), plane, (), ()) = tokio::try_join!(
             chaos::trouble_operator(first, Dice::new(seed, "first operator"), until, &world),
             chaos::trouble_operator(second, Dice::new(seed, "second operator"), until, &world),
             chaos::trouble_api_server(plane, Dice::new(seed, "API server"), until, &world),
+            chaos::change_the_lists(Dice::new(seed, "lists"), until, &world),
             requests::make(&planned, until, &world),
         )?;
         println!("soak: the chaos is over, and the operators have their peace");

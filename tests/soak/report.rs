@@ -33,6 +33,7 @@ pub struct Tally {
     pub freezes: Cell<usize>,
     pub open_calls: Cell<usize>,
     pub api_server_restarts: Cell<usize>,
+    pub list_changes: Cell<usize>,
     pub dropped: Cell<usize>,
     pub faults_sufficed: Cell<bool>,
     endings: RefCell<Vec<String>>,
@@ -93,6 +94,7 @@ pub fn print(verdict: &Verdict, world: &World, duration: Duration, operators: &O
         ("operators that ended by themselves", listed(&tally.endings.borrow())),
         ("API server killed", tally.api_server_restarts.get().to_string()),
         ("answers dropped after executing", dropped),
+        ("job lists changed", tally.list_changes.get().to_string()),
         ("violations", verdict.violations.len().to_string()),
     ];
     println!();

@@ -38,12 +38,15 @@ pub const KILLED_BEFORE: Fault = killed("crash before it", Execution::Never);
 pub const KILLED_AFTER: Fault = killed("crash after it", Execution::Now);
 pub const LOST: Fault = replied("executed, answer lost", Execution::Now, Reply::Cut);
 
-const ALL: [Fault; 18] = [
+const BUSY: Fault = replied("error 268", Execution::Never, Reply::Busy);
+
+const ALL: [Fault; 19] = [
     KILLED_BEFORE,
     KILLED_AFTER,
     killed("crash, executed later", Execution::Late(LATE)),
     replied("500", Execution::Never, Reply::Status(500)),
     replied("409", Execution::Never, Reply::Status(409)),
+    BUSY,
     RATE_LIMITED,
     replied("503", Execution::Never, Reply::Status(503)),
     replied("connection lost before it", Execution::Never, Reply::Cut),
@@ -75,6 +78,9 @@ impl Fault {
     fn matters_at(self, effect: &Effect) -> bool {
         if self == HANGS {
             return true;
+        }
+        if self == BUSY {
+            return effect.starts_a_backup();
         }
         if effect.only_reads() {
             // Done or not is the same: what counts is what is answered.

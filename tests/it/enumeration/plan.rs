@@ -31,6 +31,8 @@ use crate::{
 pub const PATIENCE: Duration = Duration::from_mins(2);
 /// How long a job takes that nobody ends: longer than a deletion.
 const JOB: Duration = Duration::from_secs(40);
+/// How long a Command Center without a lag may take until it lists what it executed.
+const SETTLE: Duration = Duration::from_millis(300);
 /// Without any effect for this long, nothing more is about to happen.
 const QUIET: Duration = Duration::from_millis(400);
 
@@ -46,6 +48,10 @@ pub struct Scenario {
     pub deleted: Option<Phase>,
     /// Whether the token has expired when it begins, and has to be renewed.
     pub expired: bool,
+    /// Whether the Command Center gives the descriptions of jobs back.
+    pub descriptions: bool,
+    /// How long the Command Center does not show a new job. The operator is told to wait for longer.
+    pub lag: Duration,
 }
 
 /// A scenario, and what happens besides. Only what comes after the base, and in the last run, is struck: what comes before
@@ -81,7 +87,7 @@ pub struct Ground {
 impl Plan {
     pub async fn run(self, ground: &Ground) -> Report {
         let gate = Gate::new();
-        let mut stage = Stage::set(&gate, ground, self.scenario.expired).await;
+        let mut stage = Stage::set(&gate, ground, &self.scenario).await;
         let (last, earlier) = self.scenario.runs.split_last().unwrap();
         let mut skipped = 0;
         gate.expect(&self.scenario.base);
@@ -120,12 +126,14 @@ struct Stage<'a> {
     world: World,
     config: Config,
     process: Option<Process>,
+    settle: Duration,
 }
 
 impl<'a> Stage<'a> {
     /// A namespace and a simulator, and a gate before each of the two systems.
-    async fn set(gate: &'a Arc<Gate>, ground: &Ground, expired: bool) -> Self {
-        let mut behaviour = Behaviour { job_duration: JOB, ..Behaviour::default() };
+    async fn set(gate: &'a Arc<Gate>, ground: &Ground, scenario: &Scenario) -> Self {
+        let Scenario { expired, descriptions, lag, .. } = *scenario;
+        let mut behaviour = Behaviour { job_duration: JOB, visible_after: lag, descriptions, ..Behaviour::default() };
         behaviour.renewal.lifetime = expired.then_some(Duration::ZERO);
         let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
         simulator.change(|behaviour| behaviour.renewal.lifetime = None);
@@ -144,7 +152,7 @@ impl<'a> Stage<'a> {
         world.write_secret_data(SECRET, &keys).await;
         let mut config = Config::new(api_server.parse().unwrap());
         config.root_cert.clone_from(&ground.root_cert);
-        Self { gate, world, config, process: None }
+        Self { gate, world, config, process: None, settle: SETTLE + lag }
     }
 
     /// Asks for `run`, waits until it rests, and judges it.
@@ -253,7 +261,7 @@ impl<'a> Stage<'a> {
     }
 
     fn start(&self) -> Process {
-        Process::start(self.config.clone(), &self.world.namespace)
+        Process::start(self.config.clone(), &self.world.namespace, self.settle)
     }
 }
 

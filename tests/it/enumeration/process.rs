@@ -1,5 +1,7 @@
 //! An operator that can be killed: everything it does runs in a tokio runtime of its own, which can end at any moment.
 
+use std::time::Duration;
+
 use salesforce_backup_operator::cli::run;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -16,15 +18,16 @@ pub struct Process {
 }
 
 impl Process {
-    /// An operator that watches `namespace`, and reaches the API server as `config` says.
-    pub fn start(config: kube::Config, namespace: &str) -> Self {
+    /// An operator that watches `namespace`, reaches the API server as `config` says, and waits for `settle` until a job is
+    /// listed.
+    pub fn start(config: kube::Config, namespace: &str, settle: Duration) -> Self {
         let flags = [
             "--allow-insecure-http",
             "--leader-elect=false",
             "--poll-interval=100ms",
             "--request-timeout=2s",
             "--send-window=1s",
-            "--settle=300ms",
+            &format!("--settle={}ms", settle.as_millis()),
             "--cancel-timeout=25s",
             "--renew-tokens",
             "--listen=127.0.0.1:0",
