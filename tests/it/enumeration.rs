@@ -43,6 +43,8 @@ const LAG: Duration = Duration::from_secs(1);
 
 /// The life that most others begin like.
 const FIRST: &str = "one run";
+/// The life whose job is known for its own by its description, so that it is killed although its answer was lost.
+const DESCRIBED: &str = "deleted while its answer is lost, descriptions given back";
 /// The life that differs from it only up to the renewal of the token.
 const EXPIRED: &str = "token expired";
 
@@ -84,6 +86,7 @@ fn scenarios() -> Vec<Scenario> {
         scenario("killed before the call", &[fault::KILLED_BEFORE], &["1"]),
         deleted("deleted while it runs", &[], Phase::Running),
         deleted("deleted while its answer is lost", &[fault::LOST], Phase::Resolving),
+        Scenario { descriptions: true, ..deleted(DESCRIBED, &[fault::LOST], Phase::Resolving) },
         Scenario { expired: true, ..scenario(EXPIRED, &[], &["1"]) },
     ]
 }

@@ -127,6 +127,7 @@ struct Stage<'a> {
     config: Config,
     process: Option<Process>,
     settle: Duration,
+    described: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -152,7 +153,7 @@ impl<'a> Stage<'a> {
         world.write_secret_data(SECRET, &keys).await;
         let mut config = Config::new(api_server.parse().unwrap());
         config.root_cert.clone_from(&ground.root_cert);
-        Self { gate, world, config, process: None, settle: SETTLE + lag }
+        Self { gate, world, config, process: None, settle: SETTLE + lag, described: descriptions }
     }
 
     /// Asks for `run`, waits until it rests, and judges it.
@@ -200,7 +201,8 @@ impl<'a> Stage<'a> {
         // A job that has ended cannot be suspended.
         let goes_on = |job: &u64| simulator.set_job(*job, JobOrder::Suspend).is_ok();
         let go_on = simulator.kills().into_keys().filter(goes_on).collect();
-        Gone { ledger: simulator.ledger(), kills: simulator.kills(), go_on, events }.judge(&self.gate.passed())
+        let (ledger, kills, described) = (simulator.ledger(), simulator.kills(), self.described);
+        Gone { ledger, kills, go_on, events, described }.judge(&self.gate.passed())
     }
 
     /// What was struck, unless something happened that never must.

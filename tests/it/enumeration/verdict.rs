@@ -135,6 +135,8 @@ pub struct Gone {
     pub go_on: Vec<u64>,
     /// The reasons of the events about it.
     pub events: Vec<String>,
+    /// Whether the Command Center gives the descriptions of jobs back.
+    pub described: bool,
 }
 
 impl Gone {
@@ -153,12 +155,31 @@ impl Gone {
             }
             (_, _) if struck().any(|effect| effect.kills() || effect.permits_kills()) => Ok(End::Held),
             (_, _) if crashed_before_the_kill(passed) => Ok(End::Held),
+            (_, true) if !self.described && found_by_target_alone(passed) => Ok(End::Held),
             (_, _) if struck().enumerate().any(|(earlier, effect)| Fault::may_leave_doubt(effect, earlier)) => {
                 Ok(End::Held)
             }
             (_, _) => Err(format!("nothing that happened explains that its job was not killed: {:?}", self.events)),
         }
     }
+}
+
+/// Whether the answer that named the job was gone when the status first held it. Then its target alone speaks for it, where
+/// no job has its description, and a job that may be somebody else's is not killed.
+fn found_by_target_alone(passed: &[Passed]) -> bool {
+    let mut answered = false;
+    for Passed { effect, fault, .. } in passed {
+        if effect.starts_a_backup() {
+            let given = |fault: Fault| matches!(fault.then, Then::Replied(Reply::Given | Reply::Late(_)));
+            answered = fault.is_none_or(given);
+        }
+        if effect.tells_of_a_running_job() && fault.is_none_or(|fault| fault.execution != Execution::Never) {
+            return !answered;
+        }
+        // What a process knew and had not written goes with it.
+        answered = answered && fault.is_none_or(|fault| fault.then != Then::Killed);
+    }
+    false
 }
 
 /// Whether the operator crashed with a permission to kill that it had not used.
