@@ -22,8 +22,10 @@ use futures::{
     channel::mpsc::{UnboundedSender, unbounded},
     future::{join_all, ready},
 };
+use jiff::{SignedDuration, Timestamp};
 use kube::{
     Api, Client, ResourceExt as _,
+    api::ListParams,
     runtime::{
         Controller, WatchStreamExt as _,
         controller::{self, Action},
@@ -51,6 +53,7 @@ use super::{
     aside::{Aside, Begin},
     backoff,
     decide::UNTIL_THE_WATCH_FOLLOWS,
+    memory::is_older,
     objects::Objects,
     poll, reconcile,
     turns::Turns,
@@ -59,6 +62,9 @@ use super::{
 
 /// How often what is remembered of deleted objects is dropped.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
+
+/// By how much the clocks of the API server and of this machine may differ where a creation is held against a start.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long a watch lasts before it is begun anew: one whose connection is dead tells of nothing until then.
 const WATCH_SECONDS: u32 = 25;
@@ -131,9 +137,10 @@ pub async fn run(
     });
     let _tasks = tasks(&shared, supervisor);
     let watches = scopes.into_iter().zip(stores.into_iter().zip(writers)).zip(rung);
-    let driving = join_all(watches.map(|((scope, store), rung)| {
+    let driving = join_all(watches.map(async |((scope, store), rung)| {
         let api = scope.map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), &name));
-        drive(watched(api, store, &shared).reconcile_on(rung), watch.concurrency, Arc::clone(&shared))
+        let began = Beginning::of(&api).await;
+        drive(watched(api, store, began, &shared).reconcile_on(rung), watch.concurrency, Arc::clone(&shared)).await;
     }));
     let driven = until(driving.map(drop), &shared.stop).await;
     // Nothing begins any more, and what has begun ends.
@@ -193,11 +200,36 @@ fn tasks(shared: &Arc<Shared>, supervisor: &Supervisor) -> [AbortOnDropHandle<()
     ]
 }
 
+/// When a watch began: what is newer, no process had before.
+struct Beginning {
+    /// The newest version that was stored then; nothing when the API server does not say.
+    version: Option<String>,
+    wall: Timestamp,
+}
+
+impl Beginning {
+    async fn of(api: &Api<SalesforceBackup>) -> Self {
+        let wall = clock::now().wall;
+        let stored = api.list_metadata(&ListParams::default().limit(1)).await;
+        Self { version: stored.ok().and_then(|list| list.metadata.resource_version), wall }
+    }
+
+    /// Whether `object`, as the first list shows it, was created after this: its version is newer, and it is not an older
+    /// object that somebody has changed since.
+    fn is_before(&self, object: &SalesforceBackup) -> bool {
+        let version = self.version.as_deref().zip(object.metadata.resource_version.as_deref());
+        let created = object.metadata.creation_timestamp.as_ref().and_then(|at| at.0.checked_add(CLOCKS).ok());
+        version.is_some_and(|(began, shown)| is_older(began, shown))
+            && created.is_some_and(|created| created >= self.wall)
+    }
+}
+
 /// A controller over one watch. That it has listed is seen in its stream: of several that wait for a store, kube wakes
 /// only one, and that one must be the controller.
 fn watched(
     api: Api<SalesforceBackup>,
     (store, writer): (Store<SalesforceBackup>, Writer<SalesforceBackup>),
+    began: Beginning,
     shared: &Arc<Shared>,
 ) -> Controller<SalesforceBackup> {
     let (shared, mut listed, known) = (Arc::clone(shared), false, store.clone());
@@ -209,6 +241,7 @@ fn watched(
             watcher::Event::Apply(object) if known.get(&ObjectRef::from_obj(object)).is_none() => {
                 shared.context.memory.appears(object);
             }
+            watcher::Event::InitApply(object) if began.is_before(object) => shared.context.memory.appears(object),
             _ => {}
         })
         .reflect(writer)

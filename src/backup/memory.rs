@@ -343,7 +343,8 @@ impl Inner {
 
 /// Whether resourceVersion `one` is older than `other`. The API server's are whole numbers that grow with every write
 /// (Kubernetes API concepts, "Resource versions"); of anything else nothing can be told.
-fn is_older(one: &str, other: &str) -> bool {
+#[must_use]
+pub fn is_older(one: &str, other: &str) -> bool {
     match (one.parse::<u128>(), other.parse::<u128>()) {
         (Ok(one), Ok(other)) => one < other,
         _ => false,

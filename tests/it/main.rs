@@ -17,6 +17,7 @@ mod following;
 mod gitops;
 mod lease;
 mod limits;
+mod lost_status;
 mod proxy;
 mod readme;
 mod renewal;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::world::{Line, NAME, SECRET, World, backup, described, fast_flags};
 
 /// Flags with which an attempt is resolved some seconds after it began.
-fn flags() -> Vec<String> {
+pub fn flags() -> Vec<String> {
     let slow = ["--send-window", "--request-timeout", "--settle"];
     let others = fast_flags().into_iter().filter(|flag| slow.iter().all(|slow| !flag.starts_with(slow)));
     others.chain(["--send-window=1s", "--request-timeout=1s", "--settle=1s"].map(str::to_owned)).collect()
@@ -32,12 +32,12 @@ pub fn lost(when: When) -> Fault {
     Fault::dropped(Operation::CreateTask, when).times(1)
 }
 
-fn submitted(backup: &SalesforceBackup) -> String {
+pub fn submitted(backup: &SalesforceBackup) -> String {
     Line::of(backup, ConditionType::Submitted).reason
 }
 
 /// The jobs in the status of `backup`, as numbers.
-fn jobs(backup: &SalesforceBackup) -> Vec<u64> {
+pub fn jobs(backup: &SalesforceBackup) -> Vec<u64> {
     let ids = backup.status.iter().flat_map(|status| &status.job_ids);
     ids.map(|id| id.to_string().parse().unwrap()).collect()
 }
