@@ -108,34 +108,36 @@ impl Drop for Working {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::pin::pin;
 
-    use futures::FutureExt as _;
-    use tokio::{sync::mpsc, time::timeout};
+    use futures::{FutureExt as _, future::join_all};
+    use tokio::sync::{mpsc, oneshot};
 
     use super::*;
 
-    const AT_ONCE: Duration = Duration::from_millis(50);
-
-    #[tokio::test]
-    async fn one_that_waits_for_a_command_center_leaves_its_turn_to_others_and_takes_one_to_go_on() {
+    #[test]
+    fn one_that_waits_for_a_command_center_leaves_its_turn_to_others_and_takes_one_to_go_on() {
         let turns = Turns::new(1);
-        let mut first = turns.next("a").await;
-        assert!(timeout(AT_ONCE, turns.next("b")).await.is_err(), "there is one turn");
-        let answer = first.aside(async {
-            let _second = timeout(AT_ONCE, turns.next("b")).await.expect("a turn is free meanwhile");
-            7
-        });
-        assert_eq!(timeout(AT_ONCE, answer).await, Ok(7));
-        assert!(timeout(AT_ONCE, turns.next("b")).await.is_err(), "it has its turn again");
+        let mut first = turns.next("a").now_or_never().expect("a turn is free");
+        assert!(turns.next("b").now_or_never().is_none(), "there is one turn");
+        let (answers, answer) = oneshot::channel();
+        let mut visit = Box::pin(first.aside(answer));
+        assert!(visit.as_mut().now_or_never().is_none(), "it waits for the answer");
+        let second = turns.next("b").now_or_never().expect("a turn is free meanwhile");
+        answers.send(7).unwrap();
+        assert!(visit.as_mut().now_or_never().is_none(), "it waits for a turn");
+        drop(second);
+        assert_eq!(visit.as_mut().now_or_never().expect("it goes on"), Ok(7));
+        drop(visit);
+        assert!(turns.next("b").now_or_never().is_none(), "it has its turn again");
         drop(first);
-        assert!(timeout(AT_ONCE, turns.next("b")).await.is_ok(), "those who gave up in between do not count");
+        assert!(turns.next("b").now_or_never().is_some(), "those who gave up in between do not count");
     }
 
-    #[tokio::test]
-    async fn one_that_has_ended_its_turn_leaves_it_to_others_and_waits_for_none() {
+    #[test]
+    fn one_that_has_ended_its_turn_leaves_it_to_others_and_waits_for_none() {
         let turns = Turns::new(1);
-        let mut first = turns.next("a").await;
+        let mut first = turns.next("a").now_or_never().expect("a turn is free");
         first.end();
         let _second = turns.next("b").now_or_never().expect("the turn is free");
         assert!(turns.next("c").now_or_never().is_none(), "there is one turn");
@@ -143,25 +145,24 @@ mod tests {
         assert!(turns.next("c").now_or_never().is_none(), "it was given back once");
     }
 
-    #[tokio::test]
-    async fn turns_go_from_namespace_to_namespace() {
+    #[test]
+    fn turns_go_from_namespace_to_namespace() {
         let turns = Turns::new(1);
-        let first = turns.next("large").await;
+        let first = turns.next("large").now_or_never().expect("a turn is free");
         let (told, mut order) = mpsc::unbounded_channel();
-        let mut waiting = tokio::task::JoinSet::new();
-        for namespace in ["large", "large", "large", "small"] {
+        let waiting = ["large", "large", "large", "small"].map(|namespace| {
             let (turns, told) = (turns.clone(), told.clone());
-            waiting.spawn(async move {
+            async move {
                 let _turn = turns.next(namespace).await;
                 let _ = told.send(namespace);
-            });
-            tokio::task::yield_now().await;
-        }
+            }
+        });
+        let mut all = pin!(join_all(waiting));
+        assert!(all.as_mut().now_or_never().is_none(), "there is one turn");
         drop(first);
-        let mut seen = Vec::new();
-        while seen.len() < 4 {
-            seen.extend(timeout(AT_ONCE, order.recv()).await.unwrap());
-        }
+        // Each gives its turn to the next one, which has to be polled for it.
+        assert!((0..10).any(|_| all.as_mut().now_or_never().is_some()), "somebody waits for ever");
+        let seen: Vec<&str> = std::iter::from_fn(|| order.try_recv().ok()).collect();
         assert_eq!(seen, ["large", "small", "large", "large"]);
     }
 }

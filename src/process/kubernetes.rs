@@ -39,3 +39,15 @@ pub fn clients(mut config: Config) -> kube::Result<Clients> {
     let requests = Client::try_from(config)?;
     Ok(Clients { requests, watches })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_hangs_is_given_up_and_another_one_made_within_a_minute() {
+        for silence in [READ_TIMEOUT, WATCH_READ_TIMEOUT] {
+            assert!(silence + CONNECT_TIMEOUT + READ_TIMEOUT < Duration::from_mins(1));
+        }
+    }
+}

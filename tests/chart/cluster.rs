@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::helm::{Folder, command, output};
 
 /// How long a test waits for what it expects.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(5);
 
 pub struct Cluster {
     plane: ControlPlane,

@@ -17,6 +17,8 @@ use serde_json::json;
 
 use crate::world::{NAME, SECRET, World, control_plane};
 
+/// How long a test waits for what it expects.
+const PATIENCE: Duration = Duration::from_mins(5);
 const PROGRAM: &str = env!("CARGO_BIN_EXE_salesforce-backup-operator");
 
 fn run(arguments: &[&str], input: &str) -> Output {
@@ -137,7 +139,7 @@ impl Process {
     pub fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let begin = Instant::now();
         while !holds(self) {
-            assert!(begin.elapsed() < Duration::from_secs(30), "waited 30 s for {what}; the log is:\n{}", self.log());
+            assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}; the log is:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -153,9 +155,16 @@ impl Process {
         Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
     }
 
-    /// Waits for the end, and gives the exit status.
+    /// Waits for the end, and gives the exit status; none after a signal.
     pub fn wait(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} for its end; the log is:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

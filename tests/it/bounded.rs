@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use kube::Config;
@@ -70,7 +70,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u64, hun
 }
 
 #[tokio::test]
-async fn connections_to_the_api_server_that_hang_freeze_no_object_for_more_than_a_minute() {
+async fn connections_to_the_api_server_that_hang_freeze_no_object() {
     let mut world =
         World::without_operator(Behaviour { job_duration: Duration::from_secs(1), ..Behaviour::default() }).await;
     world.write_secret(crate::world::SECRET, &world.simulator.url(), world.simulator.token()).await;
@@ -83,13 +83,11 @@ async fn connections_to_the_api_server_that_hang_freeze_no_object_for_more_than_
     world.until_phase("before", Phase::Succeeded).await;
     world.create("during", &json!({"associations": [{"clientId": 12}]})).await;
     world.until_phase("during", Phase::Running).await;
-    let begin = Instant::now();
     wire.hang_all();
     world.create("after", &json!({"associations": [{"clientId": 13}]})).await;
-    // The world itself waits for a minute and no longer.
+    // That it takes no minute is told where the time limits are.
     world.until_phase("after", Phase::Succeeded).await;
     world.until_phase("during", Phase::Succeeded).await;
-    assert!(begin.elapsed() < Duration::from_mins(1), "{:?}", begin.elapsed());
     assert_eq!(world.executed(), 3);
 }
 

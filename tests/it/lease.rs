@@ -35,12 +35,18 @@ use crate::world::{self, config};
 
 const LEASE: &str = "operator";
 /// How long a test waits for what it expects.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// What a busy machine may add to a time that a test measures.
-const SLACK: Duration = Duration::from_secs(2);
-const DURATION: Duration = Duration::from_secs(4);
-const DEADLINE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_mins(5);
+/// A lease that no test sees expire, and that no holder loses because the machine is busy: when another one takes over,
+/// something else is the reason.
+const LONG: Times = Times { duration: Duration::from_mins(20), deadline: Duration::from_mins(18) };
 const RETRY: Duration = Duration::from_millis(100);
+
+/// The times of a lease.
+#[derive(Clone, Copy)]
+struct Times {
+    duration: Duration,
+    deadline: Duration,
+}
 
 /// A Lease of its own, and those who would like to hold it.
 struct Election {
@@ -74,12 +80,12 @@ impl Election {
     }
 
     fn start(&self, me: &str, config: Config) -> Running {
-        self.start_with(me, config, DURATION)
+        self.start_with(me, config, LONG)
     }
 
-    fn start_with(&self, me: &str, config: Config, duration: Duration) -> Running {
+    fn start_with(&self, me: &str, config: Config, Times { duration, deadline }: Times) -> Running {
         let client = kubernetes::clients(config).unwrap().requests;
-        let timings = Timings::new(duration, DEADLINE, RETRY).unwrap();
+        let timings = Timings::new(duration, deadline, RETRY).unwrap();
         let candidate = Candidate::new(client, self.namespace.clone(), LEASE.to_owned(), me.to_owned(), timings);
         let (standing_by, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
         let task = tokio::spawn({
@@ -91,8 +97,17 @@ impl Election {
 
     /// A holder of the Lease, that keeps it until `done`.
     async fn lead(&self, me: &str, config: Config) -> (JoinHandle<Result<(), Lost>>, CancellationToken) {
+        self.lead_with(me, config, LONG).await
+    }
+
+    async fn lead_with(
+        &self,
+        me: &str,
+        config: Config,
+        times: Times,
+    ) -> (JoinHandle<Result<(), Lost>>, CancellationToken) {
         let done = CancellationToken::new();
-        let leadership = self.start(me, config).leads().await;
+        let leadership = self.start_with(me, config, times).leads().await;
         (tokio::spawn(leadership.keep(done.clone())), done)
     }
 
@@ -135,32 +150,47 @@ async fn of_two_candidates_one_leads_and_the_other_takes_over_at_once_when_the_l
     let (first, done) = election.lead("first", config().await).await;
     let created = election.spec().await;
     assert_eq!((created.holder_identity.as_deref(), created.lease_transitions), (Some("first"), Some(0)));
-    assert_eq!(created.lease_duration_seconds, Some(4));
+    assert_eq!(created.lease_duration_seconds, Some(20 * 60));
     let second = election.start("second", config().await);
     second.stands_by().await;
     let renewed =
         election.until("a renewal", |lease| lease.spec.as_ref().unwrap().renew_time > created.renew_time).await;
     let renewed = renewed.spec.unwrap();
     assert_eq!((renewed.acquire_time, renewed.lease_transitions), (created.acquire_time, Some(0)));
-    // Far longer than anything expires after: the second still stands by.
-    election
-        .until("renewals", |lease| {
-            let age = |spec: &LeaseSpec| {
-                spec.renew_time.as_ref().unwrap().0.duration_since(spec.acquire_time.as_ref().unwrap().0)
-            };
-            age(lease.spec.as_ref().unwrap()).unsigned_abs() > DURATION + SLACK
-        })
-        .await;
     assert!(!first.is_finished() && !second.task.is_finished());
 
-    let released = Instant::now();
     done.cancel();
     first.await.unwrap().unwrap();
+    // Nobody waits so long for a lease to expire.
     let _second = second.leads().await;
-    assert!(released.elapsed() < SLACK, "it took {:?}, as if the lease had to expire", released.elapsed());
     let taken = election.spec().await;
     assert_eq!((taken.holder_identity.as_deref(), taken.lease_transitions), (Some("second"), Some(1)));
     assert!(taken.acquire_time > renewed.renew_time);
+}
+
+#[tokio::test]
+async fn a_lease_that_is_renewed_does_not_expire() {
+    // A holder that gets no time to renew loses its lease, and rightly so: then it is tried with more time.
+    for seconds in [4, 16, 64] {
+        let times = Times { duration: Duration::from_secs(seconds), deadline: Duration::from_secs(seconds / 4 * 3) };
+        let election = Election::new().await;
+        let (first, _done) = election.lead_with("first", config().await, times).await;
+        let second = election.start_with("second", config().await, times);
+        let age = |lease: &Lease| {
+            let spec = lease.spec.as_ref().unwrap();
+            spec.renew_time.as_ref().unwrap().0.duration_since(spec.acquire_time.as_ref().unwrap().0).unsigned_abs()
+        };
+        let old = |lease: &Lease| first.is_finished() || age(lease) > times.duration * 3 / 2;
+        election.until("renewals for longer than it lasts", old).await;
+        if !first.is_finished() {
+            assert!(!second.task.is_finished(), "two lead");
+            assert_eq!(election.spec().await.lease_transitions, Some(0));
+            return;
+        }
+        let why = lost(first).await;
+        assert!(why.contains("it could not be renewed for"), "{why}");
+    }
+    panic!("no holder keeps its lease");
 }
 
 #[tokio::test]
@@ -177,20 +207,21 @@ async fn a_released_lease_names_nobody_and_a_candidate_that_is_stopped_leaves_it
     assert_eq!(election.holder().await, None);
 }
 
+/// What the holders of short leases promise.
+const PROMISED: Duration = Duration::from_secs(2);
+
 #[tokio::test]
-async fn a_standby_takes_over_within_the_lease_duration_from_a_holder_that_vanished() {
+async fn a_standby_takes_over_from_a_holder_that_vanished_when_the_time_is_over_that_it_promised() {
     let election = Election::new().await;
-    let (first, _done) = election.lead("first", config().await).await;
-    let second = election.start("second", config().await);
-    second.stands_by().await;
-    first.abort();
-    let _ = first.await;
-    let (vanished, renewed) = (Instant::now(), election.spec().await.renew_time.unwrap().0);
-    let _second = second.leads().await;
-    assert!(vanished.elapsed() < DURATION + SLACK, "it took {:?}", vanished.elapsed());
+    let promised = Times { duration: PROMISED, deadline: PROMISED / 2 };
+    let first = election.start_with("first", config().await, promised).leads().await;
+    drop(first);
+    let renewed = election.spec().await.renew_time.unwrap().0;
+    // Its own times are longer than anybody waits: it goes by those of the holder.
+    let _second = election.start("second", config().await).leads().await;
     // Both by the clock of this machine.
     let taken = election.spec().await;
-    assert!(taken.acquire_time.unwrap().0.duration_since(renewed).unsigned_abs() >= DURATION);
+    assert!(taken.acquire_time.unwrap().0.duration_since(renewed).unsigned_abs() >= PROMISED);
     assert_eq!((taken.holder_identity.as_deref(), taken.lease_transitions), (Some("second"), Some(1)));
 }
 
@@ -199,13 +230,15 @@ async fn the_clock_of_the_holder_does_not_matter_to_a_standby() {
     for renewed in ["1999-12-31T23:59:59.000000Z", "2999-12-31T23:59:59.000000Z"] {
         let election = Election::new().await;
         let lease = json!({"metadata": {"name": LEASE}, "spec": {
-            "holderIdentity": "elsewhere", "leaseDurationSeconds": 2, "leaseTransitions": 7, "renewTime": renewed,
+            "holderIdentity": "elsewhere", "leaseDurationSeconds": PROMISED.as_secs(), "leaseTransitions": 7,
+            "renewTime": renewed,
         }});
         let begin = Instant::now();
         election.api().create(&PostParams::default(), &serde_json::from_value(lease).unwrap()).await.unwrap();
+        // By either clock it would be over at once, or not while anybody waits.
         let _second = election.start("second", config().await).leads().await;
         let took = begin.elapsed();
-        assert!((Duration::from_secs(2)..Duration::from_secs(2) + SLACK).contains(&took), "{renewed}: {took:?}");
+        assert!(took >= PROMISED, "{renewed}: {took:?}");
         assert_eq!(election.spec().await.lease_transitions, Some(8));
     }
 }
@@ -278,28 +311,42 @@ impl Proxy {
 
 #[tokio::test]
 async fn a_holder_that_cannot_reach_the_api_server_ends_by_the_renew_deadline_before_another_leads() {
-    let election = Election::new().await;
-    let proxy = Proxy::start().await;
-    let (first, _done) = election.lead("first", proxy.config.clone()).await;
-    let second = election.start("second", config().await);
-    second.stands_by().await;
-    let cut = Instant::now();
-    proxy.cut.send_replace(true);
-    let why = lost(first).await;
-    let took = cut.elapsed();
-    assert!(why.contains("it could not be renewed for 3s"), "{why}");
-    assert!(took < DEADLINE + SLACK / 4, "it went on for {took:?}");
-    assert!(!second.task.is_finished(), "two lead");
-    let _second = second.leads().await;
+    let deadline = Duration::from_secs(3);
+    let times = Times { duration: PATIENCE, deadline };
+    // A holder that gets no time to renew ends before the cut: then it is tried again.
+    for _ in 0..20 {
+        let election = Election::new().await;
+        let proxy = Proxy::start().await;
+        let (first, _done) = election.lead_with("first", proxy.config.clone(), times).await;
+        let second = election.start("second", config().await);
+        second.stands_by().await;
+        if first.is_finished() {
+            continue;
+        }
+        proxy.cut.send_replace(true);
+        // The timers of one runtime come in their order, however late: these are later than the holder's last ones.
+        sleep(deadline).await;
+        for _ in 0..5 {
+            sleep(RETRY).await;
+        }
+        assert!(first.is_finished(), "it went on");
+        let why = lost(first).await;
+        assert!(why.contains("it could not be renewed for 3s"), "{why}");
+        assert!(!second.task.is_finished(), "two lead");
+        return;
+    }
+    panic!("no holder keeps its lease");
 }
 
 #[tokio::test]
 async fn a_holder_outlives_a_cut_that_is_shorter_than_the_renew_deadline() {
     let election = Election::new().await;
     let proxy = Proxy::start().await;
-    let (first, done) = election.lead("first", proxy.config.clone()).await;
+    // The call that the cut hangs up is given up after a third of this.
+    let times = Times { deadline: Duration::from_secs(45), ..LONG };
+    let (first, done) = election.lead_with("first", proxy.config.clone(), times).await;
     proxy.cut.send_replace(true);
-    sleep(DEADLINE / 3).await;
+    sleep(Duration::from_secs(1)).await;
     proxy.cut.send_replace(false);
     let mended = Timestamp::now();
     election.until("a renewal", |lease| lease.spec.as_ref().unwrap().renew_time.as_ref().unwrap().0 > mended).await;
@@ -318,14 +365,13 @@ async fn a_holder_whose_lease_is_deleted_or_emptied_or_taken_ends_at_once_and_wr
     ] {
         let election = Election::new().await;
         let (first, _done) = election.lead("first", config().await).await;
-        let begin = Instant::now();
         if let Some(patch) = patch {
             election.api().patch(LEASE, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
         } else {
             election.api().delete(LEASE, &DeleteParams::default()).await.unwrap();
         }
+        // Nobody waits so long for the renew deadline.
         let why = lost(first).await;
-        assert!(begin.elapsed() < DEADLINE, "{what}: it went on for {:?}", begin.elapsed());
         assert!(why.contains(expected) && why.contains(&format!("{}/{LEASE}", election.namespace)), "{what}: {why}");
         let holder = election.holder().await;
         assert_eq!(holder.as_deref(), (what == "taken").then_some("thief"), "{what}");

@@ -25,7 +25,7 @@ use crate::{
 };
 
 const RENEWED: &str = "commandcenter-renewed";
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 fn flags() -> Vec<String> {
     fast_flags().into_iter().chain(["--renew-tokens".to_owned()]).collect()

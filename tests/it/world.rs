@@ -29,7 +29,7 @@ use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How long a test waits for what it expects.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// The name of the object and of the Secret that most tests need.
 pub const NAME: &str = "crm";
 pub const SECRET: &str = "commandcenter";

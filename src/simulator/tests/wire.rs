@@ -50,7 +50,7 @@ pub(super) async fn control(simulator: &Simulator, method: Method, path: &str, b
 pub(super) async fn until(what: &str, happened: impl Fn() -> bool) {
     let patience = Instant::now();
     while !happened() {
-        assert!(patience.elapsed() < Duration::from_mins(1), "{what}");
+        assert!(patience.elapsed() < Duration::from_mins(5), "{what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use reqwest::Client;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::super::{Fault, On, Operation, Reply, SIMULATOR_HEADER, When};
+use super::super::{Fault, On, Operation, Reply, SIMULATOR_HEADER, Simulator, When};
 use super::wire::{client, control, create, create_with, plain, until};
+
+/// Pieces after which a body counts as one without end.
+const PIECES: usize = 10;
 
 #[tokio::test]
 async fn an_answer_before_executing_leaves_the_ledger_empty_and_one_after_it_does_not() {
@@ -41,26 +43,36 @@ async fn a_dropped_connection_ends_without_a_response_and_the_ledger_tells_wheth
     }
 }
 
+/// A caller that hangs up once `came` says that its call came in.
+async fn hang_up_once(simulator: &Simulator, came: impl Fn() -> bool) {
+    let call = create(simulator);
+    tokio::select! {
+        answer = call => panic!("it was answered: {answer:?}"),
+        () = until("the call", came) => {}
+    }
+}
+
 #[tokio::test]
 async fn a_delay_before_executing_executes_late_even_when_the_caller_has_gone() {
-    let simulator = plain().await;
-    let fault = Fault::delayed(Operation::CreateTask, Duration::from_secs(2), Duration::ZERO);
-    simulator.set_faults(vec![fault]);
-    let impatient = Client::builder().no_proxy().timeout(Duration::from_millis(50)).build().unwrap();
-    assert!(create_with(&impatient, &simulator).await.unwrap_err().is_timeout());
-    drop(impatient);
-    assert_eq!(simulator.calls()[&Operation::CreateTask], 1);
-    assert!(simulator.ledger().is_empty(), "not yet");
-    until("late execution", || simulator.ledger().len() == 1).await;
+    // On a busy machine a short delay may be over before it is seen that nothing is executed yet.
+    for delay in [Duration::from_millis(300), Duration::from_secs(3), Duration::from_secs(30)] {
+        let simulator = plain().await;
+        simulator.set_faults(vec![Fault::delayed(Operation::CreateTask, delay, Duration::ZERO)]);
+        hang_up_once(&simulator, || simulator.calls().get(&Operation::CreateTask) == Some(&1)).await;
+        let not_yet = simulator.ledger().is_empty();
+        until("late execution", || simulator.ledger().len() == 1).await;
+        if not_yet {
+            return;
+        }
+    }
+    panic!("it is executed at once");
 }
 
 #[tokio::test]
 async fn a_delay_after_executing_has_executed_when_the_caller_gives_up() {
     let simulator = plain().await;
-    simulator.set_faults(vec![Fault::delayed(Operation::CreateTask, Duration::ZERO, Duration::from_mins(1))]);
-    let impatient = Client::builder().no_proxy().timeout(Duration::from_millis(200)).build().unwrap();
-    assert!(create_with(&impatient, &simulator).await.unwrap_err().is_timeout());
-    until("execution", || simulator.ledger().len() == 1).await;
+    simulator.set_faults(vec![Fault::delayed(Operation::CreateTask, Duration::ZERO, Duration::from_hours(1))]);
+    hang_up_once(&simulator, || simulator.ledger().len() == 1).await;
 }
 
 #[tokio::test]
@@ -71,7 +83,11 @@ async fn latency_delays_every_answer_of_the_api_but_not_the_simulators_own() {
     create(&simulator).await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(300));
     control(&simulator, Method::PUT, "options", r#"{"latency":"1h"}"#).await;
-    timeout(Duration::from_mins(1), control(&simulator, Method::GET, "ledger", "")).await.unwrap();
+    let own = tokio::time::timeout(Duration::from_mins(5), control(&simulator, Method::GET, "ledger", ""));
+    tokio::select! {
+        answer = create(&simulator) => panic!("it does not wait for an hour: {answer:?}"),
+        own = own => drop(own.expect("the simulator's own answer waits")),
+    }
 }
 
 #[tokio::test]
@@ -83,17 +99,14 @@ async fn a_body_without_end_never_completes_and_a_huge_one_is_huge() {
     let mut endless = create(&simulator).await.unwrap();
     assert_eq!(endless.status(), StatusCode::OK);
     let mut seen = Vec::new();
-    let waited = tokio::time::timeout(Duration::from_millis(450), async {
-        while let Some(piece) = endless.chunk().await.unwrap() {
-            seen.extend_from_slice(&piece);
-        }
-    });
-    assert!(waited.await.is_err(), "no end");
+    for _ in 0..PIECES {
+        seen.extend_from_slice(&endless.chunk().await.unwrap().expect("no end"));
+    }
     assert!(seen.starts_with(br#"{"jobIds":["#) && seen.ends_with(b" "), "{}", String::from_utf8_lossy(&seen));
 
     let mut huge = create(&simulator).await.unwrap();
     let mut size = 0;
-    let all = tokio::time::timeout(Duration::from_secs(20), async {
+    let all = tokio::time::timeout(Duration::from_mins(5), async {
         while let Some(piece) = huge.chunk().await.unwrap() {
             size += piece.len();
         }
