@@ -36,6 +36,10 @@ pub struct Args {
     #[arg(long, env = "SFB_SIMULATE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 
+    /// Refresh token that belongs to it, for a renewal; made up when not given
+    #[arg(long, env = "SFB_SIMULATE_REFRESH_TOKEN", hide_env_values = true)]
+    pub refresh_token: Option<String>,
+
     /// How long a token lives before it must be renewed, such as 30m; for ever when not given
     #[arg(long, env = "SFB_SIMULATE_TOKEN_LIFETIME", value_name = "DURATION", value_parser = duration::parse)]
     pub token_lifetime: Option<Duration>,
@@ -73,9 +77,13 @@ pub struct Args {
     #[arg(long, env = "SFB_SIMULATE_DESCRIPTIONS")]
     pub descriptions: bool,
 
-    /// Answer a search that finds no job with 200 instead of 404
-    #[arg(long, env = "SFB_SIMULATE_EMPTY_LIST_OK")]
-    pub empty_list_ok: bool,
+    /// Answer a search that finds no job with 404 instead of 200
+    #[arg(long, env = "SFB_SIMULATE_EMPTY_LIST_NOT_FOUND")]
+    pub empty_list_not_found: bool,
+
+    /// Take bodies that have fields beyond those of the API's page
+    #[arg(long, env = "SFB_SIMULATE_LENIENT")]
+    pub lenient: bool,
 }
 
 fn when_running() -> impl TypedValueParser<Value = WhenRunning> {
@@ -110,12 +118,14 @@ fn options(args: Args) -> Options {
         jobs_per_association: args.jobs_per_association,
         when_running: args.when_running,
         descriptions: args.descriptions,
-        empty_list: if args.empty_list_ok { EmptyList::Empty } else { EmptyList::NotFound },
+        empty_list: if args.empty_list_not_found { EmptyList::NotFound } else { EmptyList::Empty },
+        lenient: args.lenient,
         renewal: Renewal { lifetime: args.token_lifetime, ..defaults.renewal },
         limits: Limits { writes: args.writes_per_hour, reads: args.reads_per_hour, ..defaults.limits },
         ..defaults
     };
-    Options { listen: args.listen, host: args.host, tls, token: args.token, behaviour, ..Options::default() }
+    let (token, refresh_token) = (args.token, args.refresh_token);
+    Options { listen: args.listen, host: args.host, tls, token, refresh_token, behaviour, ..Options::default() }
 }
 
 /// What a person needs to go on: a Secret to apply, and calls to copy as comments, so that the whole can be piped into
@@ -197,6 +207,7 @@ mod tests {
             "--tls",
             "--tls-name=a.svc,b.svc",
             "--token=mine",
+            "--refresh-token=its-own",
             "--token-lifetime=30m",
             "--writes-per-hour=100",
             "--reads-per-hour=1000",
@@ -206,10 +217,12 @@ mod tests {
             "--jobs-per-association=2",
             "--when-running=queue",
             "--descriptions",
-            "--empty-list-ok",
+            "--empty-list-not-found",
+            "--lenient",
         ]));
         assert_eq!(options.tls, Tls::SelfSigned { names: vec!["a.svc".to_owned(), "b.svc".to_owned()] });
         assert_eq!((options.token.as_deref(), options.host.as_deref()), (Some("mine"), Some("c.svc")));
+        assert_eq!(options.refresh_token.as_deref(), Some("its-own"));
         let renewal = Renewal {
             lifetime: Some(Duration::from_mins(30)),
             needs_authtoken: false,
@@ -222,7 +235,8 @@ mod tests {
             jobs_per_association: 2,
             when_running: WhenRunning::Queue,
             descriptions: true,
-            empty_list: EmptyList::Empty,
+            empty_list: EmptyList::NotFound,
+            lenient: true,
             renewal,
             limits: Limits {
                 writes: Some(100),

@@ -76,13 +76,15 @@ mod tests {
             gate::{Limits, Need},
             job::Unreadable,
         },
-        simulator::{Association, BackupLevel, Fault, Operation, Options, Reply as Answer, Simulator, When},
+        simulator::{Association, BackupLevel, Behaviour, Fault, Operation, Options, Reply as Answer, Simulator, When},
     };
 
     const EVERYTHING: JobQuery = JobQuery { ended_within: Duration::ZERO, clients: Vec::new() };
 
     async fn simulator() -> (Simulator, Connection) {
-        let simulator = Simulator::start(Options::default()).await.unwrap();
+        // A job that ends while pages are read would leave the list.
+        let behaviour = Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() };
+        let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
         let keys = [("url", simulator.url()), ("token", simulator.token().to_owned())];
         let data = keys.map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())));
         let policy = EndpointPolicy { allowed: Vec::new(), allow_insecure_http: true };
@@ -114,6 +116,7 @@ mod tests {
         };
         (0..2500).for_each(|_| start(None));
         assert_eq!(list(&client, &simulator, &connection).await, (2500, 3));
+        simulator.change(|behaviour| behaviour.descriptions = true);
         (0..500).for_each(|_| start(Some("x".repeat(3000))));
         assert_eq!(
             list(&client, &simulator, &connection).await,

@@ -67,8 +67,7 @@ impl Association {
     }
 
     /// Reads one association.
-    pub(crate) fn read(path: String, value: Value) -> Result<Self, Wrong> {
-        let mut fields = Fields::of(path, value)?;
+    pub(crate) fn read(mut fields: Fields) -> Result<Self, Wrong> {
         let association = Self {
             client_id: fields.take("clientId")?,
             instance_id: fields.take("instanceId")?,

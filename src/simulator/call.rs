@@ -6,6 +6,8 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::tokens::bare;
+
 /// What a caller wants of the Command Center.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -18,6 +20,12 @@ pub enum Operation {
     ListJobs,
     /// `POST Job/{id}/action/kill`
     Kill,
+    /// `POST Job/{id}/action/pause`
+    Pause,
+    /// `POST Job/{id}/action/resume`
+    Resume,
+    /// `GET Jobs/active`
+    ActiveJobs,
     /// `GET Job/{id}/TaskDetails`
     TaskDetails,
     /// `POST JobDetails`
@@ -28,22 +36,31 @@ pub enum Operation {
     Renew,
     /// `GET CommServ`
     CommServ,
+    /// `POST WhoAmI`, or `GET`
+    WhoAmI,
+    /// `GET` of the base address, by which clients see whether anybody is there; without a token
+    Root,
     /// Anything that no Command Center knows.
     Other,
 }
 
 impl Operation {
     /// Every operation with its name in `/_simulator/`.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 15] = [
         ("createTask", Self::CreateTask),
         ("getJob", Self::GetJob),
         ("listJobs", Self::ListJobs),
         ("kill", Self::Kill),
+        ("pause", Self::Pause),
+        ("resume", Self::Resume),
+        ("activeJobs", Self::ActiveJobs),
         ("taskDetails", Self::TaskDetails),
         ("jobDetails", Self::JobDetails),
         ("organizations", Self::Organizations),
         ("renew", Self::Renew),
         ("commServ", Self::CommServ),
+        ("whoAmI", Self::WhoAmI),
+        ("root", Self::Root),
         ("other", Self::Other),
     ];
 
@@ -67,12 +84,17 @@ pub(crate) enum ApiCall {
     CreateTask,
     GetJob(u64),
     ListJobs,
+    ActiveJobs,
     Kill(u64),
+    Pause(u64),
+    Resume(u64),
     TaskDetails(u64),
     JobDetails,
     Organizations,
     Renew,
     CommServ,
+    WhoAmI,
+    Root,
     Other,
 }
 
@@ -100,6 +122,7 @@ impl Route {
         match segments.as_slice() {
             ["commandcenter" | "webconsole", "api", rest @ ..] => Self::Api(ApiCall::of(method, rest)),
             ["_simulator", rest @ ..] => Self::Control(ControlCall::of(method, rest)),
+            [] if method == Method::GET => Self::Api(ApiCall::Root),
             _ => Self::Api(ApiCall::Other),
         }
     }
@@ -112,12 +135,17 @@ impl ApiCall {
             (&Method::POST, ["createtask"], _) => Self::CreateTask,
             (&Method::GET, ["job", _], Some(id)) => Self::GetJob(id),
             (&Method::POST, ["jobs"], _) => Self::ListJobs,
+            (&Method::GET, ["jobs", "active"], _) => Self::ActiveJobs,
             (&Method::POST, ["job", _, "action", "kill"], Some(id)) => Self::Kill(id),
+            (&Method::POST, ["job", _, "action", "pause"], Some(id)) => Self::Pause(id),
+            (&Method::POST, ["job", _, "action", "resume"], Some(id)) => Self::Resume(id),
             (&Method::GET, ["job", _, "taskdetails"], Some(id)) => Self::TaskDetails(id),
             (&Method::POST, ["jobdetails"], _) => Self::JobDetails,
             (&Method::GET, ["salesforce", "organization"], _) => Self::Organizations,
             (&Method::POST, ["v4", "accesstoken", "renew"], _) => Self::Renew,
             (&Method::GET, ["commserv"], _) => Self::CommServ,
+            (&(Method::GET | Method::POST), ["whoami"], _) => Self::WhoAmI,
+            (&Method::GET, [], _) => Self::Root,
             _ => Self::Other,
         }
     }
@@ -127,12 +155,17 @@ impl ApiCall {
             Self::CreateTask => Operation::CreateTask,
             Self::GetJob(_) => Operation::GetJob,
             Self::ListJobs => Operation::ListJobs,
+            Self::ActiveJobs => Operation::ActiveJobs,
             Self::Kill(_) => Operation::Kill,
+            Self::Pause(_) => Operation::Pause,
+            Self::Resume(_) => Operation::Resume,
             Self::TaskDetails(_) => Operation::TaskDetails,
             Self::JobDetails => Operation::JobDetails,
             Self::Organizations => Operation::Organizations,
             Self::Renew => Operation::Renew,
             Self::CommServ => Operation::CommServ,
+            Self::WhoAmI => Operation::WhoAmI,
+            Self::Root => Operation::Root,
             Self::Other => Operation::Other,
         }
     }
@@ -166,10 +199,17 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// The bytes of the `Authtoken` header, trimmed; None when absent, empty or sent twice.
-    pub(crate) fn authtoken(&self) -> Option<&[u8]> {
-        let mut sent = self.headers.get_all("authtoken").iter();
-        let token = sent.next().map(|value| value.as_bytes().trim_ascii())?;
+    /// The token of the call without its prefix, in all forms that clients send: raw, `QSDK …` or `Bearer …` in the header
+    /// `Authtoken`, or one with a prefix in `Authorization`. None when absent, empty or sent twice.
+    pub(crate) fn token(&self) -> Option<&[u8]> {
+        let raw = self.headers.get_all("authtoken").iter().map(|value| bare(value.as_bytes()));
+        let authorized = self.headers.get_all("authorization").iter().filter_map(|value| {
+            let value = value.as_bytes().trim_ascii();
+            let token = bare(value);
+            (token.len() < value.len()).then_some(token)
+        });
+        let mut sent = raw.chain(authorized);
+        let token = sent.next()?;
         (sent.next().is_none() && !token.is_empty()).then_some(token)
     }
 
@@ -254,6 +294,15 @@ mod tests {
             (Method::POST, "/commandcenter/api/V4/AccessToken/Renew", ApiCall::Renew),
             (Method::GET, "/commandcenter/api/Salesforce/Organization", ApiCall::Organizations),
             (Method::GET, "/commandcenter/api/CommServ", ApiCall::CommServ),
+            (Method::GET, "/commandcenter/api/Jobs/active", ApiCall::ActiveJobs),
+            (Method::POST, "/commandcenter/api/Job/12/action/pause", ApiCall::Pause(12)),
+            (Method::POST, "/commandcenter/api/Job/12/action/resume", ApiCall::Resume(12)),
+            (Method::POST, "/commandcenter/api/Job/12/action/stop", ApiCall::Other),
+            (Method::POST, "/webconsole/api/WhoAmI", ApiCall::WhoAmI),
+            (Method::GET, "/commandcenter/api/whoami", ApiCall::WhoAmI),
+            (Method::GET, "/", ApiCall::Root),
+            (Method::GET, "/commandcenter/api/", ApiCall::Root),
+            (Method::POST, "/", ApiCall::Other),
         ];
         for (method, path, call) in table {
             assert_eq!(Route::of(&method, path), Route::Api(call), "{method} {path}");
@@ -269,15 +318,33 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_trimmed_and_never_taken_from_two_headers() {
-        let call = |values: &[&'static str]| {
-            let headers =
-                values.iter().map(|value| ("authtoken".parse().unwrap(), HeaderValue::from_static(value))).collect();
-            Call { route: Route::Api(ApiCall::CommServ), headers, body: Bytes::new() }
-        };
-        assert_eq!(call(&[" QSDK a "]).authtoken(), Some(b"QSDK a".as_slice()));
-        assert_eq!(call(&[" "]).authtoken(), None);
-        assert_eq!(call(&["a", "a"]).authtoken(), None);
-        assert_eq!(call(&[]).authtoken(), None);
+    fn the_token_is_taken_in_every_form_that_clients_send_and_never_from_two_headers() {
+        let table: [(&[(&'static str, &'static str)], Option<&[u8]>); 15] = [
+            (&[("authtoken", "a")], Some(b"a")),
+            (&[("authtoken", " QSDK a ")], Some(b"a")),
+            (&[("authtoken", "Bearer a")], Some(b"a")),
+            (&[("authtoken", "bearer  a")], Some(b"a")),
+            (&[("authorization", "Bearer a")], Some(b"a")),
+            (&[("authorization", "QSDK a")], Some(b"a")),
+            (&[("authtoken", "Basic a")], Some(b"Basic a")),
+            (&[("authorization", "a")], None),
+            (&[("authorization", "Basic a")], None),
+            (&[("authtoken", "a"), ("authorization", "Basic b")], Some(b"a")),
+            (&[("authtoken", " ")], None),
+            (&[("authtoken", "QSDK ")], None),
+            (&[("authtoken", "a"), ("authtoken", "a")], None),
+            (&[("authtoken", "a"), ("authorization", "Bearer a")], None),
+            (&[], None),
+        ];
+        for (sent, token) in table {
+            let header =
+                |(name, value): &(&str, &'static str)| (name.parse().unwrap(), HeaderValue::from_static(value));
+            let headers = sent.iter().map(header).fold(HeaderMap::new(), |mut headers, (name, value)| {
+                headers.append::<http::HeaderName>(name, value);
+                headers
+            });
+            let call = Call { route: Route::Api(ApiCall::CommServ), headers, body: Bytes::new() };
+            assert_eq!(call.token(), token, "{sent:?}");
+        }
     }
 }

@@ -165,7 +165,7 @@ fn read_job_change(body: &[u8]) -> Result<JobChange, Wrong> {
 
 fn read_foreign_job(body: &[u8]) -> Result<(Association, BackupLevel, Option<String>), Wrong> {
     let mut fields = Fields::parse(body)?;
-    let association = Association::read("association".to_owned(), fields.need("association")?)?;
+    let association = Association::read(fields.need_object("association")?)?;
     let level = BackupLevel::read(&mut fields)?;
     let description = fields.take("description")?;
     fields.done()?;

@@ -1,7 +1,7 @@
 //! `CreateTask`, as a strict server reads it: the body goes in, an order for a backup or a refusal comes out. Pure.
 //!
 //! Known are the keys of the vendor's page, and the few that its other clients add. Anything else is refused, so that a
-//! misspelt key can never pass a test.
+//! misspelt key can never pass a test; unless the Command Center is told to be lenient.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -64,9 +64,9 @@ impl Refusal {
     }
 }
 
-/// Reads the body of a `CreateTask`.
-pub(crate) fn read(body: &[u8]) -> Result<Order, Refusal> {
-    let order = read_document(body).map_err(Refusal::Unreadable)?;
+/// Reads the body of a `CreateTask`; with `lenient`, one that has other keys beside the known ones, too.
+pub(crate) fn read(body: &[u8], lenient: bool) -> Result<Order, Refusal> {
+    let order = read_document(body, lenient).map_err(Refusal::Unreadable)?;
     for association in &order.associations {
         if let Some((name, _)) = association.ids().iter().find(|(_, id)| *id == Some(0)) {
             return Err(Refusal::NotFound(format!("No entity with {name} [0]")));
@@ -75,8 +75,8 @@ pub(crate) fn read(body: &[u8]) -> Result<Order, Refusal> {
     Ok(order)
 }
 
-fn read_document(body: &[u8]) -> Result<Order, Wrong> {
-    let mut document = Fields::parse(body)?;
+fn read_document(body: &[u8], lenient: bool) -> Result<Order, Wrong> {
+    let mut document = Fields::parse(body)?.leniently(lenient);
     let mut info = document.need_object("taskInfo")?;
     document.done()?;
 
@@ -87,10 +87,10 @@ fn read_document(body: &[u8]) -> Result<Order, Wrong> {
 
     let path = info.path_of("subTasks");
     let sub_tasks: Vec<Value> = info.need("subTasks")?;
-    info.done()?;
     let [sub_task] = <[Value; 1]>::try_from(sub_tasks)
         .map_err(|sent| Wrong::at(&path, format!("must have exactly one item, not {}", sent.len())))?;
-    let mut entry = Fields::of(format!("{path}[0]"), sub_task)?;
+    let mut entry = info.item(format!("{path}[0]"), sub_task)?;
+    info.done()?;
     let mut sub_task = entry.need_object("subTask")?;
     word_or_number(&mut sub_task, "subTaskType", "BACKUP", 2)?;
     word_or_number(&mut sub_task, "operationType", "BACKUP", 2)?;
@@ -118,7 +118,7 @@ fn read_associations(info: &mut Fields) -> Result<Vec<Association>, Wrong> {
     }
     sent.into_iter()
         .enumerate()
-        .map(|(position, value)| Association::read(format!("{path}[{position}]"), value))
+        .map(|(position, value)| Association::read(info.item(format!("{path}[{position}]"), value)?))
         .collect()
 }
 

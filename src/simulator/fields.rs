@@ -24,6 +24,7 @@ pub(crate) struct Fields {
     path: String,
     left: Map<String, Value>,
     known: Vec<&'static str>,
+    lenient: bool,
 }
 
 impl Fields {
@@ -31,7 +32,7 @@ impl Fields {
     pub(crate) fn of(path: impl Into<String>, value: Value) -> Result<Self, Wrong> {
         let path = path.into();
         match value {
-            Value::Object(left) => Ok(Self { path, left, known: Vec::new() }),
+            Value::Object(left) => Ok(Self { path, left, known: Vec::new(), lenient: false }),
             other => Err(Wrong::at(name_or_body(&path), format!("must be an object, not {}", shown(&other)))),
         }
     }
@@ -39,6 +40,16 @@ impl Fields {
     /// Reads a whole document.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Wrong> {
         Self::of("", parse(body)?)
+    }
+
+    /// With `lenient`, these fields and those inside them may have others beside the known ones.
+    pub(crate) fn leniently(self, lenient: bool) -> Self {
+        Self { lenient, ..self }
+    }
+
+    /// An object within a list of this one.
+    pub(crate) fn item(&self, path: impl Into<String>, value: Value) -> Result<Self, Wrong> {
+        Ok(Self::of(path, value)?.leniently(self.lenient))
     }
 
     /// The path of one field of this object.
@@ -64,7 +75,7 @@ impl Fields {
     /// An object inside this object that may be absent.
     pub(crate) fn object(&mut self, key: &'static str) -> Result<Option<Self>, Wrong> {
         let value = self.take::<Value>(key)?;
-        value.map(|value| Self::of(self.path_of(key), value)).transpose()
+        value.map(|value| self.item(self.path_of(key), value)).transpose()
     }
 
     /// An object inside this object that must be there.
@@ -80,7 +91,7 @@ impl Fields {
 
     /// Refuses whatever was not taken.
     pub(crate) fn done(self) -> Result<(), Wrong> {
-        match self.left.keys().next() {
+        match self.left.keys().next().filter(|_| !self.lenient) {
             None => Ok(()),
             Some(key) => {
                 Err(Wrong::at(&self.path_of(key), format!("is unknown here; known: {}", self.known.join(", "))))
@@ -220,6 +231,18 @@ mod tests {
         );
         assert_eq!(fields.need::<bool>("m").unwrap_err().to_string(), "a.b.m: is missing; it must be true or false");
         assert_eq!(fields.done().unwrap_err().to_string(), "a.b.extra: is unknown here; known: n, m");
+    }
+
+    #[test]
+    fn lenient_fields_let_others_pass_at_every_depth_and_still_check_their_own() {
+        let body = json!({"a": {"n": 1, "x": 2}, "l": [{"n": "1", "y": 3}], "z": null}).to_string();
+        let mut fields = Fields::parse(body.as_bytes()).unwrap().leniently(true);
+        let mut inner = fields.object("a").unwrap().unwrap();
+        assert_eq!(inner.need::<u64>("n"), Ok(1));
+        let items: Vec<Value> = fields.need("l").unwrap();
+        let mut item = fields.item("l[0]", items.into_iter().next().unwrap()).unwrap();
+        assert!(item.need::<u64>("n").is_err());
+        assert_eq!((inner.done(), item.done(), fields.done()), (Ok(()), Ok(()), Ok(())));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::call::Answer;
 use super::fields::{Fields, Wrong};
 use super::job_list::Query;
+use super::job_orders::JobOrder;
 use super::jobs::Job;
 use super::options::EmptyList;
 use super::state::CommandCenter;
@@ -22,7 +23,7 @@ impl CommandCenter {
     }
 
     pub(crate) fn list_jobs(&self, body: &[u8], now: Timestamp) -> Answer {
-        match Query::read(body) {
+        match Query::read(body, self.behaviour.lenient) {
             Err(wrong) => Answer::text(StatusCode::BAD_REQUEST, wrong),
             Ok(query) => {
                 let page = query.select(self.jobs.values(), now);
@@ -38,9 +39,29 @@ impl CommandCenter {
         }
     }
 
+    /// `GET Jobs/active`: all that have not ended, the newest first.
+    pub(crate) fn active_jobs(&self, now: Timestamp) -> Answer {
+        let active = self.jobs.values().rev().filter(|job| job.is_visible(now) && job.is_active(now));
+        let rows: Vec<Value> = active.map(|job| json!({"jobSummary": self.summary(job, now)})).collect();
+        Answer::ok(&json!({"totalRecordsWithoutPaging": rows.len(), "filterQueryCount": rows.len(), "jobs": rows}))
+    }
+
     pub(crate) fn kill(&mut self, id: u64, now: Timestamp) -> Answer {
+        self.order(id, now, |job| job.kill(now))
+    }
+
+    pub(crate) fn pause(&mut self, id: u64, now: Timestamp) -> Answer {
+        self.order(id, now, |job| job.set(JobOrder::Suspend.into(), now).is_ok())
+    }
+
+    pub(crate) fn resume(&mut self, id: u64, now: Timestamp) -> Answer {
+        self.order(id, now, |job| job.set(JobOrder::Resume.into(), now).is_ok())
+    }
+
+    /// What a job is told to do, and says whether it could.
+    fn order(&mut self, id: u64, now: Timestamp, order: impl FnOnce(&mut Job) -> bool) -> Answer {
         let job = self.jobs.get_mut(&id).filter(|job| job.is_visible(now));
-        let (code, message) = match job.map(|job| job.kill(now)) {
+        let (code, message) = match job.map(order) {
             Some(true) => (0, String::new()),
             Some(false) => (3, format!("Job [{id}] is not running")),
             None => (2, format!("Job [{id}] not found")),
@@ -63,7 +84,7 @@ impl CommandCenter {
 
     pub(crate) fn job_details(&self, body: &[u8], now: Timestamp) -> Answer {
         let read = || {
-            let mut fields = Fields::parse(body)?;
+            let mut fields = Fields::parse(body)?.leniently(self.behaviour.lenient);
             let id: u64 = fields.need("jobId")?;
             fields.take::<bool>("showAttempt")?;
             fields.done()?;
@@ -77,10 +98,7 @@ impl CommandCenter {
             None => {
                 json!({"error": {"errList": [{"errorCode": 2, "errLogMessage": format!("Job [{id}] not found")}]}})
             }
-            Some(job) => json!({"job": {"jobDetail": {
-                "generalInfo": {"jobId": job.id, "taskData": {"taskId": job.task_id}},
-                "progressInfo": {"state": job.progress(now).status, "percentComplete": job.progress(now).percent},
-            }}}),
+            Some(job) => json!({"job": {"jobDetail": job.detail(now)}}),
         })
     }
 

@@ -40,9 +40,10 @@ const USUAL_LIMIT: u64 = 20;
 const USUAL_LOOKUP: u64 = 24 * 60 * 60;
 
 impl Query {
-    /// Reads the body of a search. Unknown keys are refused: a filter that is misspelt must not pass for one that matches.
-    pub(crate) fn read(body: &[u8]) -> Result<Self, Wrong> {
-        let mut document = Fields::parse(body)?;
+    /// Reads the body of a search. Unknown keys are refused, unless it is `lenient`: a filter that is misspelt must not pass
+    /// for one that matches.
+    pub(crate) fn read(body: &[u8], lenient: bool) -> Result<Self, Wrong> {
+        let mut document = Fields::parse(body)?.leniently(lenient);
         let scope: u64 = document.take("scope")?.unwrap_or(1);
         if scope != 1 {
             return Err(Wrong::at("scope", "must be 1"));
@@ -101,7 +102,7 @@ impl Query {
 
         let path = filter.path_of("clientList");
         for (position, client) in filter.take::<Vec<Value>>("clientList")?.unwrap_or_default().into_iter().enumerate() {
-            let mut client = Fields::of(format!("{path}[{position}]"), client)?;
+            let mut client = filter.item(format!("{path}[{position}]"), client)?;
             self.clients.push(client.need("clientId")?);
             client.take::<String>("clientName")?;
             client.done()?;
@@ -198,7 +199,7 @@ mod tests {
     /// The ids on the page at second 50, and how many there are in all.
     fn found(body: &Value) -> (Vec<u64>, usize) {
         let jobs = jobs();
-        let query = Query::read(body.to_string().as_bytes()).unwrap();
+        let query = Query::read(body.to_string().as_bytes(), false).unwrap();
         let page = query.select(jobs.iter(), at(50));
         (page.jobs.iter().map(|job| job.id).collect(), page.total)
     }
@@ -242,7 +243,7 @@ mod tests {
     #[test]
     fn a_job_is_listed_only_once_it_is_visible() {
         let jobs = jobs();
-        let query = Query::read(b"{}").unwrap();
+        let query = Query::read(b"{}", false).unwrap();
         assert_eq!(query.select(jobs.iter(), at(59)).total, 3);
         assert_eq!(query.select(jobs.iter(), at(60)).total, 4);
     }
@@ -264,7 +265,7 @@ mod tests {
             (json!({"pagingConfig": {"sortDirection": 2}}), "sortDirection: must be 0 or 1"),
         ];
         for (body, says) in table {
-            let wrong = Query::read(body.to_string().as_bytes()).unwrap_err().to_string();
+            let wrong = Query::read(body.to_string().as_bytes(), false).unwrap_err().to_string();
             assert!(wrong.contains(says), "{wrong:?} should contain {says:?}");
         }
     }

@@ -13,6 +13,9 @@ use super::options::Behaviour;
 
 /// The application id of Salesforce.
 const SALESFORCE: u64 = 134;
+const APP_NAME: &str = "Cloud Apps";
+/// The number of a backup among the operations.
+const BACKUP: u64 = 4;
 /// What a complete backup holds.
 const ALL_BYTES: u64 = 5_000_000_000;
 const ALL_FILES: u64 = 20_000;
@@ -214,12 +217,16 @@ impl Job {
     pub(crate) fn summary(&self, now: Timestamp, descriptions: bool, offset: i64) -> Value {
         let progress = self.progress(now);
         let clock = |at: Timestamp| at.as_second().saturating_add(offset);
-        let mut subclient = json!({"applicationId": self.association.application_id.unwrap_or(SALESFORCE)});
+        let mut subclient = json!({
+            "applicationId": self.association.application_id.unwrap_or(SALESFORCE), "appName": APP_NAME,
+        });
         for (name, id) in self.association.ids() {
             put(&mut subclient, name, id.map(Value::from));
         }
         let names = &self.association;
-        put(&mut subclient, "clientName", names.client_name.clone().map(Value::from));
+        // A server has a name for each client, whoever asked for a backup of it.
+        let client_name = names.client_name.clone().or_else(|| names.client_id.map(|id| format!("client-{id}")));
+        put(&mut subclient, "clientName", client_name.clone().map(Value::from));
         put(&mut subclient, "instanceName", names.instance_name.clone().map(Value::from));
         put(&mut subclient, "backupsetName", names.backupset_name.clone().map(Value::from));
         put(&mut subclient, "subclientName", names.subclient_name.clone().map(Value::from));
@@ -228,7 +235,14 @@ impl Job {
             "jobType": "Backup",
             "isVisible": true,
             "isAged": false,
-            "appTypeName": "Cloud Apps",
+            "appTypeName": APP_NAME,
+            "opType": BACKUP,
+            "localizedOperationName": "Backup",
+            "localizedBackupLevelName": self.level.name(),
+            "backupLevel": self.level.number(),
+            "userName": {"userName": "simulator", "userId": 1},
+            "jobElapsedTime": between(self.created, progress.ended.unwrap_or(now)).as_secs(),
+            "sizeOfMediaOnDisk": ALL_BYTES / 200 * progress.percent,
             "status": progress.status,
             "localizedStatus": progress.status,
             "percentComplete": progress.percent,
@@ -245,8 +259,28 @@ impl Job {
             "subclient": subclient,
         });
         let description = self.description.clone().filter(|_| descriptions);
+        put(&mut summary, "destClientName", client_name.map(Value::from));
+        put(&mut summary, "subclientName", names.subclient_name.clone().map(Value::from));
         put(&mut summary, "jobDescription", description.map(Value::from));
         summary
+    }
+
+    /// `jobDetail` of `JobDetails`.
+    pub(crate) fn detail(&self, now: Timestamp) -> Value {
+        let progress = self.progress(now);
+        json!({
+            "generalInfo": {
+                "jobId": self.id, "taskData": {"taskId": self.task_id}, "backupType": self.level.name(),
+                "operationType": "Backup",
+            },
+            "progressInfo": {
+                "state": progress.status, "percentComplete": progress.percent, "currentPhase": progress.phase,
+                "numOfFilesTransferred": ALL_FILES / 100 * progress.percent,
+                "reasonForJobDelay": self.pending_reason.as_deref().unwrap_or_default(),
+            },
+            "detailInfo": {"skippedItems": [], "numOfObjects": ALL_FILES / 100 * progress.percent},
+            "attemptsInfo": [],
+        })
     }
 
     /// The work done so far.

@@ -13,7 +13,7 @@ use super::jobs::between;
 /// How many calls are let in within a period; refused ones do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Calls that change something: `CreateTask`, and kills.
+    /// Calls that change something: `CreateTask`, and orders to jobs.
     pub writes: Option<u32>,
     /// Calls that only read. The job list is one, though it is a POST.
     pub reads: Option<u32>,
@@ -55,15 +55,19 @@ impl Counted {
     /// Counts a call, unless it is one too many: then gives what is answered.
     pub(crate) fn count(&mut self, call: ApiCall, limits: Limits, now: Timestamp) -> Option<Answer> {
         let (calls, limit) = match call {
-            ApiCall::CreateTask | ApiCall::Kill(_) => (&mut self.writes, limits.writes),
+            ApiCall::CreateTask | ApiCall::Kill(_) | ApiCall::Pause(_) | ApiCall::Resume(_) => {
+                (&mut self.writes, limits.writes)
+            }
             ApiCall::GetJob(_)
             | ApiCall::ListJobs
+            | ApiCall::ActiveJobs
+            | ApiCall::WhoAmI
             | ApiCall::TaskDetails(_)
             | ApiCall::JobDetails
             | ApiCall::Organizations
             | ApiCall::CommServ => (&mut self.reads, limits.reads),
             // A renewal has to work when nothing else does.
-            ApiCall::Renew | ApiCall::Other => return None,
+            ApiCall::Renew | ApiCall::Root | ApiCall::Other => return None,
         };
         let limit = limit?;
         while calls.front().is_some_and(|at| between(*at, now) >= limits.period) {

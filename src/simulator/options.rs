@@ -72,8 +72,10 @@ pub struct Behaviour {
     /// Whether jobs show the description that `CreateTask` gave them, as `jobDescription`. No client of the vendor reads it
     /// from a list, so that most Command Centers are taken not to show it.
     pub descriptions: bool,
-    /// How a search without a hit is answered.
+    /// How a search without a hit, and a look for a job that is not known, are answered.
     pub empty_list: EmptyList,
+    /// Whether bodies may have fields beyond those of the vendor's page and its other clients.
+    pub lenient: bool,
     /// How far this server's clock is ahead of the true time (behind, when negative).
     pub clock_offset: SignedDuration,
     /// How tokens are renewed.
@@ -92,7 +94,8 @@ impl Default for Behaviour {
             job_ids_in_answer: true,
             when_running: WhenRunning::Start,
             descriptions: false,
-            empty_list: EmptyList::NotFound,
+            empty_list: EmptyList::Empty,
+            lenient: false,
             clock_offset: SignedDuration::ZERO,
             renewal: Renewal { lifetime: None, needs_authtoken: false, refusal: RenewRefusal::Unauthorized },
             limits: Limits::NONE,
@@ -177,6 +180,7 @@ impl Behaviour {
             "whenRunning": word(self.when_running, &WhenRunning::ALL),
             "descriptions": self.descriptions,
             "emptyList": word(self.empty_list, &EMPTY_LISTS),
+            "lenient": self.lenient,
             "clockOffset": format!("{:#}", self.clock_offset),
             "tokenLifetime": self.renewal.lifetime.map_or_else(|| "never".to_owned(), duration_text),
             "renewNeedsAuthtoken": self.renewal.needs_authtoken,
@@ -212,6 +216,7 @@ impl Behaviour {
             when_running: fields.choice("whenRunning", &WhenRunning::ALL)?.unwrap_or(was.when_running),
             descriptions: fields.take("descriptions")?.unwrap_or(was.descriptions),
             empty_list: fields.choice("emptyList", &EMPTY_LISTS)?.unwrap_or(was.empty_list),
+            lenient: fields.take("lenient")?.unwrap_or(was.lenient),
             clock_offset: fields.take("clockOffset")?.unwrap_or(was.clock_offset),
             renewal,
             limits,
@@ -261,11 +266,14 @@ mod tests {
     #[test]
     fn a_change_of_options_touches_only_what_it_names() {
         let changed = Behaviour::default()
-            .changed_by(br#"{"jobDuration":"2s","emptyList":"200","clockOffset":"-2h","tokenLifetime":"30m"}"#)
+            .changed_by(
+                br#"{"jobDuration":"2s","emptyList":"404","lenient":true,"clockOffset":"-2h","tokenLifetime":"30m"}"#,
+            )
             .unwrap();
         let mut expected = Behaviour {
             job_duration: Duration::from_secs(2),
-            empty_list: EmptyList::Empty,
+            empty_list: EmptyList::NotFound,
+            lenient: true,
             clock_offset: SignedDuration::from_hours(-2),
             ..Behaviour::default()
         };

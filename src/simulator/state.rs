@@ -18,7 +18,7 @@ use super::jobs::Job;
 use super::limits::Counted;
 use super::options::{Behaviour, RenewRefusal, WhenRunning};
 use super::salesforce;
-use super::tokens::{NotRenewed, Pair, Tokens};
+use super::tokens::{NotRenewed, Pair, Tokens, bare};
 
 /// One `CreateTask` that was executed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -47,6 +47,8 @@ pub struct LedgerEntry {
 /// The ids that the vendor's page shows: the first task and job get them.
 const FIRST_TASK: u64 = 30_453;
 const FIRST_JOB: u64 = 149_806;
+/// The name of the simulated installation among all of the world.
+const GUID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// The state of a simulated Command Center.
 #[derive(Debug)]
@@ -98,6 +100,7 @@ impl CommandCenter {
         self.move_queue(now);
         match call.route {
             Route::Api(ApiCall::Renew) => self.renew(call, now),
+            Route::Api(ApiCall::Root) => Answer::new(StatusCode::OK, "text/html", "<html>Command Center</html>"),
             Route::Api(wanted) if self.admits(call, now) => {
                 let too_many = self.counted.count(wanted, self.behaviour.limits, now);
                 too_many.unwrap_or_else(|| self.answer(wanted, call, now))
@@ -118,12 +121,12 @@ impl CommandCenter {
     }
 
     fn admits(&self, call: &Call, now: Timestamp) -> bool {
-        call.authtoken().is_some_and(|token| self.tokens.admits(token, now))
+        call.token().is_some_and(|token| self.tokens.admits(token, now))
     }
 
     /// The first token opens `/_simulator/` for good, so that a test can look whatever became of the chain.
     fn admits_control(&self, call: &Call, now: Timestamp) -> bool {
-        call.authtoken() == Some(self.control_token.as_bytes()) || self.admits(call, now)
+        call.token() == Some(bare(self.control_token.as_bytes())) || self.admits(call, now)
     }
 
     fn answer(&mut self, wanted: ApiCall, call: &Call, now: Timestamp) -> Answer {
@@ -131,21 +134,29 @@ impl CommandCenter {
             ApiCall::CreateTask => self.create_task(call, now),
             ApiCall::GetJob(id) => self.get_job(id, now),
             ApiCall::ListJobs => self.list_jobs(&call.body, now),
+            ApiCall::ActiveJobs => self.active_jobs(now),
             ApiCall::Kill(id) => self.kill(id, now),
+            ApiCall::Pause(id) => self.pause(id, now),
+            ApiCall::Resume(id) => self.resume(id, now),
             ApiCall::TaskDetails(id) => self.task_details(id, now),
             ApiCall::JobDetails => self.job_details(&call.body, now),
             ApiCall::Organizations => Answer::ok(&salesforce::organizations()),
             ApiCall::CommServ => Answer::ok(&json!({
-                "hostName": "simulator", "csGUID": "00000000-0000-4000-8000-000000000000", "releaseName": "11.42",
-                "commcell": {"commCellName": "simulator", "commCellId": 2},
+                "hostName": "simulator", "csGUID": GUID, "releaseName": "11.42", "currentSPVersion": 42,
+                "csVersionInfo": "11.0 SP42", "timeZone": "0:0:(UTC) Coordinated Universal Time",
+                "csTimeZone": {"TimeZoneID": 93, "TimeZoneName": "UTC"},
+                "commcell": {"commCellName": "simulator", "commCellId": 2, "csGUID": GUID},
             })),
-            ApiCall::Renew | ApiCall::Other => Answer::error(StatusCode::NOT_FOUND, 404, "No such resource"),
+            ApiCall::WhoAmI => Answer::ok(&json!({"user": {"userName": "simulator", "userId": 1}})),
+            ApiCall::Renew | ApiCall::Root | ApiCall::Other => {
+                Answer::error(StatusCode::NOT_FOUND, 404, "No such resource")
+            }
         }
     }
 
     fn create_task(&mut self, call: &Call, now: Timestamp) -> Answer {
         let order = if call.sends_json() {
-            create_task::read(&call.body).and_then(|order| self.free_to_start(order, now))
+            create_task::read(&call.body, self.behaviour.lenient).and_then(|order| self.free_to_start(order, now))
         } else {
             Err(Refusal::Unreadable(Wrong::at("Content-Type", "must be application/json")))
         };
@@ -266,12 +277,12 @@ impl CommandCenter {
 
     fn renew(&mut self, call: &Call, now: Timestamp) -> Answer {
         let renewal = self.behaviour.renewal;
-        let header_fits = call.authtoken().is_some_and(|token| self.tokens.knows(token));
+        let header_fits = call.token().is_some_and(|token| self.tokens.knows(token));
         if renewal.needs_authtoken && !header_fits {
             return Answer::access_denied();
         }
         let read = || {
-            let mut fields = Fields::parse(&call.body)?;
+            let mut fields = Fields::parse(&call.body)?.leniently(self.behaviour.lenient);
             let pair = Pair { access: fields.need("accessToken")?, refresh: fields.need("refreshToken")? };
             fields.done()?;
             Ok::<Pair, Wrong>(pair)

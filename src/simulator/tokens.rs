@@ -9,6 +9,18 @@ use serde_json::{Value, json};
 
 use super::jobs::later;
 
+/// A token without what clients put before it.
+pub(crate) fn bare(token: &[u8]) -> &[u8] {
+    let token = token.trim_ascii();
+    // A prefix without a token is one, too: it is none.
+    let prefixed = ["QSDK", "Bearer"].iter().find_map(|prefix| {
+        let (word, rest) = token.split_at_checked(prefix.len())?;
+        let ends = rest.first().is_none_or(u8::is_ascii_whitespace);
+        (ends && word.eq_ignore_ascii_case(prefix.as_bytes())).then(|| rest.trim_ascii_start())
+    });
+    prefixed.unwrap_or(token)
+}
+
 /// An access token and the refresh token that renews it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
@@ -42,7 +54,10 @@ pub(crate) enum NotRenewed {
 }
 
 impl Tokens {
+    /// The access token of `first` may have a prefix; in the body of a renewal it stands without.
     pub(crate) fn new(first: Pair, lifetime: Option<Duration>, now: Timestamp) -> Self {
+        let access = String::from_utf8_lossy(bare(first.access.as_bytes())).into_owned();
+        let first = Pair { access, ..first };
         let expires = lifetime.map(|lifetime| later(now, lifetime));
         Self::Alive { current: first.clone(), first, expires, spent: Vec::new() }
     }
@@ -51,7 +66,7 @@ impl Tokens {
     pub(crate) fn admits(&self, offered: &[u8], now: Timestamp) -> bool {
         match self {
             Self::Alive { current, expires, .. } => {
-                current.access.as_bytes() == offered && expires.is_none_or(|expires| now < expires)
+                current.access.as_bytes() == bare(offered) && expires.is_none_or(|expires| now < expires)
             }
             Self::Deleted => false,
         }
@@ -59,7 +74,7 @@ impl Tokens {
 
     /// Whether this is the current access token, expired or not.
     pub(crate) fn knows(&self, offered: &[u8]) -> bool {
-        matches!(self, Self::Alive { current, .. } if current.access.as_bytes() == offered)
+        matches!(self, Self::Alive { current, .. } if current.access.as_bytes() == bare(offered))
     }
 
     /// Spends a pair for the next one.
@@ -139,6 +154,19 @@ mod tests {
         assert!(!tokens.admits(b"a", at(71)));
         let again = tokens.renew(&renewed.pair, Some(MINUTE), at(130)).unwrap();
         assert_ne!(again.pair, renewed.pair);
+    }
+
+    #[test]
+    fn a_token_that_was_given_with_a_prefix_is_known_and_renewed_without() {
+        let pair = |access: &str| Pair { access: access.to_owned(), ..first() };
+        for prefixed in ["QSDK a", "Bearer a", "a"] {
+            let mut tokens = Tokens::new(pair(prefixed), None, at(0));
+            for offered in ["a", "QSDK a", "bearer a"] {
+                assert!(tokens.admits(offered.as_bytes(), at(0)) && tokens.knows(offered.as_bytes()), "{offered}");
+            }
+            assert_eq!(tokens.renew(&pair("QSDK a"), None, at(0)), Err(NotRenewed::Unknown));
+            assert_eq!(tokens.renew(&pair("a"), None, at(0)).unwrap().pair.access, "a-renewed-1");
+        }
     }
 
     #[test]

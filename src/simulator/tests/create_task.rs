@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::super::association::BackupLevel;
-use super::super::create_task::{Order, Refusal, read};
+use super::super::create_task::{self, Order, Refusal};
 
 /// The page's own example, with ids that exist and without the quotes of its generator.
 fn page() -> Value {
@@ -23,6 +23,10 @@ fn page() -> Value {
             }
         }]
     }})
+}
+
+fn read(body: &[u8]) -> Result<Order, Refusal> {
+    create_task::read(body, false)
 }
 
 /// The page's example with one thing changed.
@@ -169,4 +173,17 @@ fn a_target_that_cannot_exist_is_not_found() {
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(body, json!({"errorMessage": "No entity with instanceId [0]", "errorCode": 2}));
+}
+
+#[test]
+fn a_lenient_server_ignores_what_it_does_not_know_and_refuses_what_is_wrong() {
+    let mut body = page();
+    for place in ["", "/taskInfo", ASSOCIATION, "/taskInfo/task", "/taskInfo/subTasks/0", OPTIONS] {
+        body.pointer_mut(place).unwrap()["another"] = json!({"field": 1});
+    }
+    let bytes = body.to_string().into_bytes();
+    assert!(matches!(create_task::read(&bytes, false), Err(Refusal::Unreadable(_))));
+    assert_eq!(create_task::read(&bytes, true), read(page().to_string().as_bytes()));
+    *body.pointer_mut(&format!("{ASSOCIATION}/clientId")).unwrap() = json!("12");
+    assert!(matches!(create_task::read(body.to_string().as_bytes(), true), Err(Refusal::Unreadable(_))));
 }

@@ -111,7 +111,10 @@ fn a_summary_shows_times_by_the_servers_clock_and_the_description_only_when_aske
     assert_eq!(summary["lastUpdateTime"], at(7250).as_second());
     assert_eq!(summary["backupLevelName"], "Synthetic Full");
     assert_eq!(summary["jobDescription"], "who");
-    assert_eq!(summary["subclient"], json!({"clientId": 12, "clientName": "crm", "applicationId": 134}));
+    assert_eq!(
+        summary["subclient"],
+        json!({"clientId": 12, "clientName": "crm", "applicationId": 134, "appName": "Cloud Apps"})
+    );
     assert_eq!(job().summary(at(50), false, 0).get("jobDescription"), None);
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read clocks and start tasks")]
 
 mod asking;
+mod clients;
 mod create_task;
 mod fault_json;
 mod found_jobs;

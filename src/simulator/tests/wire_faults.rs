@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::super::{Fault, On, Operation, Reply, SIMULATOR_HEADER, Simulator, When};
 use super::wire::{client, control, create, create_with, plain, until};
