@@ -1,11 +1,6 @@
 //! Wires the reconcile to a watch: one stream a namespace, a bounded number of turns, and nothing that one object does
 //! can stop the others.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a reconcile runs as a task of its own, so that its panic stays its own"
-)]
-
 use std::{
     collections::HashSet,
     convert::Infallible,
@@ -376,6 +371,7 @@ fn report_watch_error(error: &watcher::Error) {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests start tasks")]
 mod tests {
     use std::future::pending;
 

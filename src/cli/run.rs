@@ -282,15 +282,15 @@ async fn with_lease(
     let done = CancellationToken::new();
     // In a task of its own, so that nothing that is led delays it.
     let mut lease = AbortOnDropHandle::new(tokio::spawn(leadership.keep(done.clone())));
-    let led = tokio::select! {
+    let outcome = tokio::select! {
         biased;
         kept = &mut lease => {
             ready.store(false, Ordering::Release);
             return Ok(kept.context("keeping the lease panicked")??);
         }
-        led = lead => led,
+        outcome = lead => outcome,
     };
-    let Led::ToItsEnd(ended) = led else { return Ok(()) };
+    let Led::ToItsEnd(ended) = outcome else { return Ok(()) };
     done.cancel();
     lease.await.context("keeping the lease panicked")??;
     Ok(ended?)

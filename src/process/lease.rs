@@ -238,7 +238,7 @@ impl Leadership {
     /// When the lease is lost: what is led must end at once, without the time to finish anything.
     pub async fn keep(self, done: CancellationToken) -> Result<(), Lost> {
         let lease = self.candidate.lease();
-        or_lost(lease, self.keep_on(done)).await
+        or_lost(lease, Box::pin(self.keep_on(done))).await
     }
 
     async fn keep_on(mut self, done: CancellationToken) -> Result<(), Lost> {
