@@ -59,6 +59,8 @@ reasons! {
     Suspended,
     /// The CreateTask call is permitted and under way.
     Submitting,
+    /// The definition in the cluster lacks fields of the status: what has to be stored before a call is dropped.
+    DefinitionOutdated,
     /// The referenced Secret does not exist.
     SecretNotFound,
     /// The operator may not read the Secret.

@@ -3,6 +3,7 @@
 mod backup;
 pub mod conditions;
 mod crd;
+pub mod fields;
 mod ids;
 mod status;
 pub mod target;
@@ -14,6 +15,7 @@ pub use backup::{
 };
 pub use conditions::{ConditionType, Conditions, Reason};
 pub use crd::{all_crds, salesforce_backup_crd};
+pub use fields::{Fields, Kept, Served};
 pub use ids::{AttemptId, JobId, TaskId};
 pub use status::{Attempt, Cancel, JobStatus, Phase, SalesforceBackupStatus};
 pub use target::Target;

@@ -2,7 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
     backup::BackupLevel,
@@ -62,7 +63,7 @@ pub struct SalesforceBackupStatus {
     pub adopted: Option<bool>,
 
     /// The jobs as the Command Center last told of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "readable")]
     #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub jobs: Vec<JobStatus>,
 
@@ -73,13 +74,25 @@ pub struct SalesforceBackupStatus {
 
     /// The jobs that the Command Center was asked to kill, because the object is being deleted and spec.deletionPolicy is
     /// Cancel. Written before it is asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_one")]
     pub cancel: Option<Cancel>,
 
     /// Submitted, Finished, Ready, Reconciling, Stalled and Simulated; see the table in README.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "readable")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What can be read of a list. An API server drops fields that its definition lacks, also from what was stored before, and
+/// one object that cannot be read would keep the others from being watched.
+fn readable<'de, T: DeserializeOwned, D: Deserializer<'de>>(list: D) -> Result<Vec<T>, D::Error> {
+    let all = Vec::<Value>::deserialize(list)?;
+    Ok(all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
+}
+
+/// What it is, unless it cannot be read.
+fn readable_one<'de, T: DeserializeOwned, D: Deserializer<'de>>(one: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(one)?).ok())
 }
 
 /// One permission to send one CreateTask call.
@@ -87,7 +100,8 @@ pub struct SalesforceBackupStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     /// How many attempts this run has had, this one included.
-    #[schemars(range(min = 0), extend("format" = "int32"))]
+    #[serde(default)]
+    #[schemars(!default, range(min = 0), extend("format" = "int32"))]
     pub number: u32,
 
     /// Id of the attempt; part of the job's description. Absent when the attempt is known to have started nothing.

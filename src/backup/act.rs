@@ -8,7 +8,7 @@ use futures::{StreamExt as _, stream};
 use tracing::{info, warn};
 
 use crate::{
-    api::{JobId, SalesforceBackup, SalesforceBackupStatus},
+    api::{JobId, Kept, SalesforceBackup, SalesforceBackupStatus},
     command_center::{
         gate::Need,
         kill::{Kill, read_kill},
@@ -25,8 +25,10 @@ use super::{
         leave::{FINALIZER, Kills, Release},
     },
     events::{self, News},
-    intent::{self, Intent, Opened},
-    messages,
+    intent::{self, Intent, Opened, Purpose},
+    memory::NOT_KEPT,
+    messages, outdated,
+    standing::{Standing, Trouble},
     status::Facts,
     turns::Turn,
 };
@@ -47,6 +49,9 @@ pub async fn write(
     again: Option<Duration>,
     context: &Context,
 ) -> Result<Option<Duration>, Error> {
+    if outdated::loses(object, context).await? {
+        return Ok(Some(NOT_KEPT));
+    }
     let next = SalesforceBackup { status: Some(status), ..object.clone() };
     if next.status.as_ref().is_some_and(|status| status.finished_at.is_some()) {
         // A finished run asks for nothing any more.
@@ -56,8 +61,11 @@ pub async fn write(
         Ok(stored) => {
             let uid = stored.metadata.uid.as_deref().unwrap_or_default();
             context.memory.note(uid, |remembered| remembered.written = Some(clock::now().boot));
+            let kept = Kept::of(next.status.as_ref(), stored.status.as_ref());
+            let is_kept = outdated::notice(kept, &stored, context).await;
             tell(object.status.as_ref(), &stored, context).await;
-            Ok(again)
+            // Whoever writes what is not kept would write it again at once.
+            Ok(if is_kept { again } else { again.map(|again| again.max(NOT_KEPT)) })
         }
         Err(ClusterError::Conflict { .. }) => Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
         Err(ClusterError::Gone { .. }) => Ok(None),
@@ -107,12 +115,20 @@ pub async fn kill(
     let right = turn.aside(tokio::time::timeout(context.settings.request_timeout, right)).await;
     let Ok(Ok(pass)) = right else { return Ok(Some(UNTIL_IT_ANSWERS)) };
     let next = SalesforceBackup { status: Some(intent), ..object.clone() };
-    let is_stored =
-        |status: &SalesforceBackupStatus| status.cancel.as_ref().is_some_and(|stored| stored.id == cancel.id);
     let opened = Opened { at: opened, window: context.settings.send_window };
-    let stored = match intent::write(&next, is_stored, opened, &context.cluster, &Machine).await {
+    let stored = match intent::write(&next, Purpose::Kills, opened, &context.cluster, &Machine).await {
         Ok(Intent::Stored(stored, _)) => *stored,
         Ok(Intent::NotStored) => return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        Ok(Intent::NotKept(stored, fields)) => {
+            unsent(jobs);
+            outdated::tell(&stored, &fields, context).await;
+            let facts = Facts { object: &stored, now: clock::now().wall };
+            let mut status = next.status.unwrap_or_default();
+            status.cancel = object.status.as_ref().and_then(|before| before.cancel.clone());
+            let trouble = Trouble { why: messages::definition_outdated(&fields), needs_person: true };
+            let status = facts.standing(status, &Standing::Running(Some(trouble)));
+            return write(&stored, status, Some(NOT_KEPT), context).await;
+        }
         Err(error) => {
             unsent(jobs);
             return Err(error.into());
@@ -186,7 +202,7 @@ async fn tell(before: Option<&SalesforceBackupStatus>, stored: &SalesforceBackup
 }
 
 /// Counts the news and makes an event of it. Events are never worth a failure.
-async fn publish(object: &SalesforceBackup, news: News, context: &Context) {
+pub(super) async fn publish(object: &SalesforceBackup, news: News, context: &Context) {
     context.metrics.transition(news.reason);
     if let Err(error) = context.cluster.publish(object, &news.into_event()).await {
         context.metrics.event_failed();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use http::header;
+use http::{StatusCode, header};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
@@ -13,9 +13,9 @@ use kube::{
     runtime::events::{Event, Recorder, Reporter},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::api::{OPERATOR, SalesforceBackup};
+use crate::api::{GROUP, OPERATOR, SalesforceBackup, VERSION};
 
 /// No call may take longer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -57,6 +57,17 @@ impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cluster").finish_non_exhaustive()
     }
+}
+
+/// The API server's `OpenAPI` document of our group and version, which tells what its definitions have.
+#[derive(Debug)]
+pub enum Document {
+    /// The one that is known.
+    Unchanged,
+    /// There is none: the group has no kinds.
+    Missing,
+    /// This, with the tag by which it is known.
+    Is(Value, Option<String>),
 }
 
 /// Why a call to the API server did not give what was asked for.
@@ -219,6 +230,35 @@ impl Cluster {
         let params = PatchParams { field_manager: Some(OPERATOR.to_owned()), ..PatchParams::default() };
         let what = || format!("setting the finalizers of SalesforceBackup {namespace}/{name}");
         call(what, api.patch_metadata(&name, &params, &Patch::Merge(patch))).await.map(drop)
+    }
+
+    /// What the definitions have, unless it is what `known` is the tag of.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn document(&self, known: Option<&str>) -> Result<Document, ClusterError> {
+        let read = async {
+            let request = http::Request::get(format!("/openapi/v3/apis/{GROUP}/{VERSION}"))
+                .header(header::ACCEPT, "application/json")
+                .header(header::IF_NONE_MATCH, known.unwrap_or_default());
+            let request = request.body(kube::client::Body::empty()).map_err(kube::Error::HttpError)?;
+            let answer = self.client.send(request).await?;
+            let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+            match answer.status() {
+                StatusCode::NOT_MODIFIED => Ok(Document::Unchanged),
+                StatusCode::NOT_FOUND => Ok(Document::Missing),
+                StatusCode::OK => {
+                    let document = answer.into_body().collect_bytes().await?;
+                    Ok(Document::Is(serde_json::from_slice(&document).map_err(kube::Error::SerdeError)?, tag))
+                }
+                other => Err(kube::Error::Api(Box::new(kube::core::Status {
+                    code: other.as_u16(),
+                    message: other.to_string(),
+                    ..kube::core::Status::default()
+                }))),
+            }
+        };
+        call(|| format!("reading the definitions of {GROUP}"), read).await
     }
 
     /// Publishes an event about `object`.

@@ -120,6 +120,7 @@ pub async fn run(
     let (stores, writers): (Vec<_>, Vec<_>) = scopes.iter().map(|_| reflector::store()).unzip();
     let (bells, rung): (Vec<_>, Vec<_>) = scopes.iter().map(|_| unbounded()).unzip();
     context.objects = Objects::new(stores.clone());
+    Box::pin(context.definition.begin(&context.cluster)).await;
     let shared = Arc::new(Shared {
         context: Arc::new(context),
         turns: Turns::new(watch.concurrency),
@@ -160,7 +161,7 @@ async fn until(driving: impl Future<Output = ()>, stop: &CancellationToken) -> R
 }
 
 /// What goes on beside the reconciles.
-fn tasks(shared: &Arc<Shared>, supervisor: &Supervisor) -> [AbortOnDropHandle<()>; 4] {
+fn tasks(shared: &Arc<Shared>, supervisor: &Supervisor) -> [AbortOnDropHandle<()>; 5] {
     let wake = {
         let shared = Arc::clone(shared);
         move |object| shared.wake(&object)
@@ -186,8 +187,23 @@ fn tasks(shared: &Arc<Shared>, supervisor: &Supervisor) -> [AbortOnDropHandle<()
             }
         }
     };
+    let definition = {
+        let shared = Arc::clone(shared);
+        move || {
+            let shared = Arc::clone(&shared);
+            async move {
+                let look_again = || {
+                    for object in shared.context.objects.all() {
+                        shared.wake(&(object.namespace().unwrap_or_default(), object.name_any()));
+                    }
+                };
+                shared.context.definition.follow(&shared.context.cluster, look_again).await;
+            }
+        }
+    };
     let (context, house) = (Arc::clone(&shared.context), Arc::clone(shared));
     [
+        supervisor.keep(Task::Definition, definition),
         supervisor.keep(Task::Gates, gates),
         supervisor.keep(Task::Renewals, renewals),
         supervisor.keep(Task::Poll, move || poll::run(Arc::clone(&context), wake.clone())),
@@ -283,6 +299,7 @@ async fn forget_deleted(shared: Arc<Shared>) {
 }
 
 async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, shared: Arc<Shared>) {
+    let definition = Arc::clone(&shared.context.definition);
     controller
         .with_config(controller::Config::default().concurrency(concurrency))
         .graceful_shutdown_on(shared.stop.clone().cancelled_owned())
@@ -291,10 +308,13 @@ async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, share
             |_, never, _| match *never {},
             shared,
         )
-        .for_each(|result| async move {
+        .for_each(|result| {
             if let Err(controller::Error::QueueError(error)) = result {
+                // A definition that is removed ends the watch.
+                definition.suspect();
                 report_watch_error(&error);
             }
+            ready(())
         })
         .await;
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    api::{AttemptId, ConditionType, DeletionPolicy, Reason, SalesforceBackupStatus, conditions::find},
+    api::{AttemptId, ConditionType, DeletionPolicy, Fields, Reason, SalesforceBackupStatus, conditions::find},
     command_center::connection::Connection,
     process::clock::{BootTime, Now},
 };
@@ -23,6 +23,7 @@ use self::leave::{Finalizer, Kills, Release};
 use super::{
     Settings,
     intent::in_window,
+    memory::NOT_KEPT,
     observe::{Look, Observed, Snapshot},
     progress::{self, News},
     standing::Why,
@@ -93,6 +94,8 @@ pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
     let state = RunState::of(observed.object);
     let leaves = observed.object.metadata.deletion_timestamp.is_some();
     match leave::finalizer(&view, &state) {
+        // Even this would make the API server drop what it does not show.
+        _ if observed.seen.definition.lacks().is_some() => {}
         Finalizer::Superfluous => return Step::Finalizer(false),
         Finalizer::Missing if !view.finalizer_refused() => return Step::Finalizer(true),
         Finalizer::Missing | Finalizer::AsItIs => {}
@@ -155,6 +158,17 @@ impl View<'_> {
     /// Whether jobs are to be killed before the object goes.
     fn cancels(&self) -> bool {
         self.observed.object.spec.deletion_policy == DeletionPolicy::Cancel
+    }
+
+    /// The fields of the status that the API server does not keep, as far as is known: by its definition, or because it did
+    /// not keep them a moment ago.
+    fn not_kept(&self) -> Option<&Fields> {
+        let definition = &self.observed.seen.definition;
+        let missed = self.observed.remembered.not_kept.as_ref().filter(|missed| {
+            let same_definition = definition.since.is_none_or(|since| since <= missed.since);
+            same_definition && self.now.boot.since(missed.since) < NOT_KEPT
+        });
+        definition.lacks().or_else(|| missed.map(|missed| &missed.fields))
     }
 
     fn has_finalizer(&self) -> bool {

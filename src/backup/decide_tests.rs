@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{AttemptId, JobId, Phase, SalesforceBackup, conditions::is_true},
+    api::{AttemptId, Fields, JobId, Phase, SalesforceBackup, Served, conditions::is_true},
     backup::{
+        definition::InCluster,
         memory::{Refusals, Remembered},
         observe::{Admission, SecretProblem, Seen, Snapshot},
         status::AnsweredBy,
@@ -88,6 +89,7 @@ fn observed(object: &SalesforceBackup) -> Observed<'_> {
 /// A Secret that is in order, a free target, and a Command Center that has no jobs.
 fn seen() -> Seen {
     Seen {
+        definition: InCluster::default(),
         connection: Some(Ok(connection())),
         namespace_uid: Some(Ok("1c9b5f2e-77aa-4f0b".to_owned())),
         namespace_goes: Some(false),
@@ -123,6 +125,12 @@ fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
         (list.as_of, list.answered) = (*now, *now);
     }
     super::decide(&observed, settings, now)
+}
+
+/// A definition that lacks these fields of the status.
+fn without(fields: &[&str]) -> InCluster {
+    let served = Served::Without { spec: Fields::default(), status: fields.iter().copied().collect() };
+    InCluster { served: Some(served.into()), since: None }
 }
 
 fn step(object: &SalesforceBackup, seconds: u64) -> Step {

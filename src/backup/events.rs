@@ -102,7 +102,8 @@ const fn worth(reason: Reason) -> Worth {
         }
         Reason::NothingStarted => Worth::Knowing("Resolve"),
         Reason::FindingJobs | Reason::JobsSuspended | Reason::Completed => Worth::Knowing("Follow"),
-        Reason::SecretNotFound
+        Reason::DefinitionOutdated
+        | Reason::SecretNotFound
         | Reason::SecretForbidden
         | Reason::NamespaceForbidden
         | Reason::FinalizerForbidden

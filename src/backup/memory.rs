@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     api::{
-        Attempt, AttemptId, ConditionType, JobId, Reason, SalesforceBackup, TaskId,
+        Attempt, AttemptId, ConditionType, Fields, JobId, Reason, SalesforceBackup, TaskId,
         conditions::find,
         target::{Target, overlap},
     },
@@ -109,6 +109,8 @@ pub struct Remembered {
     pub incomplete_since: Option<BootTime>,
     /// The version of the Secret with which the job list was refused last.
     pub list_refused: Option<String>,
+    /// What the API server did not keep of the object's status.
+    pub not_kept: Option<NotKept>,
     /// Failures of the machinery in a row.
     pub failures: u32,
 }
@@ -122,6 +124,30 @@ pub struct Answered {
     pub outcome: Outcome,
     /// Who answered.
     pub answered_by: AnsweredBy,
+}
+
+/// Fields that the API server did not keep, although it said that it stored the status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotKept {
+    /// The fields.
+    pub fields: Fields,
+    /// When the first of them was missed.
+    pub since: BootTime,
+}
+
+/// For how long nothing is tried again on fields that were not kept, nor told again.
+pub const NOT_KEPT: Duration = Duration::from_mins(1);
+
+impl NotKept {
+    /// Adds `fields` to what is known, or begins anew after some time; says whether that is news.
+    pub fn note(known: &mut Option<Self>, fields: &Fields, now: BootTime) -> bool {
+        let recent = known.take().filter(|known| now.since(known.since) < NOT_KEPT);
+        let (all, since) =
+            recent.as_ref().map_or((fields.clone(), now), |known| (known.fields.and(fields), known.since));
+        let is_news = recent.is_none_or(|known| known.fields != all);
+        *known = Some(Self { fields: all, since });
+        is_news
+    }
 }
 
 /// The last request under a name: an object of the same name and run that comes later may be the same one again.
@@ -400,8 +426,8 @@ impl Remembered {
             Outcome::Accepted(_) | Outcome::Refused(_) | Outcome::NeverSent(_) => Some((attempt.clone(), now)),
         };
         let (open_attempt, leaving_since) = (self.open_attempt.take(), self.leaving_since);
-        let (first_seen, appeared) = (self.first_seen, self.appeared);
-        *self = Self { first_seen, appeared, open_attempt, settled, leaving_since, ..Self::default() };
+        let (first_seen, appeared, not_kept) = (self.first_seen, self.appeared, self.not_kept.take());
+        *self = Self { first_seen, appeared, open_attempt, settled, leaving_since, not_kept, ..Self::default() };
     }
 
     /// How long the attempt has been known to be open.

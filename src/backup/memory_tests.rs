@@ -201,3 +201,19 @@ fn old_requests_of_objects_that_are_gone_are_forgotten() {
     memory.forget_all_but(|_| false, at(day + 10));
     assert!(memory.last_request(&open("u1", "a1")).is_none());
 }
+
+#[test]
+fn what_was_not_kept_is_news_once_and_again_after_a_minute_and_outlasts_the_outcome_of_a_call() {
+    let mut known = None;
+    let mut note = |field: &str, seconds| {
+        let is_news = NotKept::note(&mut known, &Fields::from_iter([field]), at(seconds));
+        (is_news, known.clone().unwrap().fields.to_string())
+    };
+    assert_eq!(note("status.cancel", 0), (true, "status.cancel".to_owned()));
+    assert_eq!(note("status.cancel", 59), (false, "status.cancel".to_owned()));
+    assert_eq!(note("status.attempt", 59), (true, "status.attempt, status.cancel".to_owned()));
+    assert_eq!(note("status.attempt", 60), (true, "status.attempt".to_owned()));
+    let mut remembered = Remembered { not_kept: known, ..Remembered::default() };
+    remembered.recorded(&"a1".into(), &accepted(), at(61));
+    assert!(remembered.not_kept.is_some());
+}

@@ -1,7 +1,9 @@
 //! What people are told: each thing that can go wrong as a reason and a message that names what to do. Pure.
 
+mod definition;
 mod jobs;
 
+pub use definition::{definition_lacks, definition_lacks_of_spec, definition_outdated, not_defined};
 pub use jobs::{
     about, cancel_refused, cancel_waits, cancelled, cancelling, finding_jobs, job_lost, job_missing, job_suspended,
     jobs_forbidden, no_job, unconfirmed, unreadable,

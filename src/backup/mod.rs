@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod connections;
 pub mod controller;
 pub mod decide;
+pub mod definition;
 pub mod directive;
 pub mod events;
 pub mod intent;
@@ -22,6 +23,7 @@ pub mod messages;
 pub mod objects;
 pub mod observe;
 pub mod others;
+pub mod outdated;
 pub mod poll;
 pub mod progress;
 pub mod record;
@@ -44,6 +46,7 @@ use self::{
     cluster::Cluster,
     connections::Connections,
     decide::Step,
+    definition::Definition,
     memory::Memory,
     objects::Objects,
     observe::{Admission, Observed},
@@ -90,6 +93,8 @@ pub struct Context {
     pub command_center: Arc<CommandCenter>,
     /// How they are reached.
     pub connections: Connections,
+    /// What is known of the definition in the cluster.
+    pub definition: Arc<Definition>,
     /// What this process remembers of objects.
     pub memory: Memory,
     /// The objects as the watches told of them.

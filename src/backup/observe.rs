@@ -19,6 +19,7 @@ use super::{
     Context, Error,
     cluster::ClusterError,
     connections::kept::Obstacle,
+    definition::InCluster,
     memory::{EARLIER, Earlier, Refusals, Remembered},
     others::{Claim, Other},
     turns::Turn,
@@ -68,6 +69,8 @@ pub enum Look {
 /// What was looked at. What nobody asked for is not there.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
+    /// What is known of the definition in the cluster.
+    pub definition: InCluster,
     /// The connection, or why there is none.
     pub connection: Option<Result<Connection, SecretProblem>>,
     /// The uid of the Namespace.
@@ -151,7 +154,7 @@ impl<'a> Observed<'a> {
             object,
             remembered: context.memory.of(uid),
             last_request: context.memory.last_request(object),
-            seen: Seen::default(),
+            seen: Seen { definition: context.definition.known(), ..Seen::default() },
             new_attempt: AttemptId::random(),
         }
     }

@@ -3,7 +3,7 @@
 use tracing::warn;
 
 use crate::{
-    api::SalesforceBackup,
+    api::{Kept, SalesforceBackup},
     process::{clock::Time, telemetry::chain},
 };
 
@@ -15,8 +15,8 @@ use super::{
 /// What became of the record.
 #[derive(Debug)]
 pub enum Recorded {
-    /// The outcome is in the status of the object as it is stored now.
-    Written(Box<SalesforceBackup>),
+    /// The outcome is in the status of the object as it is stored now, and what the API server kept of it.
+    Written(Box<SalesforceBackup>, Kept),
     /// The object does not exist any more, or another one has its name.
     ObjectGone,
     /// The status speaks of another attempt, and this outcome says nothing that could be added to it.
@@ -38,11 +38,14 @@ pub async fn record(
     loop {
         let next = match record.onto(&object, time.now().wall) {
             Next::Write(status) => SalesforceBackup { status: Some(*status), ..object.clone() },
-            Next::Nothing => return Recorded::Written(Box::new(object)),
+            Next::Nothing => return Recorded::Written(Box::new(object), Kept::Whole),
             Next::Superseded => return Recorded::Superseded,
         };
         match statuses.write_status(&next).await {
-            Ok(stored) => return Recorded::Written(Box::new(stored)),
+            Ok(stored) => {
+                let kept = Kept::of(next.status.as_ref(), stored.status.as_ref());
+                return Recorded::Written(Box::new(stored), kept);
+            }
             Err(ClusterError::Gone { .. } | ClusterError::Conflict { .. }) => {}
             Err(cause) => pause(cause).await,
         }

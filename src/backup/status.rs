@@ -181,6 +181,21 @@ impl Facts<'_> {
         self.standing(status, &Standing::Starting)
     }
 
+    /// The status after the API server did not keep all of `intent`, which was not used: as it was before, and a person is
+    /// needed.
+    #[must_use]
+    pub fn unkept(&self, mut intent: SalesforceBackupStatus, why: Why) -> SalesforceBackupStatus {
+        intent.attempt = intent.attempt.take().and_then(|unused| {
+            let number = unused.number.saturating_sub(1);
+            let first = || Attempt { earlier_runs_up_to: unused.earlier_runs_up_to, ..Attempt::default() };
+            match number {
+                0 => unused.earlier_runs_up_to.is_some().then(first),
+                _ => Some(Attempt { number, id: None, send_before: None, ..unused }),
+            }
+        });
+        self.standing(intent, &Standing::Stalled(why))
+    }
+
     /// The time `wait` from now.
     #[must_use]
     pub fn after(&self, wait: Duration) -> Option<Time> {

@@ -25,6 +25,7 @@ use crate::{
         cluster::Cluster,
         connections::Connections,
         controller::{self, Broken, Watch},
+        definition::Definition,
         memory::Memory,
         objects::Objects,
         poll::Poll,
@@ -202,7 +203,13 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
         warn!("--allow-insecure-http is set: tokens may travel in the clear; do not use it in production");
     }
     let supervisor = Supervisor::new(metrics.clone());
-    let health = health::serve(listener, Arc::clone(&ready), supervisor.clone(), metrics.clone(), stop.clone());
+    let definition = Arc::new(Definition::default());
+    let obstacle = {
+        let definition = Arc::clone(&definition);
+        move || definition.known().obstacle()
+    };
+    let health =
+        health::serve(listener, Arc::clone(&ready), obstacle, supervisor.clone(), metrics.clone(), stop.clone());
     let health = AbortOnDropHandle::new(tokio::spawn(health));
     let cluster = Cluster::new(clients.requests, identity, args.watch_namespace.clone());
     let command_center = Arc::new(CommandCenter::new(args.request_timeout, limits(&args)));
@@ -210,6 +217,7 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
         connections: Connections::new(cluster.clone(), Arc::clone(&command_center), policy, args.renew_tokens),
         cluster,
         command_center,
+        definition,
         memory: Memory::default(),
         objects: Objects::default(),
         poll: Poll::new(Waiting::new(args.poll_interval)),
@@ -230,8 +238,8 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
         finished(controller, &stop, args.shutdown_grace_period).await
     };
     if let Some(candidate) = candidate {
-        with_lease(&candidate, lead, &ready, &stop).await?;
-    } else if let Led::ToItsEnd(ended) = lead.await {
+        Box::pin(with_lease(&candidate, lead, &ready, &stop)).await?;
+    } else if let Led::ToItsEnd(ended) = Box::pin(lead).await {
         ended?;
     }
     health.await.context("the health server panicked")?.context("the health server failed")

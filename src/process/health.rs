@@ -22,20 +22,21 @@ use super::{
     supervise::{Supervisor, Task},
 };
 
-/// Serves on `listener` until `stop`.
+/// Serves on `listener` until `stop`. It is ready while `ready` is true and there is no `obstacle`.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
     ready: Arc<AtomicBool>,
+    obstacle: impl Fn() -> Option<String> + Clone + Send + Sync + 'static,
     supervisor: Supervisor,
     metrics: Metrics,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let routes = Router::new()
         .route("/livez", get(move || async move { liveness(&supervisor.broken()) }))
-        .route("/readyz", get(move || async move { readiness(ready.load(Ordering::Acquire)) }))
+        .route("/readyz", get(move || async move { readiness(ready.load(Ordering::Acquire), obstacle()) }))
         .route("/metrics", get(move || async move { page(&metrics) }));
     axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await
 }
@@ -49,11 +50,11 @@ fn liveness(broken: &[Task]) -> (StatusCode, String) {
     (StatusCode::SERVICE_UNAVAILABLE, format!("these tasks end again and again: {names}; see the log\n"))
 }
 
-fn readiness(ready: bool) -> (StatusCode, &'static str) {
-    if ready {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "SalesforceBackups are not listed yet: see the log\n")
+fn readiness(ready: bool, obstacle: Option<String>) -> (StatusCode, String) {
+    match obstacle {
+        Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, format!("{obstacle}\n")),
+        None if ready => (StatusCode::OK, "ok\n".to_owned()),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "SalesforceBackups are not listed yet: see the log\n".to_owned()),
     }
 }
 

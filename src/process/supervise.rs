@@ -46,11 +46,13 @@ pub enum Task {
     Renewals,
     /// Forgets objects that are gone.
     Housekeeping,
+    /// Looks which definition the API server goes by.
+    Definition,
 }
 
 impl Task {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Poll, Self::Gates, Self::Renewals, Self::Housekeeping];
+    pub const ALL: [Self; 5] = [Self::Poll, Self::Gates, Self::Renewals, Self::Housekeeping, Self::Definition];
 
     /// Its name in logs and metrics.
     #[must_use]
@@ -60,6 +62,7 @@ impl Task {
             Self::Gates => "gates",
             Self::Renewals => "renewals",
             Self::Housekeeping => "housekeeping",
+            Self::Definition => "definition",
         }
     }
 }
@@ -217,7 +220,7 @@ mod tests {
     async fn a_task_that_panics_is_started_again_and_counted() {
         let metrics = Metrics::default();
         let supervisor = Supervisor::waiting_first(metrics.clone(), Duration::from_millis(1));
-        assert_eq!(Task::ALL.map(|task| restarts(&metrics, task.as_str())), ["0"; 4], "from the start");
+        assert_eq!(Task::ALL.map(|task| restarts(&metrics, task.as_str())), ["0"; 5], "from the start");
         let (lives, mut seen) = watch::channel(0);
         let _kept = supervisor.keep(Task::Poll, move || {
             lives.send_modify(|lives| *lives += 1);

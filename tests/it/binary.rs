@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -104,11 +105,16 @@ pub struct Process {
 
 impl Process {
     pub fn start(plane: &ControlPlane, flags: &[&str]) -> Self {
+        Self::start_as(plane.kubeconfig_path(), flags)
+    }
+
+    /// One that has the rights of this kubeconfig.
+    pub fn start_as(kubeconfig: &Path, flags: &[&str]) -> Self {
         let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let mut child = Command::new(PROGRAM)
             .args(["run", "--listen", &listen])
             .args(flags)
-            .env("KUBECONFIG", plane.kubeconfig_path())
+            .env("KUBECONFIG", kubeconfig)
             .env("SFB_LEADER_ELECT", "false")
             .stderr(Stdio::piped())
             .spawn()

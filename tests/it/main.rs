@@ -18,6 +18,7 @@ mod gitops;
 mod lease;
 mod limits;
 mod lost_status;
+mod outdated;
 mod proxy;
 mod readme;
 mod renewal;

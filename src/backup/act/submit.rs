@@ -12,18 +12,19 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::{
-    api::{Reason, SalesforceBackup, SalesforceBackupStatus},
+    api::{Reason, SalesforceBackup},
     backup::{
         Context, Error,
         decide::{Attempt, UNTIL_THE_WATCH_FOLLOWS},
         events::News,
-        intent::{self, Intent, Opened, SendPermit},
+        intent::{self, Intent, Opened, Purpose, SendPermit},
         memory::{Memory, TargetClaim},
+        messages,
         observe::Observed,
-        others,
+        others, outdated,
         record::{self, Recorded},
         settle::Record,
-        status::AnsweredBy,
+        status::{AnsweredBy, Facts},
         turns::Turn,
     },
     command_center::{
@@ -36,7 +37,7 @@ use crate::{
     process::clock::{self, Machine},
 };
 
-use super::{publish, tell};
+use super::{publish, tell, write};
 
 /// An attempt whose intent is stored: it may be sent once.
 struct Permitted<'a> {
@@ -85,19 +86,24 @@ async fn permission<'a>(
         return Ok(None);
     }
     let next = SalesforceBackup { status: Some(attempt.intent.clone()), ..observed.object.clone() };
-    let is_stored = |status: &SalesforceBackupStatus| {
-        status.attempt.as_ref().is_some_and(|stored| stored.id.as_ref() == Some(&attempt.id))
-    };
+    // Whoever finds it stored shall know that it was not sent.
+    let unsent = || context.memory.note(observed.uid(), |remembered| remembered.unsent = Some(attempt.id.clone()));
     let opened = Opened { at: attempt.opened, window: context.settings.send_window };
-    match intent::write(&next, is_stored, opened, &context.cluster, &Machine).await {
+    match intent::write(&next, Purpose::Call, opened, &context.cluster, &Machine).await {
         Ok(Intent::Stored(stored, permit)) => {
             context.memory.sees(&stored, attempt.opened.boot);
             Ok(Some(Permitted { attempt, object: observed.object, stored: *stored, permit, pass, _claim: claim }))
         }
         Ok(Intent::NotStored) => Ok(None),
+        Ok(Intent::NotKept(stored, fields)) => {
+            unsent();
+            outdated::tell(&stored, &fields, context).await;
+            let facts = Facts { object: &stored, now: clock::now().wall };
+            let status = facts.unkept(next.status.unwrap_or_default(), messages::definition_outdated(&fields));
+            write(&stored, status, None, context).await.map(|_| None)
+        }
         Err(error) => {
-            // Whoever finds it stored shall know that it was not sent.
-            context.memory.note(observed.uid(), |remembered| remembered.unsent = Some(attempt.id.clone()));
+            unsent();
             Err(error.into())
         }
     }
@@ -119,7 +125,10 @@ impl Permitted<'_> {
         let recorded = record::record(stored.clone(), record, &context.cluster, &Machine).await;
         remember(&context.memory, &stored, record, &recorded);
         match recorded {
-            Recorded::Written(recorded) => tell(stored.status.as_ref(), &recorded, context).await,
+            Recorded::Written(recorded, kept) => {
+                outdated::notice(kept, &recorded, context).await;
+                tell(stored.status.as_ref(), &recorded, context).await;
+            }
             Recorded::ObjectGone => tell_of_lost(&stored, "the object was deleted", &outcome, context).await,
             Recorded::Superseded => tell_of_lost(&stored, "another attempt was begun", &outcome, context).await,
         }
@@ -155,7 +164,7 @@ pub fn remember(memory: &Memory, stored: &SalesforceBackup, record: Record<'_>, 
     memory.note(uid, |remembered| remembered.recorded(record.id, record.outcome, now));
     match recorded {
         // An object that is created again in this moment finds what came of it.
-        Recorded::Written(recorded) => memory.sees(recorded, now),
+        Recorded::Written(recorded, _) => memory.sees(recorded, now),
         Recorded::ObjectGone | Recorded::Superseded => {}
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
-    api::{Cancel, ConditionType, JobId, Reason, SalesforceBackupStatus, conditions::find},
+    api::{Cancel, ConditionType, Fields, JobId, Reason, SalesforceBackupStatus, conditions::find},
     backup::{
+        memory::NOT_KEPT,
         messages,
         observe::{Look, SecretProblem},
         standing::{Standing, Submission, Trouble, Why},
@@ -90,6 +91,11 @@ pub(super) fn finalizer(view: &View<'_>, state: &RunState<'_>) -> Finalizer {
 /// The object leaves, and its finalizer is set.
 pub(super) fn leave(view: &View<'_>, state: &RunState<'_>) -> Step {
     let step = match state {
+        RunState::New | RunState::Pending(_) | RunState::Open(_) | RunState::Submitted(_)
+            if let Some(lacks) = view.observed.seen.definition.lacks() =>
+        {
+            hidden(view, state, lacks)
+        }
         RunState::New | RunState::Pending(_) | RunState::Ended(_) => release(Release::NothingRuns),
         RunState::Held(status) if submission(status) == Submission::No => release(Release::NothingRuns),
         RunState::Held(status) => unconfirmed(status, "a person had to decide about it"),
@@ -102,6 +108,20 @@ pub(super) fn leave(view: &View<'_>, state: &RunState<'_>) -> Step {
         RunState::Submitted(submitted) => cancel(view, submitted),
     };
     in_time(view, step)
+}
+
+/// What was started may be in what the API server does not show: the object goes in time, and no job is killed.
+fn hidden(view: &View<'_>, state: &RunState<'_>, lacks: &Fields) -> Step {
+    let status = view.observed.object.status.clone().unwrap_or_default();
+    if is_over(view) {
+        return unconfirmed(&status, "the API server does not show all of its status");
+    }
+    let why = messages::definition_outdated(lacks);
+    let standing = match state {
+        RunState::Submitted(_) => Standing::Running(Some(Trouble { why, needs_person: true })),
+        _ => Standing::Stalled(why),
+    };
+    view.record(view.facts.standing(status, &standing), Some(IN_ANY_CASE))
 }
 
 fn release(why: Release) -> Step {
@@ -190,6 +210,12 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         let because =
             if to_kill.is_empty() { NOT_ENDED } else { "the Command Center did not take the request to kill them" };
         return unconfirmed(status, because);
+    }
+    if !to_kill.is_empty()
+        && let Some(fields) = view.not_kept().filter(|fields| fields.concern("status.cancel"))
+    {
+        let trouble = Trouble { why: messages::definition_outdated(fields), needs_person: true };
+        return view.record(view.facts.standing(status.clone(), &Standing::Running(Some(trouble))), Some(NOT_KEPT));
     }
     if !to_kill.is_empty() && view.until_poll(ASK_AGAIN.min(view.settings.poll_interval)).is_none() {
         return match &view.observed.seen.connection {

@@ -91,6 +91,10 @@ pub(super) fn pending(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
         let times = [until(deadline, view.facts.now), until(other, view.facts.now)];
         Some(times.into_iter().flatten().fold(next_look, Duration::min))
     };
+    if let Some(fields) = view.not_kept() {
+        let why = messages::definition_outdated(fields);
+        return view.record(view.facts.standing(without_next_try(status), &Standing::Stalled(why)), soonest(None));
+    }
     let connection = match &view.observed.seen.connection {
         None => return Step::Look(Look::Secret),
         Some(Ok(connection)) => connection,

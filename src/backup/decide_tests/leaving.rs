@@ -8,6 +8,7 @@ use crate::{
     api::Cancel,
     backup::{
         decide::leave::{FINALIZER, Release},
+        memory::NotKept,
         standing::Submission,
         waiting::Pace,
     },
@@ -261,4 +262,50 @@ fn an_open_attempt_is_settled_before_its_object_goes() {
     let (status, _) = recorded(with_list(vec![resolving::new_job(5)]));
     let nothing = SalesforceBackup { status: Some(status), ..lost.clone() };
     assert_eq!(released(decided(&nothing, Seen::default(), 201)), Release::NothingRuns);
+}
+
+#[test]
+fn no_job_is_killed_while_the_definition_lacks_fields_of_the_status() {
+    let object = leaving(running());
+    let job = || told_of(job("Running", 40).1);
+    assert!(matches!(decided(&object, Seen { definition: without(&[]), ..job() }, 1), Step::Kill(_)));
+    let lacks = |seconds| decided(&object, Seen { definition: without(&["status.progress"]), ..job() }, seconds);
+    let (status, again) = recorded(lacks(1));
+    assert_eq!((reason(&status), &status.cancel), ((Phase::Running, "DefinitionOutdated"), &None));
+    assert!(again.is_some());
+    assert!(unconfirmed(lacks(LIMIT)).contains("149806"));
+}
+
+#[test]
+fn a_kill_whose_intent_was_not_kept_is_not_tried_again_for_a_minute() {
+    let object = leaving(running());
+    let decided = |field, seconds| {
+        let not_kept = Some(NotKept { fields: Fields::from_iter([field]), since: at(1).boot });
+        let observed = Observed {
+            remembered: Remembered { not_kept, ..since_then() },
+            seen: told_of(job("Running", 40).1),
+            ..observed(&object)
+        };
+        decide(&observed, &settings(), &at(seconds))
+    };
+    assert_eq!(reason(&recorded(decided("status.cancel.jobIds", 60)).0), (Phase::Running, "DefinitionOutdated"));
+    assert!(matches!(decided("status.cancel.jobIds", 61), Step::Kill(_)));
+    assert!(matches!(decided("status.jobs[].reason", 2), Step::Kill(_)), "what is needed for kills is kept");
+}
+
+#[test]
+fn an_object_whose_status_is_not_shown_whole_does_not_go_as_if_nothing_ran() {
+    let pending = leaving(object(&json!({})));
+    let lacks = |seconds| decided(&pending, Seen { definition: without(&["status.attempt"]), ..seen() }, seconds);
+    assert_eq!(reason(&recorded(lacks(1)).0), (Phase::Pending, "DefinitionOutdated"));
+    assert!(unconfirmed(lacks(LIMIT)).contains("does not show all of its status"));
+    assert_eq!(released(decided(&pending, seen(), 1)), Release::NothingRuns);
+    let mut unguarded = running();
+    unguarded.spec.deletion_policy = DeletionPolicy::Cancel;
+    assert!(matches!(decided(&unguarded, seen(), 1), Step::Finalizer(true)));
+    let seen = Seen { definition: without(&["status.attempt"]), ..told_of(job("Running", 40).1) };
+    assert!(
+        !matches!(decided(&unguarded, seen, 1), Step::Finalizer(_)),
+        "a patch of the object drops what is not shown"
+    );
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     api::{Attempt as AttemptStatus, BackupLevel, Target},
     backup::{
-        memory::Earlier,
+        memory::{Earlier, NotKept},
         others::{Claim, Other},
     },
     command_center::{
@@ -327,4 +327,69 @@ fn a_list_that_fails_is_not_asked_for_in_a_loop_when_the_secret_was_changed() {
         decide(&Observed { seen: unseen, ..observed(&waiting) }, &settings(), &at(60)),
         Step::Rest(Some(_))
     ));
+}
+
+#[test]
+fn nothing_is_started_while_the_definition_lacks_fields_of_the_status_as_far_as_is_known() {
+    let new = object(&json!({}));
+    let with = |definition| look_at(&new, Seen { definition, ..seen() });
+    let (status, again) = recorded(with(without(&["status.attempt.id"])));
+    assert_eq!(reason(&status), (Phase::Pending, "DefinitionOutdated"));
+    let stalled = find(&status.conditions, ConditionType::Stalled).unwrap();
+    assert!(stalled.message.contains("status.attempt.id") && stalled.message.contains("crds | kubectl apply"));
+    assert!(again.unwrap() <= Duration::from_mins(1) && status.attempt.is_none());
+    let begins = [
+        InCluster::default(),
+        without(&[]),
+        InCluster { served: Some(Served::Missing.into()), since: None },
+        InCluster {
+            served: Some(
+                Served::Without { spec: ["spec.suspend"].into_iter().collect(), status: Fields::default() }.into(),
+            ),
+            since: None,
+        },
+    ];
+    for definition in begins {
+        assert!(matches!(with(definition.clone()), Step::Attempt(_)), "{definition:?}");
+    }
+}
+
+#[test]
+fn what_was_not_kept_is_not_tried_again_for_a_minute_or_until_the_definition_changes() {
+    let new = object(&json!({}));
+    let not_kept = NotKept { fields: ["status.phase"].into_iter().collect(), since: at(10).boot };
+    let remembered = Remembered { not_kept: Some(not_kept), ..Remembered::default() };
+    let decided = |changed: Option<u64>, seconds| {
+        let definition = InCluster { since: changed.map(|changed| at(changed).boot), ..without(&[]) };
+        let observed =
+            Observed { remembered: remembered.clone(), seen: Seen { definition, ..seen() }, ..observed(&new) };
+        decide(&observed, &settings(), &at(seconds))
+    };
+    for changed in [None, Some(0), Some(10)] {
+        assert_eq!(reason(&recorded(decided(changed, 69)).0), (Phase::Pending, "DefinitionOutdated"));
+        assert!(matches!(decided(changed, 70), Step::Attempt(_)));
+    }
+    assert!(matches!(decided(Some(11), 12), Step::Attempt(_)));
+}
+
+#[test]
+fn an_intent_that_was_not_kept_leaves_nothing_behind_but_the_reason() {
+    let why = || crate::backup::messages::definition_outdated(&["status.runId"].into_iter().collect());
+    let new = object(&json!({"runId": "1"}));
+    let unkept = |object: &SalesforceBackup, seconds| {
+        let Step::Attempt(attempt) = step(object, seconds) else { panic!() };
+        Facts { object, now: at(seconds).wall }.unkept(attempt.intent, why())
+    };
+    let status = unkept(&new, 0);
+    assert_eq!((reason(&status), &status.attempt), ((Phase::Pending, "DefinitionOutdated"), &None));
+    let refused = after(&new, 0, &refused(RefusedKind::Error));
+    let attempt = unkept(&refused, 600).attempt.unwrap();
+    assert_eq!((attempt.number, attempt.id, attempt.send_before), (1, None, None));
+    let mut earlier = new.clone();
+    earlier.status.as_mut().unwrap().job_ids = vec![JobId::new(7).unwrap()];
+    assert_eq!(
+        unkept(&earlier, 0).attempt.unwrap().earlier_runs_up_to,
+        Some(7),
+        "what earlier runs had is no less known"
+    );
 }

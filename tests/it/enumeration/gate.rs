@@ -10,12 +10,14 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::{
     dice::Dice,
     effect::{self, Effect, System},
     fault::{self, Fault, Then},
+    prune::prune,
 };
 use crate::proxy::{Cut, Execution, Upstream, listen};
 
@@ -66,6 +68,10 @@ struct State {
     /// How many renewals of a token were written down and not asked for yet.
     renewals: usize,
     wrong: Vec<String>,
+    /// The field of the status that the API server drops.
+    pruned: Option<String>,
+    /// It was part of what permits calls or kills, so that none may follow.
+    unkept: bool,
 }
 
 impl Gate {
@@ -85,6 +91,8 @@ impl Gate {
             sent: HashSet::new(),
             renewals: 0,
             wrong: Vec::new(),
+            pruned: None,
+            unkept: false,
         };
         Arc::new(Self { state: Mutex::new(state), news: Notify::new(), began: Instant::now() })
     }
@@ -100,6 +108,24 @@ impl Gate {
         let mut state = self.lock();
         state.strikes.extend(strikes.iter().cloned());
         state.count_anew();
+    }
+
+    /// From now on the API server drops this field of every status that is written.
+    pub fn prune(&self, field: &str) {
+        self.lock().pruned = Some(field.to_owned());
+    }
+
+    /// What the API server keeps of `request`.
+    fn pruned(&self, effect: &Effect, mut request: Request<Bytes>) -> Request<Bytes> {
+        let mut state = self.lock();
+        let Some(field) = state.pruned.as_ref().filter(|_| effect.writes_status()) else { return request };
+        let mut body: Value = serde_json::from_slice(request.body()).unwrap();
+        if prune(&mut body, field) {
+            let permits_kills = effect.permits_kills() && field.starts_with("status.cancel");
+            state.unkept |= effect.permits_a_call() || permits_kills;
+            *request.body_mut() = serde_json::to_vec(&body).unwrap().into();
+        }
+        request
     }
 
     /// Whether every strike was met.
@@ -151,6 +177,7 @@ impl Gate {
         request: Request<Bytes>,
     ) -> Result<Response<Body>, Cut> {
         let effect = Effect::of(system, &request);
+        let request = self.pruned(&effect, request);
         let attempt = effect::attempt(&request);
         let marks = effect::marks_a_renewal(&request);
         let fault = self.lock().meet(&effect, attempt.clone(), marks, self.began).ok_or(Cut)?;
@@ -211,6 +238,9 @@ impl State {
         if fault.is_some() {
             self.strikes.pop_front();
             self.count_anew();
+        }
+        if self.unkept && (effect.starts_a_backup() || effect.kills()) {
+            self.wrong.push(format!("{effect} came after an intent that was not kept"));
         }
         if effect.starts_a_backup() {
             self.check_call(attempt.as_deref());

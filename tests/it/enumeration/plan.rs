@@ -8,7 +8,7 @@ use std::{
 
 use kube::{Api, Client, Config, api::DeleteParams};
 use salesforce_backup_operator::{
-    api::{Phase, SalesforceBackup},
+    api::{ConditionType, Phase, SalesforceBackup},
     simulator::{Behaviour, End as SimulatedEnd, JobOrder, Options, Simulator},
 };
 use serde_json::json;
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     proxy::Upstream,
-    world::{self, NAME, SECRET, World},
+    world::{self, Line, NAME, SECRET, World},
 };
 
 /// How long a run may take to come to rest: waits of 10 s for an API server that hangs, of half a minute after several refusals,
@@ -33,6 +33,8 @@ pub const PATIENCE: Duration = Duration::from_mins(2);
 const JOB: Duration = Duration::from_secs(40);
 /// How long a Command Center without a lag may take until it lists what it executed.
 const SETTLE: Duration = Duration::from_millis(300);
+/// How long a run is watched after somebody was told of it: longer than a lost answer takes to be resolved.
+const AFTER_WORD: Duration = Duration::from_secs(5);
 /// Without any effect for this long, nothing more is about to happen.
 const QUIET: Duration = Duration::from_millis(400);
 
@@ -60,6 +62,8 @@ pub struct Scenario {
 pub struct Plan {
     pub scenario: Scenario,
     pub strikes: Vec<Strike>,
+    /// The field of the status that the API server drops, if it does.
+    pub pruned: Option<String>,
     /// The seed that chose the strikes, if one did.
     pub seed: Option<u64>,
 }
@@ -101,9 +105,10 @@ impl Plan {
         }
         if end.is_ok() {
             gate.expect(&self.strikes);
-            end = match self.scenario.deleted {
-                None => stage.play(last).await,
-                Some(phase) => stage.play_and_delete(last, phase).await,
+            end = match (&self.pruned, self.scenario.deleted) {
+                (Some(field), deleted) => stage.play_without(field, last, deleted).await,
+                (None, None) => stage.play(last).await,
+                (None, Some(phase)) => stage.play_and_delete(last, phase).await,
             };
         }
         let passed = gate.passed();
@@ -205,6 +210,50 @@ impl<'a> Stage<'a> {
         Gone { ledger, kills, go_on, events, described }.judge(&self.gate.passed())
     }
 
+    /// The same where the API server drops `field`: waits until it rests or somebody is told, and then some more.
+    async fn play_without(&mut self, field: &str, run: &str, deleted: Option<Phase>) -> Result<End, String> {
+        self.gate.prune(field);
+        let policy = if deleted.is_some() { "Cancel" } else { "Orphan" };
+        self.world.create(NAME, &json!({"runId": run, "deletionPolicy": policy})).await;
+        self.process = Some(self.start());
+        let (begin, api) = (Instant::now(), self.world.backups());
+        let (mut is_deleted, mut told, mut ended) = (false, None::<Instant>, false);
+        while let Some(backup) = api.get_opt(NAME).await.map_err(|error| error.to_string())? {
+            self.keep_alive().await?;
+            if told.is_none() && self.is_told(&backup).await {
+                told = Some(Instant::now());
+            }
+            let shown = backup.status.as_ref().and_then(|status| status.phase);
+            let rests = verdict::rests(&backup, run) && self.gate.is_quiet(QUIET);
+            if deleted.is_none() {
+                self.end_jobs();
+                ended = rests;
+                if rests || told.is_some_and(|told| told.elapsed() >= AFTER_WORD) {
+                    break;
+                }
+            } else if !is_deleted && (shown == deleted || rests || told.is_some()) {
+                api.delete(NAME, &DeleteParams::default()).await.map_err(|error| error.to_string())?;
+                is_deleted = true;
+            }
+            in_time(begin, &backup)?;
+            let _ = timeout(QUIET / 4, self.gate.news.notified()).await;
+        }
+        self.struck()?;
+        let events = self.world.events(NAME).await.into_iter().map(|(reason, _)| reason).collect::<Vec<_>>();
+        let (ledger, kills) = (self.world.simulator.ledger(), self.world.simulator.kills());
+        let told = told.is_some()
+            || events.iter().any(|reason| ["DefinitionOutdated", "CancelUnconfirmed"].contains(&reason.as_str()));
+        let well = if deleted.is_some() { ledger.is_empty() || kills.values().all(|times| *times == 1) } else { ended };
+        verdict::judge_unkept(&ledger, &kills, self.gate.writes(), well, told)
+    }
+
+    /// Whether a person is told that the definition is outdated: by a condition, or by an Event.
+    async fn is_told(&self, backup: &SalesforceBackup) -> bool {
+        let reason = "DefinitionOutdated";
+        Line::of(backup, ConditionType::Stalled).reason == reason
+            || self.world.events(NAME).await.iter().any(|(told, _)| told == reason)
+    }
+
     /// What was struck, unless something happened that never must.
     fn struck(&self) -> Result<Vec<Effect>, String> {
         if let Some(wrong) = self.gate.wrong().first() {
@@ -282,6 +331,9 @@ impl fmt::Display for Plan {
         for strike in &self.strikes {
             write!(f, " | {strike}")?;
         }
+        if let Some(field) = &self.pruned {
+            write!(f, " | without {field}")?;
+        }
         Ok(())
     }
 }
@@ -290,6 +342,7 @@ impl Plan {
     /// The command that runs it again.
     fn again(&self) -> String {
         match self.seed {
+            None if self.pruned.is_some() => format!("SFB_TEST_PLAN='{self}' cargo test --test it without_each_field"),
             None => format!("SFB_TEST_PLAN='{self}' cargo test --test it every_effect"),
             Some(seed) => format!("SFB_TEST_PAIRS=1 SFB_TEST_SEED={seed} cargo test --test it pairs_of_faults"),
         }

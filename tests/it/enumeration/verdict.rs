@@ -126,6 +126,38 @@ fn crashed_during_a_renewal(passed: &[Passed]) -> bool {
     })
 }
 
+/// Judges a run of an API server that drops a field of its status: `well` says whether it came to its end, `told` whether a
+/// person was told.
+pub fn judge_unkept(
+    ledger: &[LedgerEntry],
+    kills: &BTreeMap<u64, u32>,
+    writes: usize,
+    well: bool,
+    told: bool,
+) -> Result<End, String> {
+    started_twice(ledger)?;
+    killed_twice(kills)?;
+    // So many are written by one that is well: an intent, an outcome, how its job goes, its end.
+    if writes > MOST_WRITES {
+        return Err(format!("it wrote its status {writes} times"));
+    }
+    match (well, told) {
+        (true, _) => Ok(End::Succeeded),
+        (false, true) => Ok(End::Held),
+        (false, false) => Err("it did not come to its end, and nobody was told".to_owned()),
+    }
+}
+
+const MOST_WRITES: usize = 30;
+
+/// No job is asked to be killed twice.
+fn killed_twice(kills: &BTreeMap<u64, u32>) -> Result<(), String> {
+    match kills.iter().find(|(_, times)| **times > 1) {
+        Some((job, times)) => Err(format!("job {job} was killed {times} times: what it backed up is discarded")),
+        None => Ok(()),
+    }
+}
+
 /// What is left of an object whose jobs were to be killed, and that is gone.
 pub struct Gone {
     pub ledger: Vec<LedgerEntry>,
@@ -143,9 +175,7 @@ impl Gone {
     /// Judges what is left after these effects.
     pub fn judge(&self, passed: &[Passed]) -> Result<End, String> {
         started_twice(&self.ledger)?;
-        if let Some((job, times)) = self.kills.iter().find(|(_, times)| **times > 1) {
-            return Err(format!("job {job} was killed {times} times: what it backed up is discarded"));
-        }
+        killed_twice(&self.kills)?;
         let struck = || passed.iter().filter(|passed| passed.fault.is_some()).map(|passed| &passed.effect);
         let told = self.events.iter().any(|reason| reason == "CancelUnconfirmed");
         match (self.go_on.is_empty(), told) {
