@@ -185,12 +185,21 @@ impl Gone {
             }
             (_, _) if struck().any(|effect| effect.kills() || effect.permits_kills()) => Ok(End::Held),
             (_, _) if crashed_before_the_kill(passed) => Ok(End::Held),
-            (_, true) if !self.described && found_by_target_alone(passed) => Ok(End::Held),
+            (_, true) if !self.described && (found_by_target_alone(passed) || self.answer_came_too_late()) => {
+                Ok(End::Held)
+            }
             (_, _) if struck().enumerate().any(|(earlier, effect)| Fault::may_leave_doubt(effect, earlier)) => {
                 Ok(End::Held)
             }
             (_, _) => Err(format!("nothing that happened explains that its job was not killed: {:?}", self.events)),
         }
+    }
+}
+
+impl Gone {
+    /// Whether the operator said that it had no answer. On a busy machine one may come that is not waited for any more.
+    fn answer_came_too_late(&self) -> bool {
+        self.events.iter().any(|reason| reason == "OutcomeUnknown")
     }
 }
 
@@ -203,7 +212,8 @@ fn found_by_target_alone(passed: &[Passed]) -> bool {
             let given = |fault: Fault| matches!(fault.then, Then::Replied(Reply::Given | Reply::Late(_)));
             answered = fault.is_none_or(given);
         }
-        if effect.tells_of_a_running_job() && fault.is_none_or(|fault| fault.execution != Execution::Never) {
+        // What is stored later may find that the next process was first.
+        if effect.tells_of_a_running_job() && fault.is_none_or(|fault| fault.execution == Execution::Now) {
             return !answered;
         }
         // What a process knew and had not written goes with it.
