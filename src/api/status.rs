@@ -62,6 +62,11 @@ pub struct SalesforceBackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,
 
+    /// True when the jobs are only known by what they back up, so that they may be somebody else's: they are followed, and
+    /// not killed, unless the Command Center says that they are of the task in taskId.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found_by_target: Option<bool>,
+
     /// The jobs as the Command Center last told of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "readable")]
     #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]

@@ -10,7 +10,6 @@ use tracing::{info, warn};
 use crate::{
     api::{JobId, Kept, SalesforceBackup, SalesforceBackupStatus},
     command_center::{
-        gate::Need,
         kill::{Kill, read_kill},
         outcome::{NeverSent, Reply},
     },
@@ -26,7 +25,7 @@ use super::{
     },
     events::{self, News},
     intent::{self, Intent, Opened, Purpose},
-    memory::NOT_KEPT,
+    memory::{NOT_KEPT, NotPermitted},
     messages, outdated,
     standing::{Standing, Trouble},
     status::Facts,
@@ -35,9 +34,6 @@ use super::{
 
 /// Jobs of one object that are asked to be killed at once.
 const AT_ONCE: usize = 8;
-
-/// How long until it is tried again to have jobs killed by a Command Center that cannot be called at present.
-const UNTIL_IT_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Writes a status that was decided, and tells of what is new in it.
 ///
@@ -85,12 +81,18 @@ pub async fn set_finalizer(
     match context.cluster.set_finalizer(object, FINALIZER, wanted).await {
         Ok(()) | Err(ClusterError::Conflict { .. }) => Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
         Err(ClusterError::Gone { .. }) => Ok(None),
-        Err(ClusterError::Forbidden { .. }) if wanted => {
+        Err(error) => {
+            let why = match &error {
+                ClusterError::Forbidden { message, .. } => NotPermitted::Forbidden(message.clone()),
+                ClusterError::Refused { message, .. } => NotPermitted::Refused(message.clone()),
+                _ => return Err(error.into()),
+            };
+            warn!(namespace = object.metadata.namespace, name = object.metadata.name, wanted, error = %error, "the finalizer cannot be changed");
             let uid = object.metadata.uid.as_deref().unwrap_or_default();
-            context.memory.note(uid, |remembered| remembered.finalizer_refused = Some(clock::now().boot));
+            context.memory.note(uid, |remembered| remembered.finalizer_refused = Some((clock::now().boot, why)));
+            // It is decided again at once what is told of it.
             Ok(Some(Duration::ZERO))
         }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -108,16 +110,12 @@ pub async fn kill(
     let Kills { intent, cancel, jobs, opened, connection } = kills;
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
     let unsent = |jobs| context.memory.note(uid, |kept| kept.kills_unsent = Some((cancel.id.clone(), jobs)));
-    // What is permitted is asked for at once, so the right to call comes first.
-    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-    let (endpoint, need) = (connection.endpoint.to_string(), Need::Kills(u32::try_from(jobs.len()).unwrap_or(1)));
-    let right = context.command_center.gates.pass(&endpoint, namespace, need);
-    let right = turn.aside(tokio::time::timeout(context.settings.request_timeout, right)).await;
-    let Ok(Ok(pass)) = right else { return Ok(Some(UNTIL_IT_ANSWERS)) };
+    // What is permitted is asked for at once: each job has its place among the calls that may be made now.
+    let Some(pass) = turn.pass.take() else { return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)) };
     let next = SalesforceBackup { status: Some(intent), ..object.clone() };
     let opened = Opened { at: opened, window: context.settings.send_window };
-    let stored = match intent::write(&next, Purpose::Kills, opened, &context.cluster, &Machine).await {
-        Ok(Intent::Stored(stored, _)) => *stored,
+    let (stored, permit) = match intent::write(&next, Purpose::Kills, opened, &context.cluster, &Machine).await {
+        Ok(Intent::Stored(stored, permit)) => (*stored, permit),
         Ok(Intent::NotStored) => return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
         Ok(Intent::NotKept(stored, fields)) => {
             unsent(jobs);
@@ -139,7 +137,7 @@ pub async fn kill(
     // The answers wait for no turn before they are remembered and recorded.
     turn.end();
     let asking = stream::iter(jobs).map(async |job| {
-        let reply = context.command_center.kill(&pass, &connection, job).await;
+        let reply = context.command_center.kill(&pass, &connection, job, &permit).await;
         let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls));
         (job, read_kill(&reply, &connection.token))
     });

@@ -23,10 +23,11 @@ use self::leave::{Finalizer, Kills, Release};
 use super::{
     Settings,
     intent::in_window,
-    memory::NOT_KEPT,
+    memory::{NOT_KEPT, NotPermitted},
+    messages,
     observe::{Look, Observed, Snapshot},
     progress::{self, News},
-    standing::Why,
+    standing::{Trouble, Why},
     state::RunState,
     status::Facts,
 };
@@ -49,7 +50,7 @@ const REFUSED_LOOKS: u32 = 3;
 /// How many poll intervals a job list is refused before that is believed.
 const REFUSED_INTERVALS: u32 = 2;
 
-/// How long after the API server refused the finalizer it is not tried again.
+/// How long after the API server refused to set or to remove the finalizer it is not tried again.
 const REFUSED_A_MOMENT_AGO: Duration = Duration::from_secs(30);
 
 /// What to do for an object.
@@ -93,12 +94,19 @@ pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
     let view = View { observed, facts, settings, now: *now };
     let state = RunState::of(observed.object);
     let leaves = observed.object.metadata.deletion_timestamp.is_some();
+    let refused = view.finalizer_refused();
     match leave::finalizer(&view, &state) {
+        _ if leaves
+            && view.has_finalizer()
+            && let Some(refused) = refused =>
+        {
+            return leave::cannot_go(&view, refused);
+        }
         // Even this would make the API server drop what it does not show.
         _ if observed.seen.definition.lacks().is_some() => {}
-        Finalizer::Superfluous => return Step::Finalizer(false),
-        Finalizer::Missing if !view.finalizer_refused() => return Step::Finalizer(true),
-        Finalizer::Missing | Finalizer::AsItIs => {}
+        Finalizer::Superfluous if refused.is_none() => return Step::Finalizer(false),
+        Finalizer::Missing if refused.is_none() => return Step::Finalizer(true),
+        Finalizer::Superfluous | Finalizer::Missing | Finalizer::AsItIs => {}
     }
     match state {
         state if leaves && view.has_finalizer() => leave::leave(&view, &state),
@@ -112,7 +120,7 @@ pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
         RunState::Open(open) => resolve::resolve(&view, &open),
         RunState::Submitted(submitted) => follow::follow(&view, &submitted),
         RunState::Held(status) => held::held(&view, status),
-        RunState::Ended(status) => view.record(facts.still(status), None),
+        RunState::Ended(status) => view.record(facts.still(status), refused.map(|_| REFUSED_A_MOMENT_AGO)),
     }
 }
 
@@ -176,10 +184,21 @@ impl View<'_> {
         finalizers.as_ref().is_some_and(|all| all.iter().any(|name| name == leave::FINALIZER))
     }
 
-    /// Whether the API server refused the finalizer a moment ago.
-    fn finalizer_refused(&self) -> bool {
-        let refused = self.observed.remembered.finalizer_refused;
-        refused.is_some_and(|at| self.now.boot.since(at) < REFUSED_A_MOMENT_AGO)
+    /// Why the API server refused to set or to remove the finalizer a moment ago, if it did.
+    fn finalizer_refused(&self) -> Option<&NotPermitted> {
+        let (at, why) = self.observed.remembered.finalizer_refused.as_ref()?;
+        (self.now.boot.since(*at) < REFUSED_A_MOMENT_AGO).then_some(why)
+    }
+
+    /// What is told of the finalizer while the object is there, when the API server does not let it be as it should.
+    fn finalizer_trouble(&self) -> Option<Trouble> {
+        let refused = self.finalizer_refused()?;
+        let why = match (self.cancels(), self.has_finalizer()) {
+            (true, false) => messages::finalizer_forbidden(refused),
+            (false, true) => messages::finalizer_stays(refused),
+            (true, true) | (false, false) => return None,
+        };
+        Some(Trouble { why, needs_person: true })
     }
 
     /// Whether the job list has not told enough for so long that it is not waited for any more.

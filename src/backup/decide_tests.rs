@@ -100,6 +100,8 @@ fn seen() -> Seen {
         job_list: Some(listed(Vec::new())),
         recent_jobs: None,
         job: None,
+        tasks: None,
+        kills: Some(Ok(64)),
         told: None,
     }
 }

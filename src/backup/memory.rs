@@ -101,8 +101,10 @@ pub struct Remembered {
     pub written: Option<BootTime>,
     /// Since when it is being deleted.
     pub leaving_since: Option<BootTime>,
-    /// When the API server refused the finalizer last.
-    pub finalizer_refused: Option<BootTime>,
+    /// When the API server refused to set or to remove the finalizer last, and why.
+    pub finalizer_refused: Option<(BootTime, NotPermitted)>,
+    /// The tasks of jobs, as far as the Command Center told them.
+    pub tasks: Vec<(JobId, TaskId)>,
     /// Of the permission to kill with this id, the jobs that this process certainly did not have killed.
     pub kills_unsent: Option<(AttemptId, Vec<JobId>)>,
     /// Since when the job list does not tell enough about the open attempt.
@@ -113,6 +115,15 @@ pub struct Remembered {
     pub not_kept: Option<NotKept>,
     /// Failures of the machinery in a row.
     pub failures: u32,
+}
+
+/// Why the API server did not change an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotPermitted {
+    /// The operator has no right to, or a policy says so: in the API server's words.
+    Forbidden(String),
+    /// A policy, an admission webhook or the definition refuses it: in the API server's words.
+    Refused(String),
 }
 
 /// An outcome that is known and may not be recorded.

@@ -5,8 +5,8 @@ mod jobs;
 
 pub use definition::{definition_lacks, definition_lacks_of_spec, definition_outdated, not_defined};
 pub use jobs::{
-    about, cancel_refused, cancel_waits, cancelled, cancelling, finding_jobs, job_lost, job_missing, job_suspended,
-    jobs_forbidden, no_job, unconfirmed, unreadable,
+    about, cancel_in_line, cancel_refused, cancel_waits, cancelled, cancelling, finding_jobs, job_lost, job_missing,
+    job_suspended, jobs_forbidden, no_job, unconfirmed, unreadable,
 };
 
 use crate::{
@@ -15,11 +15,13 @@ use crate::{
         connection::ConnectionError,
         gate::Cause,
         outcome::{NeverSent, NoAnswer, Refused, RefusedKind, Unknown},
+        text,
     },
 };
 
 use super::{
     connections::kept::{self, Obstacle},
+    memory::NotPermitted,
     observe::SecretProblem,
     standing::Why,
     status::Found,
@@ -96,12 +98,38 @@ pub fn namespace_forbidden() -> Why {
     )
 }
 
-/// Why a backup whose jobs are to be killed on deletion is not started.
+/// Why a backup has not the finalizer that it needs, without which it is not started.
 #[must_use]
-pub fn finalizer_forbidden() -> Why {
+pub fn finalizer_forbidden(refused: &NotPermitted) -> Why {
+    not_permitted(
+        "The operator may not set the finalizer that spec.deletionPolicy Cancel needs, so that its jobs would not be killed with it",
+        refused,
+        ", or set spec.deletionPolicy to Orphan",
+    )
+}
+
+/// Why a backup keeps a finalizer that it does not need any more.
+#[must_use]
+pub fn finalizer_stays(refused: &NotPermitted) -> Why {
+    not_permitted(
+        "The operator may not remove the finalizer commandcenter.dev/cancel, without which the object can be deleted",
+        refused,
+        ", or remove the finalizer by hand",
+    )
+}
+
+fn not_permitted(what: &str, refused: &NotPermitted, or: &str) -> Why {
+    let (words, remedy) = match refused {
+        NotPermitted::Forbidden(words) => (
+            words,
+            "grant its service account the verb patch on salesforcebackups, or except it from the policy that forbids it",
+        ),
+        NotPermitted::Refused(words) => (words, "except it from the policy or admission webhook that refuses it"),
+    };
+    let words = saying(text::plain(words).as_deref());
     Why::new(
         Reason::FinalizerForbidden,
-        "The operator may not set the finalizer that spec.deletionPolicy Cancel needs: grant its service account the verb patch on salesforcebackups, or set spec.deletionPolicy to Orphan.",
+        format!("{what}; the API server refuses it{words}. It is tried again. To do: {remedy}{or}."),
     )
 }
 

@@ -146,7 +146,8 @@ pub async fn reconcile(
     if observed.seen.told.is_none() {
         context.poll.leave(observed.uid());
     }
-    if !matches!(observed.seen.admission, Some(Admission::Waits(_))) {
+    let waits = matches!(observed.seen.admission, Some(Admission::Waits(_)));
+    if !waits && !matches!(observed.seen.kills, Some(Err(_))) {
         context.command_center.gates.leave(&observed.caller());
     }
     Ok(again)

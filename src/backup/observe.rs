@@ -5,11 +5,13 @@ use std::{collections::HashSet, time::Duration};
 use crate::{
     api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackup, conditions::find},
     command_center::{
+        client::ClientError,
         connection::{Connection, ConnectionError},
         gate::{Need, Wait},
         gates::{Caller, Pass},
         job::{JobReading, Unreadable, read_job},
         job_list::{JobQuery, Listing},
+        job_task::{JobTask, read_task},
         outcome::RefusedKind,
     },
     process::clock::{self, Now},
@@ -62,6 +64,10 @@ pub enum Look {
     RecentJobs(JobQuery),
     /// This job, at once.
     Job(JobId),
+    /// The tasks of these jobs, at once.
+    Tasks(Vec<JobId>),
+    /// How many of so many jobs may be asked to be killed in this turn.
+    Kills(u32),
     /// What is told to those who wait for their jobs.
     Told(Box<waiting::Wait>),
 }
@@ -91,6 +97,10 @@ pub struct Seen {
     pub recent_jobs: Option<Snapshot>,
     /// One job.
     pub job: Option<JobReading>,
+    /// The task of each job, as far as the Command Center told it.
+    pub tasks: Option<Vec<(JobId, JobTask)>>,
+    /// How many jobs may be asked to be killed in this turn, or why none may.
+    pub kills: Option<Result<u32, Wait>>,
     /// What is told of the jobs that are waited for; nothing yet when they were not asked for since.
     pub told: Option<Option<Told>>,
 }
@@ -247,6 +257,17 @@ impl<'a> Observed<'a> {
                 context.memory.note(self.uid(), |kept| kept.last_poll = Some(clock::now().boot));
                 self.seen.job = Some(self.job(id, context, turn).await?);
             }
+            Look::Tasks(ids) => {
+                context.memory.note(self.uid(), |kept| kept.last_poll = Some(clock::now().boot));
+                let told = self.tasks(ids, context, turn).await?;
+                let of_task = |(job, task): &(JobId, JobTask)| match task {
+                    JobTask::Of(task) => Some((*job, *task)),
+                    JobTask::NotTold | JobTask::Unreadable => None,
+                };
+                context.memory.note(self.uid(), |kept| kept.tasks = told.iter().filter_map(of_task).collect());
+                self.seen.tasks = Some(told);
+            }
+            Look::Kills(jobs) => self.seen.kills = self.ask_to_kill(jobs, context, turn),
             Look::Told(wait) => {
                 let secret = (self.namespace().to_owned(), self.secret_name().to_owned());
                 self.seen.told = Some(context.poll.ask(secret, self.uid(), *wait));
@@ -296,6 +317,16 @@ impl<'a> Observed<'a> {
         })
     }
 
+    fn ask_to_kill(&self, jobs: u32, context: &Context, turn: &mut Turn) -> Option<Result<u32, Wait>> {
+        let endpoint = self.connection()?.endpoint.to_string();
+        let asked = context.command_center.gates.ask(&endpoint, &self.caller(), self.namespace(), Need::Kills(jobs));
+        Some(asked.map(|pass| {
+            let may_be_made = pass.writes();
+            turn.pass = Some(pass);
+            may_be_made
+        }))
+    }
+
     async fn job_list(&mut self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Snapshot, Error> {
         let mut seen = self.list_once(query, context, turn).await?;
         if seen.1 == Listing::NotAllowed(RefusedKind::TokenRejected) && self.token_changed(context, turn).await? {
@@ -316,6 +347,20 @@ impl<'a> Observed<'a> {
             return self.job_once(id, context, turn).await;
         }
         Ok(first)
+    }
+
+    async fn tasks(&self, ids: Vec<JobId>, context: &Context, turn: &mut Turn) -> Result<Vec<(JobId, JobTask)>, Error> {
+        let unread = ids.iter().map(|id| (*id, JobTask::Unreadable)).collect();
+        let Some(connection) = self.connection() else { return Ok(unread) };
+        let look = async |pass: &Pass| {
+            let mut tasks = Vec::new();
+            for id in ids {
+                let reply = context.command_center.job_details(pass, connection, id).await?;
+                tasks.push((id, read_task(&reply)));
+            }
+            Ok::<_, ClientError>(tasks)
+        };
+        Ok(self.visit(connection, look, context, turn).await.transpose()?.unwrap_or(unread))
     }
 
     /// Whether there is another token by now than the one that was rejected: in the Secret, or renewed.

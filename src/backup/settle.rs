@@ -81,7 +81,10 @@ fn known_better(mut status: SalesforceBackupStatus, accepted: &Accepted, facts: 
     if other_task || (other_jobs && !status.job_ids.is_empty()) {
         return Next::Write(Box::new(facts.duplicate(status, accepted)));
     }
-    if !other_jobs && (status.task_id.is_some() || accepted.task_id.is_none()) {
+    // The answer names the jobs, which were known by what they back up only.
+    let named = !accepted.job_ids.is_empty() && status.job_ids.iter().all(|id| accepted.job_ids.contains(id));
+    let confirmed = named && status.found_by_target.take().is_some();
+    if !confirmed && !other_jobs && (status.task_id.is_some() || accepted.task_id.is_none()) {
         return Next::Nothing;
     }
     status.task_id = status.task_id.or(accepted.task_id);

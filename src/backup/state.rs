@@ -41,6 +41,8 @@ pub struct Submitted<'a> {
     pub endpoint: Option<&'a str>,
     /// Its jobs; none when the Command Center named only a task.
     pub job_ids: &'a [JobId],
+    /// Whether these jobs are only known by what they back up, and may be somebody else's.
+    pub by_target: bool,
 }
 
 impl<'a> RunState<'a> {
@@ -54,7 +56,12 @@ impl<'a> RunState<'a> {
         let held = is_held(status) && !(same_run && may_pass(status));
         if status.submitted_at.is_some() && !ended && !held {
             let endpoint = attempt.and_then(|attempt| attempt.endpoint.as_deref());
-            return Self::Submitted(Submitted { status, endpoint, job_ids: &status.job_ids });
+            return Self::Submitted(Submitted {
+                status,
+                endpoint,
+                job_ids: &status.job_ids,
+                by_target: by_target(status),
+            });
         }
         if let Some(attempt) = attempt
             && let Some(id) = &attempt.id
@@ -84,6 +91,12 @@ impl<'a> RunState<'a> {
             Self::New | Self::Pending(_) | Self::Submitted(_) | Self::Held(_) | Self::Ended(_) => None,
         }
     }
+}
+
+/// Whether the jobs of `status` are only known by what they back up. Releases before `foundByTarget` told it in the reason.
+fn by_target(status: &SalesforceBackupStatus) -> bool {
+    let submitted = find(&status.conditions, ConditionType::Submitted).and_then(|told| Reason::parse(&told.reason));
+    status.found_by_target == Some(true) || submitted == Some(Reason::AdoptedByTarget)
 }
 
 /// Whether a run has begun that `status` speaks of.

@@ -260,6 +260,7 @@ impl Facts<'_> {
         status.job_ids.truncate(MAX_JOBS);
         status.next_try_at = None;
         status.adopted = (how != Found::ByDescription).then_some(true);
+        status.found_by_target = (how == Found::ByTarget).then_some(true);
         status.submitted_at.get_or_insert(Time(self.now));
         status.progress = Some("0%".to_owned());
         let mut status = self.standing(status, &Standing::Running(None));
@@ -387,6 +388,24 @@ impl Facts<'_> {
             cancel.job_ids.retain(|job| answers.iter().all(|(answered, kill)| answered != job || *kill == Kill::Asked));
         }
         Some(self.standing(status, &Standing::Running(Some(trouble))))
+    }
+
+    /// `status` of an object that cannot go, because `why`: what its run came to stays told.
+    #[must_use]
+    pub fn stuck(&self, mut status: SalesforceBackupStatus, why: &Why) -> SalesforceBackupStatus {
+        let (reason, message) = (why.reason, why.message.as_str());
+        let before = std::mem::take(&mut status.conditions);
+        let told = Conditions::default().no(ConditionType::Ready, reason, message).yes(
+            ConditionType::Stalled,
+            reason,
+            message,
+        );
+        status.conditions = told.following(&before, self.generation(), self.now);
+        let stays =
+            [ConditionType::Submitted, ConditionType::Finished, ConditionType::Simulated].map(ConditionType::as_str);
+        status.conditions.extend(before.into_iter().filter(|kept| stays.contains(&kept.type_.as_str())));
+        status.observed_generation = self.generation();
+        status
     }
 
     /// The status of a run that ended.

@@ -31,6 +31,7 @@ use super::{
     gate::{Kind, Limits},
     gates::{Gates, Pass},
     job_list::{self, JobsRequest},
+    job_task,
     outcome::{Answer, NeverSent, NoAnswer, RateLimit, Reply},
     renewal::{self, Pair},
     request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
@@ -121,14 +122,38 @@ impl CommandCenter {
         Ok(pass.call(Kind::Read, reply(request)).await)
     }
 
-    /// Asks for a job to be killed. To be asked once a job: the second kill discards what it has backed up.
+    /// Asks for the details of a job, of which its task is one.
+    ///
+    /// # Errors
+    /// When no client can be set up for the connection's certificates.
+    pub async fn job_details(&self, pass: &Pass, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
+        let client = self.client(connection)?;
+        let request = self
+            .request(&client, Method::POST, connection, job_task::OPERATION)
+            .header(header::CONTENT_TYPE, JSON)
+            .body(job_task::body(id).to_string());
+        Ok(pass.call(Kind::Read, reply(request)).await)
+    }
+
+    /// Asks for a job to be killed, if `permit` holds when that begins. To be asked once a job: the second kill discards what
+    /// it has backed up.
     ///
     /// # Errors
     /// When no client can be set up for the connection's certificates; nothing was sent then.
-    pub async fn kill(&self, pass: &Pass, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
+    pub async fn kill(
+        &self,
+        pass: &Pass,
+        connection: &Connection,
+        id: JobId,
+        permit: &impl Permit,
+    ) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let request = self.request(&client, Method::POST, connection, &format!("Job/{id}/action/kill"));
-        Ok(pass.call(Kind::Write, reply(request.header(header::CONTENT_LENGTH, 0))).await)
+        let request = request.header(header::CONTENT_LENGTH, 0);
+        // The place among the calls that are allowed may have been long in coming.
+        let in_time =
+            async { if permit.still_holds() { reply(request).await } else { Reply::NeverSent(NeverSent::TooLate) } };
+        Ok(pass.call(Kind::Write, in_time).await)
     }
 
     /// Asks for one page of the job list.

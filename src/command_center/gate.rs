@@ -227,7 +227,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             return Err(self.wait(need, before, now.since(ticket.since), now));
         }
         if self.line(need).is_empty() && self.obstacle(need, now).is_none() {
-            return Ok(self.let_in(need));
+            return Ok(self.let_in(need, now));
         }
         self.waiting.insert(key.clone());
         let before = self.line_of(need).push(group, Ticket { key: key.clone(), need, since: now });
@@ -249,7 +249,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             return if away.probing || !left.is_zero() {
                 Err(wait(Cause::Away, left))
             } else {
-                Ok(self.let_in(Need::Look))
+                Ok(self.let_in(Need::Look, now))
             };
         }
         let quiet = self.writes.quiet.since(now);
@@ -287,7 +287,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             if !exists(&ticket.key) {
                 continue;
             }
-            let grant = self.let_in(ticket.need);
+            let grant = self.let_in(ticket.need, now);
             self.called.insert(ticket.key.clone(), (grant, now.plus(KEPT)));
             called.push(ticket.key);
         }
@@ -411,16 +411,17 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         None
     }
 
-    /// What is reserved for `need`: of kills no more than there may be at once, the others follow one by one.
-    fn fitting(&self, need: Need) -> Need {
-        match (need, &self.writes.budget) {
-            (Need::Kills(jobs), Some(budget)) => Need::Kills(jobs.min(budget.burst())),
-            (need, _) => need,
+    /// What is reserved for `need` at `now`: of kills as many as may be made, and one at least; for the others one asks again.
+    /// Jobs run on while they wait, and their objects do not wait for ever.
+    fn fitting(&self, need: Need, now: BootTime) -> Need {
+        match need {
+            Need::Kills(jobs) => Need::Kills(jobs.min(self.writes.room(now)).max(1)),
+            Need::Submission | Need::Look => need,
         }
     }
 
-    fn let_in(&mut self, need: Need) -> Grant {
-        let need = self.fitting(need);
+    fn let_in(&mut self, need: Need, now: BootTime) -> Grant {
+        let need = self.fitting(need, now);
         self.busy = self.busy.saturating_add(1);
         self.reads.reserved = self.reads.reserved.saturating_add(need.reads());
         self.writes.reserved = self.writes.reserved.saturating_add(need.writes());
@@ -451,7 +452,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
                 return wait(Cause::Away, left);
             }
         }
-        let need = self.fitting(need);
+        let need = self.fitting(need, now);
         let (reads, writes) =
             (self.reads.until(need.reads(), before, now), self.writes.until(need.writes(), before, now));
         let limited = reads.max(writes);

@@ -216,6 +216,12 @@ impl Pass {
         self.grant.is_probe()
     }
 
+    /// Calls that change something and may be made without waiting.
+    #[must_use]
+    pub fn writes(&self) -> u32 {
+        self.writes.load(Ordering::Acquire)
+    }
+
     /// Makes one call of this kind: what it gives is counted. One that was not reserved waits until there may be another.
     pub(super) async fn call<F: Future<Output = Reply>>(&self, kind: Kind, call: F) -> Reply {
         self.may_make(kind).await;

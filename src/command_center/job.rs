@@ -75,7 +75,7 @@ const STATUSES: &[(&str, JobState)] = &[
     ("Suspended", JobState::Active),
     ("Suspend", JobState::Active),
     ("Suspend Pending", JobState::Active),
-    ("Kill Pending", JobState::Active),
+    (KILL_PENDING, JobState::Active),
     ("Interrupt Pending", JobState::Active),
     ("Interrupted", JobState::Active),
     ("Not Started", JobState::Active),
@@ -89,6 +89,9 @@ const STATUSES: &[(&str, JobState)] = &[
     ("Killed", JobState::Failed),
     ("No Run", JobState::Failed),
 ];
+
+/// The status of a job that was asked to be killed and has not ended.
+const KILL_PENDING: &str = "Kill Pending";
 
 /// Shown for a status that is none of the known ones; it counts as active.
 const UNKNOWN_STATUS: &str = "Unknown";
@@ -109,6 +112,12 @@ impl Job {
         self.state == JobState::Active
     }
 
+    /// Whether it was asked to be killed already, by whoever: a second kill would discard what it has backed up.
+    #[must_use]
+    pub fn is_being_killed(&self) -> bool {
+        self.shown.status.as_deref() == Some(KILL_PENDING)
+    }
+
     /// Whether it goes on only when somebody, or the next day, lets it: an organization's API calls may be used up.
     #[must_use]
     pub fn is_suspended(&self) -> bool {
@@ -117,11 +126,10 @@ impl Job {
 }
 
 fn recognize(said: &str) -> (&'static str, JobState) {
-    STATUSES
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(said))
-        .copied()
-        .unwrap_or((UNKNOWN_STATUS, JobState::Active))
+    let known = STATUSES.iter().find(|(name, _)| name.eq_ignore_ascii_case(said)).copied();
+    // A word that we do not know may still say that a kill is under way: asking for another one would discard data.
+    let killing = || said.to_ascii_lowercase().contains("kill").then_some((KILL_PENDING, JobState::Active));
+    known.or_else(killing).unwrap_or((UNKNOWN_STATUS, JobState::Active))
 }
 
 /// What `reply` to `GET Job/{id}` tells of job `id`.
@@ -279,6 +287,12 @@ mod tests {
         }
         let job = found(&json!({"jobId": "149806", "status": "<b>Dancing</b>"}));
         assert_eq!((job.state, job.shown.status.as_deref()), (JobState::Active, Some("Unknown")));
+        for (said, killing) in
+            [("kill pending", true), ("Killing", true), ("Kill Requested", true), ("Killed", false), ("Running", false)]
+        {
+            let job = found(&json!({"jobId": 149_806, "status": said}));
+            assert_eq!((job.is_being_killed(), job.is_active()), (killing, said != "Killed"), "{said}");
+        }
     }
 
     #[test]

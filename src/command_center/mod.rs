@@ -8,6 +8,7 @@ pub mod gate;
 pub mod gates;
 pub mod job;
 pub mod job_list;
+pub mod job_task;
 pub mod kill;
 pub mod lister;
 pub mod mark;
@@ -17,7 +18,7 @@ pub mod renewer;
 pub mod request;
 pub mod response;
 pub mod rounds;
-mod text;
+pub(crate) mod text;
 mod token;
 
 pub use token::Token;

@@ -11,20 +11,23 @@ const READ: usize = 4096;
 #[must_use]
 pub fn shown(raw: &str, token: &Token) -> Option<String> {
     // The token is looked for after the markup is gone, which may have stood in the middle of it.
-    let masked = token.masked_in(&plain(raw));
-    let text: String = masked.chars().take(SHOWN).collect();
-    let text = text.trim_end();
-    (!text.is_empty()).then(|| text.to_owned())
+    cut(&token.masked_in(&without_markup(raw)))
+}
+
+/// What may be shown of `raw`, which comes from where no token was sent to.
+#[must_use]
+pub fn plain(raw: &str) -> Option<String> {
+    cut(&without_markup(raw))
 }
 
 /// Whether `raw` begins with `words`, without case, once its markup is gone.
 #[must_use]
 pub fn begins_with(raw: &str, words: &str) -> bool {
-    plain(raw).get(..words.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(words))
+    without_markup(raw).get(..words.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(words))
 }
 
 /// The beginning of `raw` in one line, without markup. It may still hold the token.
-fn plain(raw: &str) -> String {
+fn without_markup(raw: &str) -> String {
     let mut plain = String::new();
     let mut in_markup = false;
     for character in raw.chars().take(READ) {
@@ -40,6 +43,12 @@ fn plain(raw: &str) -> String {
         }
     }
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn cut(text: &str) -> Option<String> {
+    let text: String = text.chars().take(SHOWN).collect();
+    let text = text.trim_end();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Control characters, and those that change how the text around them is shown.

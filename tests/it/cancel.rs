@@ -3,17 +3,23 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, api::DeleteParams};
+use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    core::v1::Namespace,
+};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
 use salesforce_backup_operator::{
     api::{ConditionType, Phase},
-    simulator::{Behaviour, End, Fault, Operation, When},
+    simulator::{Association, BackupLevel, Behaviour, End, Fault, Limits, Operation, When},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     faults::{grant, limited_account},
-    world::{Line, NAME, SECRET, World, fast_flags},
+    world::{Line, NAME, SECRET, World, args, config, fast_flags},
 };
 
 const FINALIZER: &str = "commandcenter.dev/cancel";
@@ -191,4 +197,169 @@ async fn an_operator_that_may_not_set_the_finalizer_says_so_and_starts_nothing()
     tokio::task::block_in_place(|| grant(&namespace, "finalizers", "patch", kind));
     world.until_phase(NAME, Phase::Running).await;
     assert_eq!(finalizers(&world).await, [FINALIZER]);
+}
+
+/// Has a job killed as a person does in the Command Center.
+async fn killed_by_a_person(world: &World, job: i64) {
+    let url = format!("{}/Job/{job}/action/kill", world.simulator.url());
+    let asked = reqwest::Client::new().post(url).header("Authtoken", world.simulator.token());
+    let answer = asked.header("Accept", "application/json").header("Content-Length", 0).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn a_job_that_a_person_had_killed_is_not_killed_again() {
+    let world = world("40s").await;
+    world.simulator.change(|behaviour| behaviour.job_duration = Duration::from_mins(4));
+    world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+    let running = world.until_phase(NAME, Phase::Running).await;
+    killed_by_a_person(&world, running.status.unwrap().job_ids[0].number()).await;
+    delete(&world).await;
+    world.until_gone(NAME).await;
+    assert!(world.until_event(NAME, "Cancelled").await.contains("149806"));
+    assert_eq!(kills(&world), [1], "a second kill would have discarded what was saved");
+}
+
+/// A world in which the answer named a task and no job, and one job of the target was started since: by this task, or `by
+/// somebody else`.
+async fn found_by_target(by_somebody_else: bool) -> World {
+    let behaviour = Behaviour { descriptions: false, job_duration: Duration::from_mins(1), ..Behaviour::default() };
+    let flags: Vec<String> = fast_flags().into_iter().chain(["--cancel-timeout=1m".to_owned()]).collect();
+    let world = World::with(behaviour, &flags).await;
+    // The simulator numbers its tasks from 30453 on.
+    let (when, task) = if by_somebody_else { (When::BeforeExecuting, 7) } else { (When::AfterExecuting, 30_453) };
+    let only_task = Fault::answer(Operation::CreateTask, when, StatusCode::OK, format!(r#"{{"taskId": {task}}}"#));
+    world.simulator.set_faults(vec![only_task.times(1)]);
+    world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+    world.until_reason(NAME, "FindingJobs").await;
+    if by_somebody_else {
+        let target = Association { client_id: Some(12), ..Association::default() };
+        let _job = world.simulator.start_foreign_job(target, BackupLevel::Incremental, None);
+    }
+    let found = world.until_reason(NAME, "JobsRunning").await;
+    assert_eq!(found.status.as_ref().unwrap().found_by_target, Some(true));
+    assert_eq!(Line::of(&found, ConditionType::Submitted).reason, "Accepted");
+    world
+}
+
+#[tokio::test]
+async fn a_job_that_was_found_by_its_target_is_killed_only_if_it_is_of_the_task() {
+    for by_somebody_else in [true, false] {
+        let world = found_by_target(by_somebody_else).await;
+        delete(&world).await;
+        world.until_gone(NAME).await;
+        let told = if by_somebody_else { "CancelUnconfirmed" } else { "Cancelled" };
+        world.until_event(NAME, told).await;
+        assert_eq!(kills(&world), [u32::from(!by_somebody_else)], "by somebody else: {by_somebody_else}");
+    }
+}
+
+#[tokio::test]
+async fn kills_for_which_there_is_no_room_in_time_are_not_made_and_are_told_of() {
+    let hour = Duration::from_secs(60);
+    let limits = Limits { writes: Some(2), reads: None, period: hour, retry_after: true };
+    for (server, flags) in [(limits, &[][..]), (Behaviour::default().limits, &["--writes-per-hour=8"][..])] {
+        let jobs_per_association = 8;
+        let behaviour = Behaviour {
+            limits: server,
+            jobs_per_association,
+            job_duration: Duration::from_mins(5),
+            ..Behaviour::default()
+        };
+        let mut world = World::without_operator(behaviour).await;
+        world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+        let more = flags.iter().copied().chain(["--cancel-timeout=20s"]).map(str::to_owned);
+        let mut args = args(&fast_flags().into_iter().chain(more).collect::<Vec<_>>());
+        args.hour = hour;
+        world.start_operator_of(args, config().await);
+        world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+        world.until_phase(NAME, Phase::Running).await;
+        delete(&world).await;
+        world.until_gone(NAME).await;
+        let note = world.until_event(NAME, "CancelUnconfirmed").await;
+        assert!(note.contains("not asked: 14"), "{flags:?}: {note}");
+        let kills = kills(&world);
+        let killed = kills.iter().sum::<u32>();
+        assert!(killed < 8 && kills.iter().all(|kills| *kills < 2), "{flags:?}: {kills:?}");
+    }
+}
+
+/// Makes the API server refuse, in this namespace, updates of backups for which `allowed` does not hold, with 422.
+async fn policy(world: &World, allowed: &str) -> String {
+    let name = format!("finalizers-{}", world.namespace);
+    let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": ["commandcenter.dev"], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["salesforcebackups"],
+            }]},
+            "validations": [{"expression": allowed, "message": "finalizers are not for you", "reason": "Invalid"}],
+        },
+    }))
+    .unwrap();
+    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name, "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}},
+        },
+    }))
+    .unwrap();
+    Api::all(world.client.clone()).create(&PostParams::default(), &policy).await.unwrap();
+    Api::all(world.client.clone()).create(&PostParams::default(), &binding).await.unwrap();
+    name
+}
+
+async fn without_policy(world: &World, name: &str) {
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.client.clone());
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(world.client.clone());
+    bindings.delete(name, &DeleteParams::default()).await.unwrap();
+    policies.delete(name, &DeleteParams::default()).await.unwrap();
+}
+
+/// Waits until the API server refuses, or does not refuse any more, to change the finalizers of the probe object.
+async fn until_in_force(world: &World, refused: bool, finalizers: &Value) {
+    let patch = kube::api::Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+    let dry_run = kube::api::PatchParams { dry_run: true, ..Default::default() };
+    while world.backups().patch("probe", &dry_run, &patch).await.is_err() != refused {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_refuses_the_finalizer_is_told_and_nothing_is_started() {
+    let world = world("1m").await;
+    world.create("probe", &json!({"suspend": true})).await;
+    let name = policy(&world, "!has(object.metadata.finalizers)").await;
+    until_in_force(&world, true, &json!([FINALIZER])).await;
+    world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+    let stalled = world.until_reason(NAME, "FinalizerForbidden").await;
+    let line = Line::of(&stalled, ConditionType::Stalled);
+    assert!(
+        line.message.contains("saying: ") && line.message.contains("finalizers are not for you"),
+        "{}",
+        line.message
+    );
+    assert_eq!(world.executed(), 0);
+    without_policy(&world, &name).await;
+    world.until_phase(NAME, Phase::Running).await;
+    assert_eq!(finalizers(&world).await, [FINALIZER]);
+}
+
+#[tokio::test]
+async fn a_policy_that_refuses_to_remove_the_finalizer_is_told_and_it_is_tried_again() {
+    let world = world("1m").await;
+    world.create("probe", &json!({"suspend": true})).await;
+    world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    let name = policy(&world, "has(object.metadata.finalizers)").await;
+    until_in_force(&world, true, &json!(null)).await;
+    delete(&world).await;
+    let stuck = world.until_reason(NAME, "FinalizerForbidden").await;
+    assert!(Line::of(&stuck, ConditionType::Stalled).message.contains("may not remove the finalizer"));
+    assert_eq!(kills(&world), [1], "its job was killed first");
+    without_policy(&world, &name).await;
+    world.until_gone(NAME).await;
+    assert_eq!(kills(&world), [1]);
 }

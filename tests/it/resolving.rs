@@ -460,3 +460,83 @@ async fn pointed_back(behaviour: Behaviour) -> (World, SalesforceBackup) {
     let found = world.until(NAME, "judged by the list", judged).await;
     (world, found)
 }
+
+/// [`flags`] with another settle time.
+fn flags_with_settle(settle: &str) -> Vec<String> {
+    let others = flags().into_iter().filter(|flag| !flag.starts_with("--settle"));
+    others.chain([format!("--settle={settle}")]).collect()
+}
+
+#[tokio::test]
+async fn an_operator_with_shorter_flags_waits_for_as_long_as_the_one_that_sent_the_call() {
+    let behaviour = Behaviour {
+        visible_after: Duration::from_secs(8),
+        job_duration: Duration::from_mins(10),
+        ..Behaviour::default()
+    };
+    let mut world = World::with(behaviour, &flags_with_settle("10s")).await;
+    world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
+    world.create(NAME, &json!({})).await;
+    world.until_reason(NAME, "OutcomeUnknown").await;
+    world.stop_operator().await;
+    world.start_operator(&flags_with_settle("1s")).await;
+    let found = world.until_phase(NAME, Phase::Running).await;
+    assert_eq!((world.executed(), found.status.unwrap().attempt.unwrap().number), (1, 1), "no call was made again");
+}
+
+/// Moves the times of the open attempt back, as if it had been made so long ago.
+async fn made_ago(world: &World, ago: Duration) {
+    let attempt = world.backups().get(NAME).await.unwrap().status.unwrap().attempt.unwrap();
+    let back = |time: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
+        time.map(|time| (time.0 - ago).to_string())
+    };
+    let times = json!({"startedAt": back(attempt.started_at), "sendBefore": back(attempt.send_before), "settledBy": back(attempt.settled_by)});
+    let patch = Patch::Merge(json!({"status": {"attempt": times}}));
+    world.backups().patch_status(NAME, &PatchParams::default(), &patch).await.unwrap();
+}
+
+/// Lets the API server tell that it stored the status so long ago.
+async fn stored_ago(world: &World, ago: Duration) {
+    let mut stored = world.backups().get(NAME).await.unwrap();
+    for fields in stored.metadata.managed_fields.iter_mut().flatten() {
+        if let Some(time) = fields.time.as_mut().filter(|_| fields.subresource.is_some()) {
+            time.0 = time.0 - ago;
+        }
+    }
+    world.backups().replace(NAME, &PostParams::default(), &stored).await.unwrap();
+}
+
+/// Runs an operator until it has looked at every object that is there, and stops it again.
+async fn run_for_a_moment(world: &mut World, flags: &[String], probe: &str) -> SalesforceBackup {
+    world.start_operator(flags).await;
+    world.create(probe, &json!({"suspend": true})).await;
+    world.until_reason(probe, "Suspended").await;
+    world.stop_operator().await;
+    world.backups().get(NAME).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_operator_that_is_restarted_all_the_time_says_so_and_goes_by_two_clocks_after_a_day() {
+    let slow = flags_with_settle("1h");
+    let mut world =
+        World::with(Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() }, &slow).await;
+    world.simulator.set_faults(vec![lost(When::AfterExecuting)]);
+    world.create(NAME, &json!({})).await;
+    world.until_reason(NAME, "OutcomeUnknown").await;
+    world.stop_operator().await;
+    made_ago(&world, Duration::from_mins(70)).await;
+    let told = run_for_a_moment(&mut world, &slow, "first").await;
+    let line = Line::of(&told, ConditionType::Reconciling);
+    assert_eq!(line.reason, "OperatorRestarted");
+    assert!(line.message.contains("look at the restarts of the operator's pods"), "{}", line.message);
+    let again = run_for_a_moment(&mut world, &slow, "second").await;
+    assert_eq!(again.metadata.resource_version, told.metadata.resource_version, "it is written once");
+    // By the wall clock the attempt is old enough now, and by the API server's it is not.
+    made_ago(&world, Duration::from_hours(48)).await;
+    let unconfirmed = run_for_a_moment(&mut world, &slow, "third").await;
+    assert_eq!(Line::of(&unconfirmed, ConditionType::Reconciling).reason, "OperatorRestarted");
+    stored_ago(&world, Duration::from_hours(48)).await;
+    world.start_operator(&slow).await;
+    let found = world.until_phase(NAME, Phase::Running).await;
+    assert_eq!((submitted(&found).as_str(), world.executed()), ("FoundByDescription", 1));
+}

@@ -174,6 +174,7 @@ impl Turn<'_> {
             }
             Look::Others if protocol.scenario.is(Mutant::NoOthers) => observed.seen.others = Some(Vec::new()),
             Look::Others => observed.seen.others = Some(others(&world.store, EARLIER)),
+            Look::Tasks(_) | Look::Kills(_) => panic!("no object of the model is Cancel"),
             Look::Admission => observed.seen.admission = Some(Admission::Granted),
             Look::JobList(query) => {
                 memory.note(&uid, |kept| (kept.last_poll, kept.list_refused) = (Some(now.boot), None));

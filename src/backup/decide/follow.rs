@@ -22,7 +22,7 @@ use crate::{
 };
 
 use super::{
-    IN_ANY_CASE, INCOMPLETE, REFUSED_LOOKS, Step, UNTIL_THE_WATCH_FOLLOWS, View,
+    IN_ANY_CASE, INCOMPLETE, REFUSED_A_MOMENT_AGO, REFUSED_LOOKS, Step, UNTIL_THE_WATCH_FOLLOWS, View,
     already_started::own_request,
     headline,
     held::{self, Decision},
@@ -134,10 +134,13 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
             unfollowable(view, &status, why)
         }
         trouble => {
-            let trouble = trouble.or_else(|| suspended(&known));
+            let finalizer = view.finalizer_trouble();
+            let looks_again = finalizer.is_some();
+            let trouble = trouble.or(finalizer).or_else(|| suspended(&known));
             let missing = told.is_some_and(|told| told.jobs.iter().any(|(_, known)| known.missing_since.is_some()));
             let again =
                 if missing { view.settings.settle.clamp(UNTIL_THE_WATCH_FOLLOWS, IN_ANY_CASE) } else { IN_ANY_CASE };
+            let again = if looks_again { again.min(REFUSED_A_MOMENT_AGO) } else { again };
             view.record_progress(view.facts.standing(status, &Standing::Running(trouble)), again)
         }
     }

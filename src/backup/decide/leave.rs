@@ -6,9 +6,9 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
-    api::{Cancel, ConditionType, Fields, JobId, Reason, SalesforceBackupStatus, conditions::find},
+    api::{Cancel, Fields, JobId, Reason, SalesforceBackupStatus},
     backup::{
-        memory::NOT_KEPT,
+        memory::{NOT_KEPT, NotPermitted},
         messages,
         observe::{Look, SecretProblem},
         standing::{Standing, Submission, Trouble, Why},
@@ -18,13 +18,18 @@ use crate::{
     },
     command_center::{
         connection::Connection,
+        gate::{Cause, Wait},
         job::{Job, JobReading, Unreadable},
+        job_list::{JobList, JobQuery, Listing},
+        job_task::JobTask,
         outcome::RefusedKind,
     },
     process::clock::Now,
 };
 
-use super::{IN_ANY_CASE, Step, UNTIL_THE_WATCH_FOLLOWS, View, follow, headline, resolve, since};
+use super::{
+    IN_ANY_CASE, LOOK_BACK, REFUSED_A_MOMENT_AGO, Step, UNTIL_THE_WATCH_FOLLOWS, View, follow, headline, resolve, since,
+};
 
 /// The finalizer of an object whose jobs are to be killed before it goes.
 pub const FINALIZER: &str = "commandcenter.dev/cancel";
@@ -124,6 +129,16 @@ fn hidden(view: &View<'_>, state: &RunState<'_>, lacks: &Fields) -> Step {
     view.record(view.facts.standing(status, &standing), Some(IN_ANY_CASE))
 }
 
+/// Nothing keeps the object any more but its finalizer, which the API server does not let the operator remove.
+pub(super) fn cannot_go(view: &View<'_>, refused: &NotPermitted) -> Step {
+    if view.observed.seen.definition.lacks().is_some() {
+        // A status that is written would lose what the API server does not show.
+        return Step::Rest(Some(REFUSED_A_MOMENT_AGO));
+    }
+    let status = view.observed.object.status.clone().unwrap_or_default();
+    view.record(view.facts.stuck(status, &messages::finalizer_stays(refused)), Some(REFUSED_A_MOMENT_AGO))
+}
+
 fn release(why: Release) -> Step {
     Step::Release(Box::new(why))
 }
@@ -165,9 +180,8 @@ fn in_time(view: &View<'_>, step: Step) -> Step {
 /// Its jobs are killed, unless they have ended.
 fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     let (status, over) = (submitted.status, is_over(view));
-    let found = find(&status.conditions, ConditionType::Submitted).and_then(|told| Reason::parse(&told.reason));
-    if found == Some(Reason::AdoptedByTarget) {
-        return unconfirmed(status, "its job was found by what it backs up only, and may be somebody else's");
+    if submitted.by_target && status.task_id.is_none() {
+        return unconfirmed(status, MAYBE_NOT_OURS);
     }
     let awaited = follow::going_on(submitted);
     let told = match &view.observed.seen.told {
@@ -191,12 +205,17 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         (Err(_), _) if over => return unconfirmed(status, "its Secret could not be used"),
         (Err(problem), _) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
-            return cancelling(view, status.clone(), Trouble { why, needs_person: !problem.passes() });
+            return cancelling(view, status.clone(), Trouble { why, needs_person: !problem.passes() }, None);
         }
         (Ok(now), _) if Some(now.as_str()) != submitted.endpoint => {
             return unconfirmed(status, "its Secret points to another Command Center now");
         }
         (Ok(_), _) => {}
+    }
+    if submitted.by_target
+        && let Some(step) = until_known_as_ours(view, submitted)
+    {
+        return step;
     }
     let asked = asked(view, status);
     let to_kill: Vec<JobId> = told
@@ -207,9 +226,7 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         .take(A_STEP)
         .collect();
     if over {
-        let because =
-            if to_kill.is_empty() { NOT_ENDED } else { "the Command Center did not take the request to kill them" };
-        return unconfirmed(status, because);
+        return unconfirmed(status, if to_kill.is_empty() { NOT_ENDED } else { NOT_ASKED });
     }
     if !to_kill.is_empty()
         && let Some(fields) = view.not_kept().filter(|fields| fields.concern("status.cancel"))
@@ -218,27 +235,110 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         return view.record(view.facts.standing(status.clone(), &Standing::Running(Some(trouble))), Some(NOT_KEPT));
     }
     if !to_kill.is_empty() && view.until_poll(ASK_AGAIN.min(view.settings.poll_interval)).is_none() {
-        return match &view.observed.seen.connection {
-            None => Step::Look(Look::Secret),
-            Some(Ok(connection)) if Some(connection.endpoint.to_string().as_str()) == submitted.endpoint => {
-                kill(view, status.clone(), connection, asked, to_kill)
-            }
-            Some(_) => Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        return match connection_of(view, submitted) {
+            Err(step) => step,
+            Ok(connection) => kill_as_many_as_may_be(view, status, connection, asked, to_kill),
         };
     }
     let mut status = status.clone();
     status.jobs = known.into_iter().map(|job| job.shown).collect();
     let again = if to_kill.is_empty() { None } else { view.until_poll(ASK_AGAIN) };
     match (trouble_of(told), headline(&status)) {
-        (Some(trouble), _) => cancelling(view, status, trouble),
+        (Some(trouble), _) => cancelling(view, status, trouble, again),
         // What the last answer to a kill said stands until there is another one.
         (None, Some(Why { reason: Reason::CancelRefused, .. })) if !to_kill.is_empty() => Step::Rest(again),
-        (None, _) => cancelling(view, status, Trouble { why: messages::cancelling(), needs_person: false }),
+        (None, _) => cancelling(view, status, Trouble { why: messages::cancelling(), needs_person: false }, again),
     }
 }
 
+/// The connection to the Command Center that has the jobs.
+fn connection_of<'a>(view: &View<'a>, submitted: &Submitted<'_>) -> Result<&'a Connection, Step> {
+    match &view.observed.seen.connection {
+        None => Err(Step::Look(Look::Secret)),
+        Some(Ok(connection)) if Some(connection.endpoint.to_string().as_str()) == submitted.endpoint => Ok(connection),
+        Some(_) => Err(Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS))),
+    }
+}
+
+/// What is done before jobs that were found by what they back up only are known to be of the task that the answer named, and
+/// so to be killed; nothing once they are. Jobs that may be somebody else's are left alone.
+fn until_known_as_ours(view: &View<'_>, submitted: &Submitted<'_>) -> Option<Step> {
+    const NOT_OF_TASK: &str =
+        "its job was found by what it backs up only, and the Command Center does not say that it is of the task";
+    let status = submitted.status;
+    let task = status.task_id?;
+    let known = &view.observed.remembered.tasks;
+    let told = view.observed.seen.tasks.as_deref().unwrap_or_default();
+    let of = |job: &JobId| {
+        let known = known.iter().find(|(of, _)| of == job).map(|(_, task)| JobTask::Of(*task));
+        known.or_else(|| told.iter().find(|(of, _)| of == job).map(|(_, task)| *task))
+    };
+    let unknown: Vec<JobId> = submitted.job_ids.iter().filter(|job| of(job).is_none()).copied().collect();
+    let answers = || submitted.job_ids.iter().filter_map(of);
+    if answers().any(|answer| answer == JobTask::NotTold || matches!(answer, JobTask::Of(other) if other != task)) {
+        return Some(unconfirmed(status, NOT_OF_TASK));
+    }
+    if unknown.is_empty() && answers().all(|answer| answer == JobTask::Of(task)) {
+        return None;
+    }
+    if is_over(view) {
+        return Some(unconfirmed(status, NOT_OF_TASK));
+    }
+    if view.observed.seen.tasks.is_none() {
+        return Some(
+            match (view.until_poll(ASK_AGAIN.min(view.settings.poll_interval)), connection_of(view, submitted)) {
+                (Some(left), _) => Step::Rest(Some(left)),
+                (None, Err(step)) => step,
+                (None, Ok(_)) => Step::Look(Look::Tasks(unknown)),
+            },
+        );
+    }
+    let trouble = Trouble { why: messages::cancel_waits(), needs_person: false };
+    Some(view.record(view.facts.standing(status.clone(), &Standing::Running(Some(trouble))), Some(ASK_AGAIN)))
+}
+
+/// Jobs are asked to be killed, as many as there is room for among the calls that may be made; the others are when their turn
+/// has come. Nobody waits with a permission in hand.
+fn kill_as_many_as_may_be(
+    view: &View<'_>,
+    status: &SalesforceBackupStatus,
+    connection: &Connection,
+    asked: Vec<JobId>,
+    mut jobs: Vec<JobId>,
+) -> Step {
+    match view.observed.seen.kills {
+        None => Step::Look(Look::Kills(u32::try_from(jobs.len()).unwrap_or(u32::MAX))),
+        Some(Ok(room)) => {
+            // What was told of a job may be as old as the poll interval, and a person may have had it killed since.
+            match (view.observed.seen.job_list.as_ref().map(|seen| &seen.listing), &status.attempt) {
+                (None, Some(attempt)) => return Step::Look(Look::JobList(JobQuery::of(&attempt.targets, LOOK_BACK))),
+                (Some(Listing::Read(list)), _) => jobs.retain(|id| goes_on_in(list, *id)),
+                // The kill may be taken although the list is not given, and it is known how the jobs were.
+                (Some(Listing::NotAllowed(_) | Listing::Failed(_)) | None, _) => {}
+            }
+            if jobs.is_empty() {
+                return Step::Rest(Some(ASK_AGAIN));
+            }
+            jobs.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+            kill(view, status.clone(), connection, asked, jobs)
+        }
+        Some(Err(Wait { cause: Cause::Busy, .. })) => Step::Rest(Some(ASK_AGAIN)),
+        // What the last answer to a kill said stands until there is another one.
+        Some(Err(_)) if headline(status).is_some_and(|why| why.reason == Reason::CancelRefused) => Step::Rest(None),
+        Some(Err(wait)) => {
+            let why = match wait.cause {
+                Cause::Busy | Cause::Limited => messages::cancel_in_line(),
+                Cause::Away => messages::cancel_waits(),
+            };
+            cancelling(view, status.clone(), Trouble { why, needs_person: false }, None)
+        }
+    }
+}
+
+const MAYBE_NOT_OURS: &str = "its job was found by what it backs up only, and may be somebody else's";
 const NOT_ANSWERED: &str = "the Command Center does not tell about them";
 const NOT_ENDED: &str = "the Command Center was asked to kill them, or may have been, and they did not end in time";
+const NOT_ASKED: &str = "not all of them could be asked to be killed in time: the Command Center did not take it, or no more calls were allowed";
 
 /// The jobs that were asked to be killed, or may have been.
 fn asked(view: &View<'_>, status: &SalesforceBackupStatus) -> Vec<JobId> {
@@ -251,13 +351,20 @@ fn asked(view: &View<'_>, status: &SalesforceBackupStatus) -> Vec<JobId> {
     }
 }
 
-/// Whether a job goes on as far as it can be seen; with some tokens that cannot be seen, and it can be killed all the same.
+/// Whether a job goes on as far as it can be seen, and nobody had it killed yet; with some tokens that cannot be seen, and it
+/// can be killed all the same.
 fn may_be_killed(known: &Known) -> bool {
     match &known.reading {
-        JobReading::Found(job) => job.is_active(),
+        JobReading::Found(job) => job.is_active() && !job.is_being_killed(),
         JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden)) => true,
         JobReading::Unreadable(_) | JobReading::Missing | JobReading::NotFound => false,
     }
+}
+
+/// Whether `list` does not say that the job ended, or that somebody had it killed.
+fn goes_on_in(list: &JobList, id: JobId) -> bool {
+    let listed = list.jobs.iter().find(|job| job.shown.id == id);
+    listed.is_none_or(|job| job.is_active() && !job.is_being_killed())
 }
 
 fn trouble_of(told: &Told) -> Option<Trouble> {
@@ -293,6 +400,7 @@ fn kill(
     }))
 }
 
-fn cancelling(view: &View<'_>, status: SalesforceBackupStatus, trouble: Trouble) -> Step {
-    view.record_progress(view.facts.standing(status, &Standing::Running(Some(trouble))), IN_ANY_CASE)
+fn cancelling(view: &View<'_>, status: SalesforceBackupStatus, trouble: Trouble, again: Option<Duration>) -> Step {
+    let standing = Standing::Running(Some(trouble));
+    view.record_progress(view.facts.standing(status, &standing), again.unwrap_or(IN_ANY_CASE))
 }

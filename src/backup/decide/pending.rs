@@ -122,8 +122,8 @@ fn unobstructed(
     let seen = &view.observed.seen;
     if view.cancels() && !view.has_finalizer() {
         // What is started from here on has to be killed before the object may go.
-        if view.finalizer_refused() {
-            let why = messages::finalizer_forbidden();
+        if let Some(refused) = view.finalizer_refused() {
+            let why = messages::finalizer_forbidden(refused);
             return view.record(facts.standing(status, &Standing::Stalled(why)), next_look);
         }
         return Step::Finalizer(true);

@@ -8,11 +8,16 @@ use crate::{
     api::Cancel,
     backup::{
         decide::leave::{FINALIZER, Release},
-        memory::NotKept,
+        memory::{NotKept, NotPermitted},
         standing::Submission,
         waiting::Pace,
     },
-    command_center::{job::Unreadable, kill::Kill},
+    command_center::{
+        gate::{Cause, Wait},
+        job::Unreadable,
+        job_task::JobTask,
+        kill::Kill,
+    },
 };
 
 const LIMIT: u64 = 600;
@@ -102,10 +107,13 @@ fn a_running_object_that_is_changed_to_cancel_gets_its_finalizer_unless_it_is_re
     let mut changed = running();
     changed.spec.deletion_policy = DeletionPolicy::Cancel;
     assert!(matches!(step(&changed, 1), Step::Finalizer(true)));
-    let remembered = Remembered { finalizer_refused: Some(at(1).boot), ..Remembered::default() };
+    let remembered = refused_at(1, NotPermitted::Forbidden("no right to patch".to_owned()));
     let refused = |object| Observed { remembered: remembered.clone(), seen: Seen::default(), ..observed(object) };
     let follows = decide(&refused(&changed), &settings(), &at(2));
     assert!(matches!(follows, Step::Look(Look::Told(_))), "its jobs are followed all the same: {follows:?}");
+    let followed = Observed { seen: told_of(job("Running", 40).1), ..refused(&changed) };
+    let (status, again) = recorded(decide(&followed, &settings(), &at(2)));
+    assert_eq!((reason(&status), again), ((Phase::Running, "FinalizerForbidden"), Some(Duration::from_secs(30))));
     let new = object(&json!({"deletionPolicy": "Cancel"}));
     let (status, _) = recorded(decide(&Observed { seen: seen(), ..refused(&new) }, &settings(), &at(2)));
     assert_eq!(reason(&status), (Phase::Pending, "FinalizerForbidden"));
@@ -240,6 +248,7 @@ fn what_cannot_be_killed_for_sure_is_told_of_and_goes() {
     let mut adopted = object.clone();
     let submitted = adopted.status.as_mut().unwrap().conditions.iter_mut().find(|told| told.type_ == "Submitted");
     submitted.unwrap().reason = "AdoptedByTarget".to_owned();
+    adopted.status.as_mut().unwrap().task_id = None;
     assert!(unconfirmed(decided(&adopted, Seen::default(), 1)).contains("somebody else's"));
 }
 
@@ -308,4 +317,141 @@ fn an_object_whose_status_is_not_shown_whole_does_not_go_as_if_nothing_ran() {
         !matches!(decided(&unguarded, seen, 1), Step::Finalizer(_)),
         "a patch of the object drops what is not shown"
     );
+}
+
+fn refused_at(seconds: u64, why: NotPermitted) -> Remembered {
+    Remembered { finalizer_refused: Some((at(seconds).boot, why)), ..since_then() }
+}
+
+fn message(status: &SalesforceBackupStatus) -> String {
+    find(&status.conditions, ConditionType::Stalled).unwrap().message.clone()
+}
+
+#[test]
+fn a_finalizer_that_the_api_server_does_not_let_go_is_told_and_tried_again() {
+    let by_policy = || NotPermitted::Refused("denied by\n<b>policy</b> finalizers-stay".to_owned());
+    let (ended, _) = recorded(decide_told_well(&running()));
+    let ended = SalesforceBackup { status: Some(ended), ..running() };
+    for object in [object(&json!({})), running(), ended.clone()] {
+        let object = leaving(object);
+        let decided = |seconds, remembered| {
+            let seen = told_of(job("Completed", 100).1);
+            decide(&Observed { remembered, seen, ..observed(&object) }, &settings(), &at(seconds))
+        };
+        assert!(matches!(decided(1, since_then()), Step::Release(_)));
+        let (status, again) = recorded(decided(2, refused_at(1, by_policy())));
+        assert_eq!(
+            (find(&status.conditions, ConditionType::Ready).unwrap().reason.as_str(), again),
+            ("FinalizerForbidden", Some(Duration::from_secs(30)))
+        );
+        let message = message(&status);
+        assert!(
+            message.contains("saying: denied by policy finalizers-stay.") && message.contains("by hand"),
+            "{message}"
+        );
+        let told = SalesforceBackup { status: Some(status), ..object.clone() };
+        let again = Observed { remembered: refused_at(1, by_policy()), ..observed(&told) };
+        assert!(matches!(decide(&again, &settings(), &at(3)), Step::Rest(Some(_))), "it is told once");
+        assert!(matches!(decided(31, refused_at(1, by_policy())), Step::Release(_)), "it is tried again");
+    }
+    let mut orphan = guarded(running());
+    orphan.spec.deletion_policy = DeletionPolicy::Orphan;
+    let followed =
+        Observed { remembered: refused_at(1, by_policy()), seen: told_of(job("Running", 40).1), ..observed(&orphan) };
+    let (status, _) = recorded(decide(&followed, &settings(), &at(2)));
+    assert_eq!(reason(&status), (Phase::Running, "FinalizerForbidden"), "its jobs are followed meanwhile");
+    orphan.metadata.deletion_timestamp = Some(Time(at(0).wall));
+    let stays =
+        Observed { remembered: refused_at(1, by_policy()), seen: told_of(job("Running", 40).1), ..observed(&orphan) };
+    let (status, _) = recorded(decide(&stays, &settings(), &at(2)));
+    assert_eq!(
+        (status.phase, message(&status).contains("remove the finalizer")),
+        (Some(Phase::Running), true),
+        "and nothing is killed"
+    );
+    assert!(status.cancel.is_none());
+}
+
+#[test]
+fn a_job_that_somebody_had_killed_is_not_killed_again() {
+    let object = leaving(running());
+    for said in ["Kill Pending", "Killing"] {
+        let (status, _) = recorded(decided(&object, told_of(job(said, 40).1), 1));
+        assert_eq!((reason(&status), &status.cancel), ((Phase::Running, "Cancelling"), &None), "{said}");
+    }
+    let note = unconfirmed(decided(&object, told_of(job("Kill Pending", 40).1), LIMIT));
+    assert!(note.contains("not asked: 149806"), "{note}");
+    assert_eq!(released(decided(&object, told_of(job("Killed", 40).1), 2)), Release::Ended(vec![id()]));
+}
+
+/// An object that is leaving, whose answer named task 5 and whose only job was found by what it backs up.
+fn found_by_target() -> SalesforceBackup {
+    let finding = task_alone(&json!({}));
+    let facts = Facts { object: &finding, now: at(200).wall };
+    let found = facts.found(finding.status.clone().unwrap(), vec![id()], crate::backup::status::Found::ByTarget);
+    assert_eq!(find(&found.conditions, ConditionType::Submitted).unwrap().reason, "Accepted");
+    leaving(SalesforceBackup { status: Some(found), ..finding })
+}
+
+#[test]
+fn a_job_found_by_its_target_only_is_killed_when_it_is_of_the_task_and_else_left_alone() {
+    let object = found_by_target();
+    let seen =
+        |tasks: Option<JobTask>| Seen { tasks: tasks.map(|task| vec![(id(), task)]), ..told_of(job("Running", 40).1) };
+    let of = |task| JobTask::Of(crate::api::TaskId::new(task).unwrap());
+    assert!(matches!(decided(&object, seen(None), 1), Step::Look(Look::Tasks(jobs)) if jobs == [id()]));
+    assert!(matches!(decided(&object, seen(Some(of(5))), 1), Step::Kill(_)));
+    for other in [of(6), JobTask::NotTold] {
+        let note = unconfirmed(decided(&object, seen(Some(other)), 1));
+        assert!(note.contains("does not say that it is of the task") && note.contains("not asked: 149806"), "{note}");
+    }
+    let (_, again) = recorded(decided(&object, seen(Some(JobTask::Unreadable)), 1));
+    assert_eq!(again, Some(Duration::from_secs(5)));
+    unconfirmed(decided(&object, seen(Some(JobTask::Unreadable)), LIMIT));
+    let remembered = Remembered { tasks: vec![(id(), crate::api::TaskId::new(5).unwrap())], ..since_then() };
+    let known = Observed { remembered, seen: seen(None), ..observed(&object) };
+    assert!(matches!(decide(&known, &settings(), &at(2)), Step::Kill(_)), "it is asked once");
+}
+
+#[test]
+fn no_more_jobs_are_asked_to_be_killed_than_calls_may_be_made_now() {
+    let two =
+        Outcome::Accepted(Accepted { task_id: None, job_ids: [7, 8].into_iter().filter_map(JobId::new).collect() });
+    let object = leaving(after(&object(&json!({})), 0, &two));
+    let going_on = || Job {
+        shown: crate::api::JobStatus { status: Some("Running".to_owned()), ..Job::bare(7).shown },
+        ..Job::bare(7)
+    };
+    let jobs = || told([7, 8].into_iter().filter_map(JobId::new).map(|id| (id, read(JobReading::Found(going_on())))));
+    let with = |kills| decided(&object, Seen { kills, ..jobs() }, 1);
+    assert!(matches!(with(None), Step::Look(Look::Kills(2))));
+    let Step::Kill(kills) = with(Some(Ok(1))) else { panic!() };
+    assert_eq!((kills.jobs.len(), kills.cancel.job_ids.len()), (1, 1), "the permission is for what is asked now");
+    let wait = |cause| Some(Err(Wait { cause, left: Duration::from_hours(1), passed: Duration::ZERO }));
+    let (status, again) = recorded(with(wait(Cause::Limited)));
+    assert_eq!(
+        (reason(&status), again),
+        ((Phase::Running, "Cancelling"), Some(Duration::from_secs(LIMIT - 1))),
+        "no longer than it may take"
+    );
+    assert!(find(&status.conditions, ConditionType::Ready).unwrap().message.contains("--writes-per-hour"));
+    assert!(matches!(with(wait(Cause::Busy)), Step::Rest(Some(_))));
+    let asked = SalesforceBackup { status: Some(kills.intent), ..object.clone() };
+    let note = unconfirmed(decided(&asked, Seen { kills: wait(Cause::Limited), ..jobs() }, LIMIT));
+    assert!(note.contains("asked to be killed: 7, not asked: 8"), "{note}");
+}
+
+#[test]
+fn a_job_that_was_killed_since_it_was_told_of_is_seen_right_before_it_would_be() {
+    let object = leaving(running());
+    let with = |job_list| decided(&object, Seen { job_list, ..told_of(job("Running", 40).1) }, 1);
+    assert!(matches!(with(None), Step::Look(Look::JobList(query)) if query.clients == [12]));
+    for (said, kills) in [("Running", true), ("Kill Pending", false), ("Killed", false)] {
+        let JobReading::Found(row) = job(said, 40).1 else { panic!() };
+        assert_eq!(matches!(with(Some(listed(vec![row]))), Step::Kill(_)), kills, "{said}");
+    }
+    let unlisted = [Listing::NotAllowed(RefusedKind::Forbidden), Listing::Failed(Unreadable::Unavailable)];
+    for listing in unlisted {
+        assert!(matches!(with(Some(snapshot(listing.clone()))), Step::Kill(_)), "{listing:?}");
+    }
 }

@@ -38,6 +38,15 @@ pub fn cancel_waits() -> Why {
     )
 }
 
+/// Why jobs wait to be killed.
+#[must_use]
+pub fn cancel_in_line() -> Why {
+    Why::new(
+        Reason::Cancelling,
+        "The object is being deleted, and spec.deletionPolicy is Cancel, but as many calls were made to the Command Center as it allows, or as --writes-per-hour does; the jobs that are left are asked to be killed as calls are free again. The object goes at the latest after the operator's --cancel-timeout. To do: nothing, or kill the jobs in the Command Center, or set spec.deletionPolicy to Orphan to let them go on.",
+    )
+}
+
 /// Why jobs are not killed.
 #[must_use]
 pub fn cancel_refused(refused: &Refused) -> Why {
@@ -69,7 +78,15 @@ pub fn unconfirmed(status: &SalesforceBackupStatus, submission: Submission, beca
     let task = status.task_id.map(|task| format!("task {task}, ")).unwrap_or_default();
     let attempt = status.attempt.as_ref().and_then(|attempt| attempt.id.as_ref());
     let what = match (submission, attempt) {
-        (Submission::Yes, _) => format!("{task}jobs {}, asked to be killed: {}", list(&status.job_ids), list(asked)),
+        (Submission::Yes, _) => {
+            let not_asked: Vec<JobId> = status.job_ids.iter().filter(|job| !asked.contains(job)).copied().collect();
+            format!(
+                "{task}jobs {}, asked to be killed: {}, not asked: {}",
+                list(&status.job_ids),
+                list(asked),
+                list(&not_asked)
+            )
+        }
         (Submission::No | Submission::Unknown, Some(id)) => {
             format!("it is not known whether a backup was started, its description would hold {id}")
         }

@@ -44,6 +44,11 @@ impl Side {
         budget.max(self.quiet.since(now))
     }
 
+    /// How many more calls the budget has room for now.
+    pub(super) fn room(&self, now: BootTime) -> u32 {
+        self.budget.as_ref().map_or(u32::MAX, |budget| budget.available(now).saturating_sub(self.reserved))
+    }
+
     /// The server got too many calls.
     pub(super) fn too_many(&mut self, retry_after: Option<Duration>, limit: Option<RateLimit>, now: BootTime) {
         self.refusals = self.refusals.saturating_add(1);
