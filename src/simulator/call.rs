@@ -319,7 +319,8 @@ mod tests {
 
     #[test]
     fn the_token_is_taken_in_every_form_that_clients_send_and_never_from_two_headers() {
-        let table: [(&[(&'static str, &'static str)], Option<&[u8]>); 15] = [
+        type Sent = &'static [(&'static str, &'static str)];
+        let table: [(Sent, Option<&[u8]>); 15] = [
             (&[("authtoken", "a")], Some(b"a")),
             (&[("authtoken", " QSDK a ")], Some(b"a")),
             (&[("authtoken", "Bearer a")], Some(b"a")),
