@@ -260,7 +260,7 @@ impl Facts<'_> {
         status.job_ids.truncate(MAX_JOBS);
         status.next_try_at = None;
         status.adopted = (how != Found::ByDescription).then_some(true);
-        status.found_by_target = (how == Found::ByTarget).then_some(true);
+        status.found_by_target = matches!(how, Found::ByTarget | Found::AfterLostStatus).then_some(true);
         status.submitted_at.get_or_insert(Time(self.now));
         status.progress = Some("0%".to_owned());
         let mut status = self.standing(status, &Standing::Running(None));

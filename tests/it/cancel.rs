@@ -256,7 +256,7 @@ async fn a_job_that_was_found_by_its_target_is_killed_only_if_it_is_of_the_task(
 
 #[tokio::test]
 async fn kills_for_which_there_is_no_room_in_time_are_not_made_and_are_told_of() {
-    let hour = Duration::from_secs(60);
+    let hour = Duration::from_mins(1);
     let limits = Limits { writes: Some(2), reads: None, period: hour, retry_after: true };
     for (server, flags) in [(limits, &[][..]), (Behaviour::default().limits, &["--writes-per-hour=8"][..])] {
         let jobs_per_association = 8;

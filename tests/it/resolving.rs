@@ -500,7 +500,7 @@ async fn stored_ago(world: &World, ago: Duration) {
     let mut stored = world.backups().get(NAME).await.unwrap();
     for fields in stored.metadata.managed_fields.iter_mut().flatten() {
         if let Some(time) = fields.time.as_mut().filter(|_| fields.subresource.is_some()) {
-            time.0 = time.0 - ago;
+            time.0 -= ago;
         }
     }
     world.backups().replace(NAME, &PostParams::default(), &stored).await.unwrap();
@@ -538,5 +538,5 @@ async fn an_operator_that_is_restarted_all_the_time_says_so_and_goes_by_two_cloc
     stored_ago(&world, Duration::from_hours(48)).await;
     world.start_operator(&slow).await;
     let found = world.until_phase(NAME, Phase::Running).await;
-    assert_eq!((submitted(&found).as_str(), world.executed()), ("FoundByDescription", 1));
+    assert_eq!((submitted(&found).as_str(), world.executed()), ("AdoptedByTarget", 1));
 }

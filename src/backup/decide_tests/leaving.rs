@@ -411,6 +411,14 @@ fn a_job_found_by_its_target_only_is_killed_when_it_is_of_the_task_and_else_left
     let remembered = Remembered { tasks: vec![(id(), crate::api::TaskId::new(5).unwrap())], ..since_then() };
     let known = Observed { remembered, seen: seen(None), ..observed(&object) };
     assert!(matches!(decide(&known, &settings(), &at(2)), Step::Kill(_)), "it is asked once");
+    let running = running();
+    let facts = Facts { object: &running, now: at(200).wall };
+    let pending =
+        SalesforceBackupStatus { attempt: running.status.as_ref().unwrap().attempt.clone(), ..facts.new_run() };
+    let recovered = facts.found(pending, vec![id()], crate::backup::status::Found::AfterLostStatus);
+    let recovered = leaving(SalesforceBackup { status: Some(recovered), ..running.clone() });
+    let note = unconfirmed(decided(&recovered, seen(None), 1));
+    assert!(note.contains("may be somebody else's"), "nor one that is all that a lost status left: {note}");
 }
 
 #[test]
