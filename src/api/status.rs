@@ -143,8 +143,8 @@ pub struct Attempt {
     #[schemars(range(min = 0), extend("format" = "int64"))]
     pub last_job_id_before: Option<i64>,
 
-    /// The highest job id that earlier runs of this object knew of: no job up to it can be one of this run. Absent in the
-    /// first run.
+    /// The highest job id that earlier runs of this object knew of, 0 when they knew of none: no job up to it can be one of
+    /// this run. Absent in the first run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0), extend("format" = "int64"))]
     pub earlier_runs_up_to: Option<i64>,

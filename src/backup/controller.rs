@@ -120,6 +120,12 @@ pub async fn run(
     let (stores, writers): (Vec<_>, Vec<_>) = scopes.iter().map(|_| reflector::store()).unzip();
     let (bells, rung): (Vec<_>, Vec<_>) = scopes.iter().map(|_| unbounded()).unzip();
     context.objects = Objects::new(stores.clone());
+    let apis = scopes.iter().map(|scope| match scope {
+        None => Api::all(client.clone()),
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+    });
+    // First of all, so that as few objects as can be seem to be older than this.
+    let apis = join_all(apis.map(async |api| (Beginning::of(&api).await, api))).await;
     Box::pin(context.definition.begin(&context.cluster)).await;
     let shared = Arc::new(Shared {
         context: Arc::new(context),
@@ -132,11 +138,9 @@ pub async fn run(
         ready,
     });
     let _tasks = tasks(&shared, supervisor);
-    let watches = scopes.into_iter().zip(stores.into_iter().zip(writers)).zip(rung);
-    let driving = join_all(watches.map(async |((scope, store), rung)| {
-        let api = scope.map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), &name));
-        let began = Beginning::of(&api).await;
-        drive(watched(api, store, began, &shared).reconcile_on(rung), watch.concurrency, Arc::clone(&shared)).await;
+    let watches = apis.into_iter().zip(stores.into_iter().zip(writers)).zip(rung);
+    let driving = join_all(watches.map(|(((began, api), store), rung)| {
+        drive(watched(api, store, began, &shared).reconcile_on(rung), watch.concurrency, Arc::clone(&shared))
     }));
     let driven = until(driving.map(drop), &shared.stop).await;
     // Nothing begins any more, and what has begun ends.

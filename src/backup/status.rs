@@ -23,6 +23,7 @@ use crate::{
 use super::{
     backoff, messages,
     standing::{Ending, Held, Standing, Submission, Trouble, Why},
+    state::begun,
 };
 
 const SIMULATED: &str = "The answers come from the simulator: no backup was made.";
@@ -133,9 +134,10 @@ impl Facts<'_> {
         SalesforceBackupStatus {
             run_id: self.object.spec.run_id.clone(),
             requested_at: Some(Time(self.now)),
-            attempt: old
-                .and_then(last_known_job)
-                .map(|last| Attempt { earlier_runs_up_to: Some(last), ..Attempt::default() }),
+            attempt: old.filter(|status| begun(status)).map(|status| Attempt {
+                earlier_runs_up_to: Some(last_known_job(status).unwrap_or(0)),
+                ..Attempt::default()
+            }),
             conditions: old
                 .map(|status| {
                     status

@@ -110,8 +110,8 @@ async fn an_expired_token_is_renewed_in_either_form_before_anything_is_sent_and_
 #[tokio::test]
 async fn a_call_that_is_refused_for_an_expired_token_is_made_again_with_a_renewed_one() {
     let world = world(None, &flags()).await;
-    // The list is not asked with the token, so that the call itself is the first to meet the refusal.
-    let forbidden = Fault::answer(Operation::ListJobs, When::BeforeExecuting, StatusCode::FORBIDDEN, "{}").times(1);
+    // The list is never asked with the token, so that the call itself is the first to meet the refusal.
+    let forbidden = Fault::answer(Operation::ListJobs, When::BeforeExecuting, StatusCode::FORBIDDEN, "{}");
     world.simulator.set_faults(vec![forbidden]);
     world.create(NAME, &json!({})).await;
     let done = world.until_phase(NAME, Phase::Succeeded).await;

@@ -74,17 +74,19 @@ pub(super) struct Request<'a> {
     pub(super) namespace_uid: &'a str,
 }
 
-/// How far back the job list is read. Of an object without a status, as far as its creation: a job of its own may be that
-/// old.
-pub(super) fn look_back(view: &View<'_>) -> Duration {
+/// How far back the job list is read. Where the status tells of no call, as far as the creation of the object: a job of its
+/// own may be that old.
+pub(super) fn look_back(view: &View<'_>, status: &SalesforceBackupStatus) -> Duration {
     let created = view.observed.object.metadata.creation_timestamp.as_ref();
-    let age = created.filter(|_| is_first_sight(view)).map_or(Duration::ZERO, |at| since(at.0, view.now.wall));
+    let age = created.filter(|_| tells_of_no_call(status)).map_or(Duration::ZERO, |at| since(at.0, view.now.wall));
     super::LOOK_BACK.max(age.saturating_add(super::LOOK_BACK)).min(LONGEST_LOOK_BACK)
 }
 
-/// Whether no status speaks of any run of this object: it is new, or its status was lost.
-fn is_first_sight(view: &View<'_>) -> bool {
-    !view.observed.object.status.as_ref().is_some_and(crate::backup::state::begun)
+/// Whether `status` is of the first run and tells of no call: the object is new, or an earlier status was lost. It goes on
+/// to be so while the object waits, until the first attempt.
+fn tells_of_no_call(status: &SalesforceBackupStatus) -> bool {
+    let none = |attempt: &AttemptStatus| attempt.number == 0 && attempt.earlier_runs_up_to.is_none();
+    status.attempt.as_ref().is_none_or(none)
 }
 
 /// The request of an object that is gone, which had the same name and run.
@@ -139,7 +141,7 @@ pub(super) fn already_started(view: &View<'_>, request: &Request<'_>, seen: &Sna
         return decided;
     }
     // Of an object that was created while this process watched, memory knows all that its status ever said.
-    if is_first_sight(view)
+    if tells_of_no_call(request.status)
         && !view.observed.remembered.appeared
         && let Some(decided) = of_lost_status(view, request, list)
     {
@@ -188,7 +190,7 @@ fn described_earlier(view: &View<'_>, request: &Request<'_>, list: &JobList, see
     jobs.extend(of_attempt.into_iter().flat_map(|earlier| &earlier.job_ids));
     jobs.sort_unstable();
     jobs.dedup();
-    let counts = active.is_some() || own || started_after_creation(view, list, &jobs);
+    let counts = active.is_some() || own || started_before_the_status(view, request, list, &jobs);
     let taken = Already::Found { attempt, jobs, how };
     if counts { Some(taken) } else { recently_ended(view, |recent| jobs_of(recent, |_| true).is_some(), taken) }
 }
@@ -262,18 +264,24 @@ fn own_attempts(attempt: Option<&AttemptStatus>) -> bool {
     attempt.is_some_and(|attempt| attempt.number > 0 && attempt.last_job_id_before.is_some())
 }
 
-/// Whether all of `jobs` were started after the object was created that shows no run: it can be nobody else's call then.
-fn started_after_creation(view: &View<'_>, list: &JobList, ids: &[JobId]) -> bool {
-    is_first_sight(view)
-        && list.jobs.iter().filter(|job| ids.contains(&job.shown.id)).all(|job| is_younger(view, list, job))
+/// Whether all of `jobs` were started for this object, and by a call of which its status tells nothing.
+fn started_before_the_status(view: &View<'_>, request: &Request<'_>, list: &JobList, ids: &[JobId]) -> bool {
+    tells_of_no_call(request.status)
+        && list
+            .jobs
+            .iter()
+            .filter(|job| ids.contains(&job.shown.id))
+            .all(|job| is_of_its_time(view, request, list, job))
 }
 
-/// Whether `job` was started after the object was created, by the API server's clock.
-fn is_younger(view: &View<'_>, list: &JobList, job: &Job) -> bool {
+/// Whether `job` was started after the object was created, and before the status began, which has told of no call since.
+fn is_of_its_time(view: &View<'_>, request: &Request<'_>, list: &JobList, job: &Job) -> bool {
     let created = view.observed.object.metadata.creation_timestamp.as_ref().map(|at| at.0);
+    let began = request.status.requested_at.as_ref().map_or(view.now.wall, |at| at.0);
     let started = job.shown.started_at.as_ref().and_then(|at| at.0.checked_sub(list.server_ahead).ok());
     let earliest = |created: Timestamp| created.checked_sub(CLOCKS).unwrap_or(created);
-    created.zip(started).is_some_and(|(created, started)| started >= earliest(created))
+    let latest = began.checked_add(CLOCKS).unwrap_or(began);
+    created.zip(started).is_some_and(|(created, started)| (earliest(created)..=latest).contains(&started))
 }
 
 /// What jobs say that were started after the creation of an object whose status speaks of no run, and that nobody else has
@@ -286,7 +294,7 @@ fn of_lost_status(view: &View<'_>, request: &Request<'_>, list: &JobList) -> Opt
             && job.shown.id.number() > floor
             && is_of(&targets, job)
             && may_be_of_level(job, level)
-            && is_younger(view, list, job)
+            && is_of_its_time(view, request, list, job)
     };
     let mut candidates: Vec<&Job> = list.jobs.iter().filter(may_be).collect();
     if candidates.is_empty() {

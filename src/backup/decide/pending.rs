@@ -149,7 +149,7 @@ fn unobstructed(
     let snapshot = match &seen.job_list {
         Some(snapshot) if view.is_fresh(snapshot) => snapshot,
         // None yet, or one that may have grown since.
-        Some(_) | None => return Step::Look(Look::JobList(JobQuery::of(&facts.targets(), look_back(view)))),
+        Some(_) | None => return Step::Look(Look::JobList(JobQuery::of(&facts.targets(), look_back(view, &status)))),
     };
     let list = match &snapshot.listing {
         Listing::Failed(cause) => return unlisted(view, status, *cause, &endpoint),

@@ -26,10 +26,6 @@ fn looked(object: &SalesforceBackup, seen: Seen, seconds: u64) -> Step {
     decide(&Observed { seen, ..observed(object) }, &settings(), &at(seconds))
 }
 
-fn with_jobs(object: &SalesforceBackup, jobs: Vec<Job>) -> Step {
-    looked(object, Seen { job_list: Some(listed(jobs)), ..seen() }, 0)
-}
-
 /// The request of an object that is gone: job 7 for client 12, an incremental one, seen last at second 0.
 fn earlier() -> Earlier {
     Earlier {
@@ -251,6 +247,10 @@ mod another_spec {
 mod lost_status {
     use super::*;
 
+    fn with_jobs(object: &SalesforceBackup, jobs: Vec<Job>) -> Step {
+        looked(object, Seen { job_list: Some(listed(jobs)), ..seen() }, 1000)
+    }
+
     /// An object that was created at second 0, and of which no status speaks.
     fn created(spec: &Value) -> SalesforceBackup {
         let mut object = object(spec);
@@ -308,7 +308,7 @@ mod lost_status {
             others: Some(vec![claims(Claim::Settled, &[7])]),
             ..seen()
         };
-        assert!(matches!(looked(&object, claimed, 0), Step::Attempt(_)));
+        assert!(matches!(looked(&object, claimed, 1000), Step::Attempt(_)));
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod lost_status {
         let cases = [(two, vec![]), (full, vec![]), (vec![started(new_job(7), 10)], vec![claims(Claim::Held, &[])])];
         for (jobs, others) in cases {
             let seen = Seen { job_list: Some(listed(jobs)), others: Some(others), ..seen() };
-            let (status, _) = recorded(looked(&object, seen, 0));
+            let (status, _) = recorded(looked(&object, seen, 1000));
             assert_eq!(reason(&status), (Phase::Held, "StatusLost"));
             let attempt = status.attempt.as_ref().unwrap();
             assert_eq!((attempt.last_job_id_before, attempt.id.is_some()), (Some(6), true), "7 can be adopted");
@@ -336,9 +336,27 @@ mod lost_status {
     }
 
     #[test]
+    fn it_is_looked_for_until_a_call_is_made_whatever_the_status_says_meanwhile() {
+        let object = created(&json!({}));
+        let list = |listing| Seen { job_list: Some(listing), ..seen() };
+        let failed = list(snapshot(Listing::Failed(crate::command_center::job::Unreadable::Unavailable)));
+        let (status, _) = recorded(looked(&object, failed, 100));
+        assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"));
+        let waiting = SalesforceBackup { status: Some(status), ..object };
+        let shows = |started_at| looked(&waiting, list(listed(vec![started(new_job(7), started_at)])), 1000);
+        let (status, _) = recorded(shows(50));
+        assert_eq!(status.job_ids.len(), 1, "an earlier status may have told of it");
+        assert!(matches!(shows(500), Step::Attempt(_)), "this status would tell of it");
+        let mut next_run = waiting.clone();
+        next_run.spec.run_id = Some("2".to_owned());
+        let seen = list(listed(vec![started(new_job(7), 50)]));
+        assert!(matches!(looked(&next_run, seen, 1000), Step::Attempt(_)), "another run is a call of its own");
+    }
+
+    #[test]
     fn others_are_asked_before_a_job_is_taken() {
         let seen = Seen { others: None, job_list: Some(listed(vec![started(new_job(7), 10)])), ..seen() };
-        assert!(matches!(looked(&created(&json!({})), seen, 0), Step::Look(Look::Others)));
+        assert!(matches!(looked(&created(&json!({})), seen, 1000), Step::Look(Look::Others)));
     }
 
     #[test]
@@ -349,7 +367,7 @@ mod lost_status {
             let server_ahead = SignedDuration::from_hours(ahead);
             snapshot(Listing::Read(JobList { jobs, whole: true, server_ahead, ..JobList::default() }))
         };
-        let taken = |list| match looked(&object, Seen { job_list: Some(list), ..seen() }, 0) {
+        let taken = |list| match looked(&object, Seen { job_list: Some(list), ..seen() }, 1000) {
             Step::Record(status, _) => status.job_ids.len() == 1,
             Step::Attempt(_) => false,
             other => panic!("{other:?}"),

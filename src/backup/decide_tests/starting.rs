@@ -387,6 +387,7 @@ fn an_intent_that_was_not_kept_leaves_nothing_behind_but_the_reason() {
     assert_eq!((attempt.number, attempt.id, attempt.send_before), (1, None, None));
     let mut earlier = new.clone();
     earlier.status.as_mut().unwrap().job_ids = vec![JobId::new(7).unwrap()];
+    earlier.status.as_mut().unwrap().requested_at = Some(Time(at(0).wall));
     assert_eq!(
         unkept(&earlier, 0).attempt.unwrap().earlier_runs_up_to,
         Some(7),
