@@ -66,6 +66,7 @@ async fn a_backup_that_is_refused_while_another_one_runs_is_started_when_that_ha
         flags.push("--request-timeout=5m".to_owned());
         flags.retain(|flag| flag != "--request-timeout=2s");
         let world = World::with(long, &flags).await;
+        world.until_watched().await;
         let target = Association { client_id: Some(12), ..Association::default() };
         let foreign = world.simulator.start_foreign_job(target, BackupLevel::Full, None);
         world.create(NAME, &json!({})).await;
@@ -100,6 +101,7 @@ async fn a_queued_backup_is_followed_until_its_turn_and_its_end() {
 #[tokio::test]
 async fn a_queued_backup_whose_answer_was_lost_is_adopted() {
     let world = world(Behaviour { when_running: WhenRunning::Queue, ..Behaviour::default() }).await;
+    world.until_watched().await;
     let target = Association { client_id: Some(12), ..Association::default() };
     let _runs = world.simulator.start_foreign_job(target, BackupLevel::Incremental, None);
     world.simulator.set_faults(vec![lost(When::AfterExecuting)]);

@@ -105,6 +105,7 @@ async fn a_call_that_was_never_executed_is_made_again() {
 #[tokio::test]
 async fn the_only_new_job_of_the_target_is_adopted_beside_older_and_other_ones() {
     let world = world(Behaviour::default()).await;
+    world.until_watched().await;
     foreign_job(&world, 12);
     foreign_job(&world, 99);
     world.simulator.set_faults(vec![lost(When::AfterExecuting)]);

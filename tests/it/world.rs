@@ -266,6 +266,16 @@ impl World {
         }
     }
 
+    /// Waits until the operator watches. What is created before that may be the rest of an earlier life, whose status was lost:
+    /// then a job of its target that is about as old may be its own.
+    pub async fn until_watched(&self) {
+        const ANOTHER: &str = "shows-that-it-is-watched";
+        self.create(ANOTHER, &json!({"suspend": true, "associations": [{"clientId": 999_999}]})).await;
+        self.until_reason(ANOTHER, "Suspended").await;
+        self.backups().delete(ANOTHER, &DeleteParams::default()).await.unwrap();
+        self.until_gone(ANOTHER).await;
+    }
+
     /// How many CreateTask calls the simulator executed.
     pub fn executed(&self) -> usize {
         self.simulator.ledger().len()
