@@ -31,6 +31,8 @@ use super::status::SalesforceBackupStatus;
 )]
 #[kube(validation = ("size(self.metadata.name) <= 63", "metadata.name must have at most 63 characters: it becomes part of the job description"))]
 #[kube(validation = (RUN_INPUTS_ARE_FIXED, "associations, backupLevel, createNewIndex and notifyUserOnJobCompletion are fixed once a run was submitted: change spec.runId as well, which starts a new backup"))]
+#[kube(validation = (CREATED_WITHOUT_TWINS, "spec.associations names the same association twice: leave one of them out"))]
+#[kube(validation = (CHANGED_WITHOUT_TWINS, "spec.associations names the same association twice: leave one of them out"))]
 #[serde(rename_all = "camelCase")]
 pub struct SalesforceBackupSpec {
     /// The Command Center to call.
@@ -98,6 +100,15 @@ const RUN_INPUTS_ARE_FIXED: &str = "!has(oldSelf.status) || !has(oldSelf.status.
      && (!has(self.spec.createNewIndex) || self.spec.createNewIndex == oldSelf.spec.createNewIndex) \
      && has(self.spec.notifyUserOnJobCompletion) == has(oldSelf.spec.notifyUserOnJobCompletion) \
      && (!has(self.spec.notifyUserOnJobCompletion) || self.spec.notifyUserOnJobCompletion == oldSelf.spec.notifyUserOnJobCompletion))";
+
+/// No association of a new object stands there twice. An object that an older definition let in keeps its status writable:
+/// once the operator has seen it, only a change is looked at.
+const CREATED_WITHOUT_TWINS: &str = "(has(self.status) && has(self.status.observedGeneration) && self.status.observedGeneration >= 0) \
+     || self.spec.associations.all(one, self.spec.associations.exists_one(other, other == one))";
+
+/// No change makes an association stand there twice.
+const CHANGED_WITHOUT_TWINS: &str = "self.spec.associations == oldSelf.spec.associations \
+     || self.spec.associations.all(one, self.spec.associations.exists_one(other, other == one))";
 
 /// The Command Center to call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

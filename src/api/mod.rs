@@ -1,5 +1,6 @@
 //! What users write and read: the kind `SalesforceBackup`, its status and its conditions. Pure: no client, no clock.
 
+pub mod address;
 mod backup;
 pub mod conditions;
 mod crd;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
+    address,
     backup::BackupLevel,
     ids::{AttemptId, JobId, TaskId},
     target::Target,
@@ -114,7 +115,7 @@ pub struct Attempt {
     pub id: Option<AttemptId>,
 
     /// The base URL that the call went to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "address::stored")]
     #[schemars(length(max = 2048))]
     pub endpoint: Option<String>,
 

@@ -179,4 +179,43 @@ mod tests {
             assert!(found.iter().any(|violation| violation.starts_with(expected)), "{pointer}={value}: {found:?}");
         }
     }
+
+    #[test]
+    fn the_same_association_twice_is_refused_and_one_that_differs_is_not() {
+        let of = |associations: Value| violations_with("/spec/associations", associations);
+        for twice in [
+            json!([{"clientId": 12}, {"clientId": 12}]),
+            json!([{"clientId": 1}, {"clientName": "a", "instanceId": 2}, {"instanceId": 2, "clientName": "a"}]),
+        ] {
+            let found = of(twice.clone());
+            assert!(
+                found.iter().any(|violation| violation.contains("the same association twice")),
+                "{twice}: {found:?}"
+            );
+        }
+        assert_eq!(of(json!([{"clientId": 12}, {"clientId": 12, "instanceId": 3}, {"clientId": 13}])), [""; 0]);
+    }
+
+    #[test]
+    fn an_object_that_has_the_same_association_twice_already_can_be_written_as_it_is() {
+        let definition = crd::salesforce_backup_crd().unwrap();
+        let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+        let object = |associations: Value, generation: i64| {
+            let mut object = manifest();
+            object["spec"]["associations"] = associations;
+            object["spec"]["backupLevel"] = json!("Full");
+            object["status"] = json!({"observedGeneration": generation});
+            object
+        };
+        let (twice, once) = (json!([{"clientId": 12}, {"clientId": 12}]), json!([{"clientId": 12}]));
+        for (before, after, is_taken) in [
+            (object(twice.clone(), -1), object(twice.clone(), 1), true),
+            (object(twice.clone(), 1), object(once.clone(), 1), true),
+            (object(once.clone(), 1), object(twice.clone(), 1), false),
+            (object(once, -1), object(twice, -1), false),
+        ] {
+            let taken = Validator::new().validate(schema, &after, Some(&before)).is_ok();
+            assert_eq!(taken, is_taken, "{before} {after}");
+        }
+    }
 }

@@ -23,7 +23,12 @@ use tokio::sync::RwLock;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    command_center::{client::CommandCenter, connection::Connection, endpoint::EndpointPolicy, renewal::Pair},
+    command_center::{
+        client::CommandCenter,
+        connection::{Connection, ConnectionError},
+        endpoint::EndpointPolicy,
+        renewal::Pair,
+    },
     process::clock::{self, BootTime},
 };
 
@@ -265,6 +270,7 @@ impl Shared {
     /// The connection in `secret`, with the token of this pair instead of its own where there is one.
     fn connection(&self, secret: &Secret, instead: Option<(&Pair, String)>) -> Result<Connection, SecretProblem> {
         let mut data = secret.data.clone().unwrap_or_default();
+        let wrong = kept::wrong_refresh_token(&data).filter(|_| self.renew_tokens);
         let version = match instead {
             Some((pair, version)) => {
                 data.insert("token".to_owned(), ByteString(pair.token.reveal().as_bytes().to_vec()));
@@ -272,7 +278,12 @@ impl Shared {
             }
             None => secret.metadata.resource_version.clone().unwrap_or_default(),
         };
-        Connection::from_secret(&data, &version, &self.policy).map_err(SecretProblem::Unusable)
+        let connection = Connection::from_secret(&data, &version, &self.policy);
+        let usable = connection.and_then(|connection| match wrong {
+            None => Ok(connection),
+            Some(wrong) => Err(ConnectionError::RefreshTokenInvalid(wrong)),
+        });
+        usable.map_err(SecretProblem::Unusable)
     }
 
     fn decide(&self, known: &Known, source: &Source, stored: &Stored, version: &str) -> Step {

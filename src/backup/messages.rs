@@ -138,7 +138,7 @@ const fn connection_reason(error: &ConnectionError) -> Reason {
         ConnectionError::UrlMissing => Reason::UrlMissing,
         ConnectionError::UrlInvalid(_) => Reason::UrlInvalid,
         ConnectionError::TokenMissing => Reason::TokenMissing,
-        ConnectionError::TokenInvalid(_) => Reason::TokenInvalid,
+        ConnectionError::TokenInvalid(_) | ConnectionError::RefreshTokenInvalid(_) => Reason::TokenInvalid,
         ConnectionError::CertificateInvalid => Reason::CertificateInvalid,
         ConnectionError::NotAllowed(_) => Reason::EndpointNotAllowed,
     }
@@ -156,7 +156,7 @@ pub fn refused(refused: &Refused) -> Why {
         RefusedKind::TokenRejected => (
             Reason::TokenRejected,
             "rejects the token (401)",
-            "put a valid token into the Secret; one that expires is renewed if the Secret has its refreshToken and the operator runs with --renew-tokens; it is tried again when the Secret changes",
+            "put a valid token into the Secret, as the Command Center shows it (under data in base64, once; under stringData as it is); one that expires is renewed if the Secret has its refreshToken and the operator runs with --renew-tokens; it is tried again when the Secret changes",
         ),
         RefusedKind::Forbidden => (
             Reason::Forbidden,

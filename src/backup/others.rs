@@ -196,4 +196,16 @@ mod tests {
             assert_eq!(disputed(&others, HERE, &targets(12), 6, &seven), expected, "{status}");
         }
     }
+
+    #[test]
+    fn an_address_that_an_older_version_stored_in_another_spelling_is_the_same() {
+        for spelling in ["https://CC.example.com/api", "https://cc.example.com.:443/api/", HERE] {
+            let other =
+                other(&json!({"attempt": {"number": 1, "id": "a1", "endpoint": spelling, "targets": []}})).unwrap();
+            assert_eq!(other.endpoint.as_deref(), Some(HERE), "{spelling}");
+            assert!(other.shares(HERE, &targets(12)), "{spelling}");
+        }
+        let odd = other(&json!({"attempt": {"number": 1, "id": "a1", "endpoint": "no address"}})).unwrap();
+        assert_eq!(odd.endpoint.as_deref(), Some("no address"), "what is no address stays as it is");
+    }
 }

@@ -35,6 +35,7 @@ use super::{
     outcome::{Answer, NeverSent, NoAnswer, RateLimit, Reply},
     renewal::{self, Pair},
     request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
+    text::without_mark,
 };
 
 /// The header (with the value `true`) that every answer of the simulator carries.
@@ -302,6 +303,7 @@ async fn send(request: RequestBuilder) -> Result<Answer, Failure> {
     let (retry_after, limit, date) = (retry_after(headers), limit(status, headers), date(headers));
     let simulated = headers.contains_key(SIMULATOR_HEADER);
     let body = read_body(response).await?;
+    let body = body.slice_ref(without_mark(&body));
     Ok(Answer { status, retry_after, limit, date, simulated, body })
 }
 

@@ -202,6 +202,13 @@ async fn a_closed_permit_keeps_the_body_from_leaving() {
 }
 
 #[tokio::test]
+async fn the_byte_order_mark_before_an_answer_is_not_part_of_it() {
+    let server = Server::answering(respond("200 OK", "", &format!("\u{feff}{ACCEPTED}")));
+    let reply = send_to(&to(&server), true).await;
+    assert!(matches!(&reply, Reply::Answer(answer) if answer.body == ACCEPTED), "{reply:?}");
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer_and_its_target_is_not_called() {
     let elsewhere = Server::answering(respond("200 OK", "", ACCEPTED));
     let location = format!("Location: http://{}/commandcenter/api/CreateTask\r\n", elsewhere.address);

@@ -6,9 +6,9 @@ use k8s_openapi::ByteString;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
-    Token,
+    NotAToken, Token,
     endpoint::{Endpoint, EndpointError, EndpointPolicy, LocalAddresses, NotAllowed},
-    token::NotAToken,
+    text::{trimmed, without_mark},
 };
 
 /// Where to call, with what token, and which certificates to trust: all of it from one Secret.
@@ -63,6 +63,9 @@ pub enum ConnectionError {
     /// A key `token` that no header can carry.
     #[error("has a key token that cannot be used: {0}")]
     TokenInvalid(#[source] NotAToken),
+    /// A key `refreshToken` that is no token, where tokens are renewed.
+    #[error("has a key refreshToken that cannot be used: {0}")]
+    RefreshTokenInvalid(#[source] NotAToken),
     /// A key `ca.crt` without a certificate.
     #[error(
         "has a key ca.crt that holds no usable certificate: it must be PEM, beginning with -----BEGIN CERTIFICATE-----"
@@ -83,8 +86,8 @@ impl Connection {
         version: &str,
         policy: &EndpointPolicy,
     ) -> Result<Self, ConnectionError> {
-        let key =
-            |name: &str| data.get(name).map(|bytes| bytes.0.as_slice()).filter(|bytes| !bytes.trim_ascii().is_empty());
+        let is_blank = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| trimmed(text).is_empty());
+        let key = |name: &str| data.get(name).map(|bytes| bytes.0.as_slice()).filter(|bytes| !is_blank(bytes));
 
         let url = key("url").ok_or(ConnectionError::UrlMissing)?;
         let endpoint: Endpoint = std::str::from_utf8(url)
@@ -100,7 +103,10 @@ impl Connection {
 }
 
 fn roots(pem: &[u8]) -> Result<Roots, ConnectionError> {
-    let certificates: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(pem)
+    // Only a line that begins with it is the begin of a certificate, and others would be passed over in silence.
+    let lines = pem.split(|byte| *byte == b'\n').map(|line| without_mark(line.trim_ascii()).trim_ascii());
+    let pem = lines.collect::<Vec<_>>().join(&b'\n');
+    let certificates: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&pem)
         .map(|certificate| certificate.map(|der| der.to_vec()))
         .collect::<Result<_, _>>()
         .map_err(|_| ConnectionError::CertificateInvalid)?;
@@ -143,7 +149,7 @@ mod tests {
         );
         assert_eq!(error(&[URL]), ConnectionError::TokenMissing);
         assert_eq!(error(&[URL, ("token", "\n")]), ConnectionError::TokenMissing);
-        assert_eq!(error(&[URL, ("token", "a\nb")]), ConnectionError::TokenInvalid(NotAToken));
+        assert_eq!(error(&[URL, ("token", "a\nb")]), ConnectionError::TokenInvalid(NotAToken::Character('\n')));
         assert_eq!(error(&[URL, TOKEN, ("ca.crt", "no pem")]), ConnectionError::CertificateInvalid);
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert_eq!(error(&[URL, TOKEN, ("ca.crt", broken)]), ConnectionError::CertificateInvalid);
@@ -162,5 +168,48 @@ mod tests {
         assert_eq!(connection.local_addresses, LocalAddresses::Refused);
         assert_eq!(connection.roots.as_ref().unwrap().der().count(), 1);
         assert!(!format!("{connection:?}").contains("t0ken"));
+    }
+
+    #[test]
+    fn byte_order_marks_and_white_space_around_a_key_are_not_part_of_it() {
+        let pem = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap().cert.pem();
+        // As `cat` makes one of two files that an editor of Windows wrote.
+        let bundle = format!("\u{feff}{}\n\u{feff}  {}", pem("a").replace('\n', "\r\n"), pem("b"));
+        let around = |text: &str| format!("\u{feff} {text}\r\n\u{feff}");
+        let (url, token) = (around(URL.1), around(TOKEN.1));
+        let keys = [("url", url.as_str()), ("token", &token), ("ca.crt", &bundle)];
+        let connection = Connection::from_secret(&secret(&keys), "7", &EndpointPolicy::default()).unwrap();
+        assert_eq!(connection.endpoint.to_string(), URL.1);
+        assert_eq!(connection.token.reveal(), TOKEN.1);
+        assert_eq!(connection.roots.unwrap().der().count(), 2);
+        assert_eq!(error(&[URL, ("token", "\u{feff}")]), ConnectionError::TokenMissing);
+        assert_eq!(error(&[("url", "\u{feff}\n"), TOKEN]), ConnectionError::UrlMissing);
+    }
+
+    #[test]
+    fn a_token_that_was_copied_with_something_else_is_told_apart() {
+        for (token, expected) in [
+            ("\"t0ken\"", "quotation marks"),
+            ("'t0ken'", "quotation marks"),
+            ("\u{201c}t0ken\u{201d}", "quotation marks"),
+            ("Authtoken: t0ken", "name of a header"),
+            ("authorization: Bearer t0ken", "name of a header"),
+            ("t0\u{200b}ken", "U+200B"),
+            ("t0k\u{e9}n", "U+00E9"),
+            ("t0\nken", "HTTP header cannot carry"),
+            ("Bearer", "only the word"),
+            // "QSDK 0123456789" and "Bearer 0123456789" in base64, once more.
+            ("UVNESyAwMTIzNDU2Nzg5", "base64 twice"),
+            ("QmVhcmVyIDAxMjM0NTY3ODk=", "base64 twice"),
+        ] {
+            let error = error(&[URL, ("token", token)]);
+            assert!(matches!(error, ConnectionError::TokenInvalid(_)), "{token}: {error}");
+            assert!(error.to_string().contains(expected), "{token}: {error}");
+            assert!(!error.to_string().contains("t0"), "nothing of it is shown: {error}");
+        }
+        for token in ["QSDK 0a1b2c3d", "Bearer a.b-c_d", "a:b", "c2VjcmV0IGJ5dGVz", "UVNES"] {
+            let keys = [URL, ("token", token)];
+            assert!(Connection::from_secret(&secret(&keys), "7", &EndpointPolicy::default()).is_ok(), "{token}");
+        }
     }
 }

@@ -8,10 +8,27 @@ use std::{
 
 use url::{Host, Url};
 
+use crate::api::address;
+
+use super::text::trimmed;
+
 /// The base address of a Command Center's API, for example `https://host/commandcenter/api`: an absolute http or https
 /// URL without user, query and fragment, and without a slash at its end.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Endpoint(Url);
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// As it is called: a name with a dot at its end is not completed with the search list of the resolver.
+    called: Url,
+    /// As it is shown, stored and compared: other spellings of the same address have the same.
+    known: Url,
+}
+
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        self.known == other.known
+    }
+}
+
+impl Eq for Endpoint {}
 
 /// What is wrong with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,17 +60,17 @@ impl Endpoint {
     /// The address of an operation, `path` being relative to the base, for example `CreateTask`.
     #[must_use]
     pub fn join(&self, path: &str) -> Url {
-        let mut url = self.0.clone();
-        url.set_path(&format!("{}/{path}", self.0.path().trim_end_matches('/')));
+        let mut url = self.called.clone();
+        url.set_path(&format!("{}/{path}", self.called.path().trim_end_matches('/')));
         url
     }
 
     fn is_https(&self) -> bool {
-        self.0.scheme() == "https"
+        self.known.scheme() == "https"
     }
 
     fn ip(&self) -> Option<IpAddr> {
-        match self.0.host()? {
+        match self.known.host()? {
             Host::Domain(_) => None,
             Host::Ipv4(ip) => Some(ip.into()),
             Host::Ipv6(ip) => Some(ip.into()),
@@ -65,7 +82,7 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let mut url = Url::parse(text.trim()).map_err(|_| EndpointError::NotAUrl)?;
+        let mut url = Url::parse(trimmed(text)).map_err(|_| EndpointError::NotAUrl)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(EndpointError::Scheme);
         }
@@ -85,13 +102,14 @@ impl FromStr for Endpoint {
             return Err(EndpointError::Path);
         }
         url.set_path(&path);
-        Ok(Self(url))
+        let known = address::one_spelling(url.clone()).ok_or(EndpointError::NotAUrl)?;
+        Ok(Self { called: url, known })
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_str().trim_end_matches('/'))
+        f.write_str(address::text(&self.known))
     }
 }
 
@@ -136,7 +154,7 @@ impl EndpointPolicy {
         if !endpoint.is_https() && !self.allow_insecure_http {
             return Err(NotAllowed::Insecure);
         }
-        let listed = self.allowed.iter().any(|prefix| covers(&prefix.0, &endpoint.0));
+        let listed = self.allowed.iter().any(|prefix| covers(&prefix.known, &endpoint.known));
         if !listed && !self.allowed.is_empty() {
             return Err(NotAllowed::NotListed);
         }
@@ -282,5 +300,29 @@ mod tests {
         assert_eq!(policy(&["http://h/api"]).check(&endpoint("http://h/api")), Err(NotAllowed::Insecure));
         let development = EndpointPolicy { allow_insecure_http: true, ..EndpointPolicy::default() };
         assert_eq!(development.check(&endpoint("http://127.0.0.1:8090/api")), Ok(LocalAddresses::Allowed));
+    }
+
+    #[test]
+    fn spellings_of_one_address_are_one_endpoint() {
+        let one = endpoint("https://cc.example.com/api");
+        for other in [
+            "https://CC.Example.com/api",
+            "HTTPS://cc.example.com./api",
+            "https://cc.example.com:443/api/",
+            "https://cc.example.com.:443/api",
+            "\u{feff}https://cc.example.com/api\r\n",
+        ] {
+            assert_eq!(endpoint(other), one, "{other}");
+            assert_eq!(endpoint(other).to_string(), one.to_string(), "{other}");
+            assert!(
+                policy(&[other]).check(&one).is_ok() && policy(&[&one.to_string()]).check(&endpoint(other)).is_ok()
+            );
+        }
+        // Names with a dot at their end are not completed with the search list of the resolver, so they are asked for as written.
+        assert_eq!(endpoint("https://h./api").join("Jobs").as_str(), "https://h./api/Jobs");
+        for other in ["http://cc.example.com/api", "https://cc.example.com:8443/api", "https://cc.example.com/API"] {
+            assert_ne!(endpoint(other), one, "{other}");
+        }
+        assert_eq!("https://./api".parse::<Endpoint>(), Err(EndpointError::NotAUrl));
     }
 }

@@ -21,4 +21,4 @@ pub mod rounds;
 pub(crate) mod text;
 mod token;
 
-pub use token::Token;
+pub use token::{NotAToken, Token};

@@ -46,10 +46,10 @@ pub const AGAIN: Duration = Duration::from_secs(15);
 const TURNED_AWAY: Duration = Duration::from_mins(5);
 
 impl Pair {
-    /// The body of the call.
+    /// The body of the call. The words that stand before a token in a header have no place there.
     #[must_use]
     pub fn body(&self) -> Value {
-        serde_json::json!({"accessToken": self.token.reveal(), "refreshToken": self.refresh_token.reveal()})
+        serde_json::json!({"accessToken": self.token.bare(), "refreshToken": self.refresh_token.bare()})
     }
 }
 
@@ -71,8 +71,10 @@ pub fn interpret(reply: &Reply, sent: &Pair, now: Timestamp) -> Renewal {
     };
     let json = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
     // An error may quote what was sent.
-    let is_new = |pair: &Pair| pair.refresh_token.reveal() != sent.refresh_token.reveal();
+    let is_new = |pair: &Pair| pair.refresh_token.bare() != sent.refresh_token.bare();
     if let Some(pair) = pair(&json).filter(|pair| (200..300).contains(&answer.status) && is_new(pair)) {
+        // The header has to look as before: versions differ in the forms that they take.
+        let pair = Pair { token: pair.token.written_like(&sent.token), ..pair };
         return Renewal::Renewed(pair, lifetime(&json, answer.date.unwrap_or(now)));
     }
     match answer.status {
@@ -199,5 +201,30 @@ mod tests {
             assert_eq!(asks_for_other_form(&Reply::Answer(Answer::new(status, ""))), expected, "{status}");
         }
         assert!(!asks_for_other_form(&Reply::NoAnswer(NoAnswer::Timeout)));
+    }
+
+    #[test]
+    fn the_body_has_bare_tokens_and_the_next_token_is_used_with_the_word_before_the_last() {
+        let pair = |token: &str, refresh: &str| Pair {
+            token: Token::new(token.as_bytes()).unwrap(),
+            refresh_token: Token::new(refresh.as_bytes()).unwrap(),
+        };
+        for (token, bare, answered, expected) in [
+            ("t", "t", "a", "a"),
+            ("Bearer t", "t", "a", "Bearer a"),
+            ("QSDK  t", "t", "a", "QSDK a"),
+            ("bearer t", "t", "Bearer a", "Bearer a"),
+            ("Bearers t", "Bearers t", "a", "a"),
+        ] {
+            let sent = pair(token, "Bearer r");
+            assert_eq!(sent.body(), serde_json::json!({"accessToken": bare, "refreshToken": "r"}), "{token}");
+            let answer = |refresh: &str| {
+                let body = serde_json::json!({"accessToken": answered, "refreshToken": refresh}).to_string();
+                interpret(&Reply::Answer(Answer::new(200, body)), &sent, NOW)
+            };
+            let Renewal::Renewed(next, _) = answer("r2") else { panic!("{token}") };
+            assert_eq!(next.token.reveal(), expected, "{token}");
+            assert!(matches!(answer("r"), Renewal::Unknown), "an answer that quotes the refresh token that was sent");
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::{collections::HashSet, fmt};
 use http::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::text::trimmed;
+
 /// Runs of this many characters that a text shares with the token are masked.
 const MASKED_RUN: usize = 6;
 
@@ -16,22 +18,74 @@ pub struct Token(SecretString);
 /// Bytes that a token may have; servers refuse much smaller headers.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// The token is empty, too long, or holds characters that an HTTP header cannot carry.
+/// Words that clients put before a token in the header.
+const WORDS: [&str; 2] = ["QSDK", "Bearer"];
+/// Names of the header that is copied along with a token.
+const HEADERS: [&str; 2] = ["authtoken:", "authorization:"];
+/// Marks that a token is put in where it is copied from a script or a text.
+const QUOTATION_MARKS: [char; 9] = ['"', '\'', '`', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}', '\u{ab}', '\u{bb}'];
+/// What "QSDK ", "Bearer " and "bearer " are in base64, as far as what follows does not change it.
+const ENCODED_WORDS: [&str; 3] = ["UVNESy", "QmVhcmVyI", "YmVhcmVyI"];
+
+/// What is wrong with a token. Nothing of it is shown but a character that no token has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token is empty, longer than 16 KiB, or holds a character that an HTTP header cannot carry")]
-pub struct NotAToken;
+pub enum NotAToken {
+    /// Nothing is there.
+    #[error("it is empty")]
+    Empty,
+    /// It is longer than any header.
+    #[error("it is longer than 16 KiB")]
+    TooLong,
+    /// It is in another encoding.
+    #[error("it is not UTF-8 text; it may be from a file in another encoding, such as UTF-16")]
+    NotText,
+    /// It is quoted.
+    #[error("it has quotation marks around it, which are not part of a token: remove them")]
+    Quoted,
+    /// A whole header was copied.
+    #[error("it begins with the name of a header: put only the token there")]
+    HeaderName,
+    /// The word before the token is there, and the token is not.
+    #[error("it is only the word that stands before a token")]
+    OnlyWord,
+    /// It was encoded by hand, and then by a tool.
+    #[error(
+        "it is in base64 twice: put it in base64 once under data, or as the Command Center shows it under stringData"
+    )]
+    EncodedTwice,
+    /// It holds a control character, an invisible one, or one that is no ASCII.
+    #[error("it holds the character U+{:04X}, which an HTTP header cannot carry: copy the token anew", u32::from(*.0))]
+    Character(char),
+}
 
 impl Token {
-    /// The token in `bytes`, trimmed.
+    /// The token in `bytes`, without the white space and byte order marks around it.
     ///
     /// # Errors
-    /// When nothing is left, or when what is left is too long for an HTTP header, or nothing that one can carry.
+    /// When nothing is left, or when what is left is certainly no token: too long for an HTTP header, nothing that one can
+    /// carry, or something that was copied along with it.
     pub fn new(bytes: &[u8]) -> Result<Self, NotAToken> {
-        let text = std::str::from_utf8(bytes).map_err(|_| NotAToken)?.trim();
-        if text.is_empty() || text.len() > MAX_TOKEN || HeaderValue::from_str(text).is_err() {
-            return Err(NotAToken);
+        let text = trimmed(std::str::from_utf8(bytes).map_err(|_| NotAToken::NotText)?);
+        match problem(text) {
+            None => Ok(Self(text.to_owned().into())),
+            Some(problem) => Err(problem),
         }
-        Ok(Self(text.to_owned().into()))
+    }
+
+    /// The token without the word before it, as it stands in the body of a renewal.
+    #[must_use]
+    pub fn bare(&self) -> &str {
+        let text = self.0.expose_secret();
+        split(text).map_or(text, |(_, bare)| bare)
+    }
+
+    /// This token with the word that stands before `other`, unless it has one itself.
+    #[must_use]
+    pub fn written_like(self, other: &Self) -> Self {
+        match (split(self.0.expose_secret()), split(other.0.expose_secret())) {
+            (None, Some((word, _))) => Self(format!("{word} {}", self.0.expose_secret()).into()),
+            (Some(_), _) | (None, None) => self,
+        }
     }
 
     /// The value of the `Authtoken` header, marked as sensitive so that no library prints it.
@@ -39,7 +93,7 @@ impl Token {
     /// # Errors
     /// Never for a token that [`Token::new`] has made; the type of the header cannot know that.
     pub fn header(&self) -> Result<HeaderValue, NotAToken> {
-        let mut value = HeaderValue::from_str(self.0.expose_secret()).map_err(|_| NotAToken)?;
+        let mut value = HeaderValue::from_str(self.0.expose_secret()).map_err(|_| NotAToken::NotText)?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -70,6 +124,33 @@ impl Token {
             }
         }
         shown.into_iter().collect()
+    }
+}
+
+/// The word before a token, and the token.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let (word, token) = text.split_once(char::is_whitespace)?;
+    WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)).then(|| (word, token.trim_start()))
+}
+
+/// What keeps `text` from being a token.
+fn problem(text: &str) -> Option<NotAToken> {
+    let begins_with = |words: &str| text.get(..words.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(words));
+    let is_carried = |character: char| character == '\t' || character == ' ' || character.is_ascii_graphic();
+    if text.is_empty() {
+        Some(NotAToken::Empty)
+    } else if text.len() > MAX_TOKEN {
+        Some(NotAToken::TooLong)
+    } else if text.starts_with(QUOTATION_MARKS) || text.ends_with(QUOTATION_MARKS) {
+        Some(NotAToken::Quoted)
+    } else if HEADERS.iter().any(|name| begins_with(name)) {
+        Some(NotAToken::HeaderName)
+    } else if WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)) {
+        Some(NotAToken::OnlyWord)
+    } else if ENCODED_WORDS.iter().any(|word| text.starts_with(word)) {
+        Some(NotAToken::EncodedTwice)
+    } else {
+        text.chars().find(|character| !is_carried(*character)).map(NotAToken::Character)
     }
 }
 

@@ -133,6 +133,9 @@ async fn a_secret_with_a_key_that_is_missing_or_unusable_stalls() {
         ("no-url", json!({"token": "t"}), "UrlMissing", "set it to the base address"),
         ("bad-url", json!({"url": "commandcenter.example.com", "token": "t"}), "UrlInvalid", "absolute URL"),
         ("bad-token", json!({"url": url, "token": "a\nb"}), "TokenInvalid", "HTTP header cannot carry"),
+        ("quoted", json!({"url": url, "token": "'t'"}), "TokenInvalid", "remove them"),
+        ("whole-header", json!({"url": url, "token": "Authtoken: t"}), "TokenInvalid", "put only the token there"),
+        ("invisible", json!({"url": url, "token": "t\u{200b}"}), "TokenInvalid", "U+200B"),
         ("bad-ca", json!({"url": url, "token": "t", "ca.crt": "none"}), "CertificateInvalid", "must be PEM"),
     ];
     for (name, data, reason, to_do) in cases {

@@ -77,6 +77,7 @@ async fn mistakes_are_refused_with_the_field_that_is_wrong() {
         (NAME, json!({"associations": [{}]}), "an association must name what to back up"),
         (NAME, json!({"associations": [{"entityInfo": {"companyId": 3}}]}), "an association must name what to back up"),
         (NAME, json!({"associations": [{"clientId": "12"}]}), "spec.associations[0].clientId"),
+        (NAME, json!({"associations": [{"clientId": 12}, {"clientId": 12}]}), "names the same association twice"),
         (NAME, json!({"associations": [{"clientId": 0}]}), "spec.associations[0].clientId"),
         (NAME, json!({"backupLevel": "full"}), "spec.backupLevel"),
         (NAME, json!({"runId": "a/b"}), "spec.runId"),

@@ -108,6 +108,32 @@ async fn an_expired_token_is_renewed_in_either_form_before_anything_is_sent_and_
 }
 
 #[tokio::test]
+async fn a_token_with_the_word_bearer_is_renewed_without_it_and_used_with_it() {
+    let world = world(None, &flags()).await;
+    let mut keys = keys(&world.simulator);
+    keys["token"] = json!(format!("Bearer {}", world.simulator.token()));
+    world.write_secret_data(SECRET, &keys).await;
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Succeeded).await;
+    let kept = secrets(&world).get(RENEWED).await.unwrap().data.unwrap();
+    assert!(kept["token"].0.starts_with(b"Bearer "), "the header looks as before");
+    assert_eq!((world.executed(), renewals(&world)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_is_none_is_told_where_tokens_are_renewed() {
+    let world = World::with(behaviour(), &flags()).await;
+    let mut keys = keys(&world.simulator);
+    keys["refreshToken"] = json!("\"r\"");
+    world.write_secret_data(SECRET, &keys).await;
+    world.create(NAME, &json!({})).await;
+    let stalled = world.until_reason(NAME, "TokenInvalid").await;
+    let line = Line::of(&stalled, ConditionType::Stalled);
+    assert!(line.message.contains("key refreshToken that cannot be used"), "{}", line.message);
+    assert_eq!(world.executed(), 0);
+}
+
+#[tokio::test]
 async fn a_call_that_is_refused_for_an_expired_token_is_made_again_with_a_renewed_one() {
     let world = world(None, &flags()).await;
     // The list is never asked with the token, so that the call itself is the first to meet the refusal.

@@ -24,6 +24,15 @@ async fn a_secret_that_comes_later_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_secret_from_a_file_with_byte_order_marks_is_used_as_it_is_meant() {
+    let world = World::new().await;
+    let marked = |text: &str| format!("\u{feff}{text}\r\n");
+    world.write_secret(SECRET, &marked(&world.simulator.url()), &marked(world.simulator.token())).await;
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Succeeded).await;
+}
+
+#[tokio::test]
 async fn a_mended_secret_is_noticed_though_the_next_try_is_much_later() {
     let world = World::new().await;
     let headers = [(http::header::RETRY_AFTER, "1800".parse().unwrap())].into_iter().collect();

@@ -15,7 +15,7 @@ use k8s_openapi::{
 
 use crate::{
     api::OPERATOR,
-    command_center::{Token, renewal::Pair},
+    command_center::{NotAToken, Token, renewal::Pair},
 };
 
 /// Says whose Secret it is.
@@ -174,6 +174,14 @@ impl Source {
         let pair = pair(data)?;
         Some(Self { fingerprint: Fingerprint::of(&pair), pair })
     }
+}
+
+/// What is wrong with the refresh token in the data of the user's Secret, if there is one: without it no renewal would be
+/// made, and nobody would hear of it.
+#[must_use]
+pub fn wrong_refresh_token(data: &BTreeMap<String, ByteString>) -> Option<NotAToken> {
+    let problem = Token::new(&data.get(REFRESH_TOKEN)?.0).err();
+    problem.filter(|problem| *problem != NotAToken::Empty)
 }
 
 fn pair(data: &BTreeMap<String, ByteString>) -> Option<Pair> {
