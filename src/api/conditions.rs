@@ -65,6 +65,8 @@ reasons! {
     SecretNotFound,
     /// The operator may not read the Secret.
     SecretForbidden,
+    /// The Secret is of a type that Kubernetes or Helm keeps for something else.
+    SecretTypeForbidden,
     /// The operator may not read the Namespace.
     NamespaceForbidden,
     /// The operator may not set the finalizer that `spec.deletionPolicy: Cancel` needs.

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     command_center::{
         client::CommandCenter,
-        connection::{Connection, ConnectionError},
+        connection::{self, Connection, ConnectionError},
         endpoint::EndpointPolicy,
         renewal::Pair,
     },
@@ -260,6 +260,7 @@ impl Connections {
 
 impl Shared {
     fn source(&self, secret: &Secret) -> Option<Source> {
+        connection::check_type(secret.type_.as_deref()).ok()?;
         Source::of(secret.data.as_ref()?).filter(|_| self.renew_tokens)
     }
 
@@ -269,6 +270,7 @@ impl Shared {
 
     /// The connection in `secret`, with the token of this pair instead of its own where there is one.
     fn connection(&self, secret: &Secret, instead: Option<(&Pair, String)>) -> Result<Connection, SecretProblem> {
+        connection::check_type(secret.type_.as_deref()).map_err(SecretProblem::Unusable)?;
         let mut data = secret.data.clone().unwrap_or_default();
         let wrong = kept::wrong_refresh_token(&data).filter(|_| self.renew_tokens);
         let version = match instead {

@@ -105,6 +105,7 @@ const fn worth(reason: Reason) -> Worth {
         Reason::DefinitionOutdated
         | Reason::SecretNotFound
         | Reason::SecretForbidden
+        | Reason::SecretTypeForbidden
         | Reason::NamespaceForbidden
         | Reason::FinalizerForbidden
         | Reason::UrlMissing

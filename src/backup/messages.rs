@@ -135,6 +135,7 @@ fn not_permitted(what: &str, refused: &NotPermitted, or: &str) -> Why {
 
 const fn connection_reason(error: &ConnectionError) -> Reason {
     match error {
+        ConnectionError::TypeForbidden(_) => Reason::SecretTypeForbidden,
         ConnectionError::UrlMissing => Reason::UrlMissing,
         ConnectionError::UrlInvalid(_) => Reason::UrlInvalid,
         ConnectionError::TokenMissing => Reason::TokenMissing,

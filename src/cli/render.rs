@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     api::{AttemptId, GROUP, SalesforceBackup, VERSION, validate},
     command_center::{
-        connection::Connection,
+        connection::{Connection, check_type},
         endpoint::EndpointPolicy,
         mark::Mark,
         request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
@@ -58,7 +58,7 @@ pub fn render(text: &str) -> anyhow::Result<String> {
         match document.kind() {
             ("v1", "Secret") => match serde_json::from_value::<Secret>(document.value.clone()) {
                 Ok(secret) => {
-                    secrets.insert(document.key(), (document, contents(secret)));
+                    secrets.insert(document.key(), (document, secret));
                 }
                 // The parser's own words would quote a value.
                 Err(_) => problems.push(format!(
@@ -78,7 +78,7 @@ pub fn render(text: &str) -> anyhow::Result<String> {
     let mut output = String::new();
     for (document, backup) in &backups {
         let secret = secrets.get(&(document.key().0, backup.spec.command_center.secret_ref.name.clone()));
-        match request(document, backup, secret.map(|(document, data)| (*document, data))) {
+        match request(document, backup, secret.map(|(document, secret)| (*document, secret))) {
             Ok(text) => output.push_str(&text),
             Err(problem) => problems.push(problem),
         }
@@ -145,24 +145,27 @@ fn backup(document: &Document) -> anyhow::Result<Result<SalesforceBackup, Vec<St
     Ok(serde_json::from_value(document.value.clone()).map_err(|error| vec![format!("{document}: {error}")]))
 }
 
-fn contents(secret: Secret) -> BTreeMap<String, ByteString> {
-    let mut data = secret.data.unwrap_or_default();
-    data.extend(secret.string_data.into_iter().flatten().map(|(key, text)| (key, ByteString(text.into_bytes()))));
+fn contents(secret: &Secret) -> BTreeMap<String, ByteString> {
+    let mut data = secret.data.clone().unwrap_or_default();
+    let texts = secret.string_data.iter().flatten();
+    data.extend(texts.map(|(key, text)| (key.clone(), ByteString(text.clone().into_bytes()))));
     data
 }
 
 fn request(
     document: &Document,
     backup: &SalesforceBackup,
-    secret: Option<(&Document, &BTreeMap<String, ByteString>)>,
+    secret: Option<(&Document, &Secret)>,
 ) -> Result<String, String> {
     let secret_name = &backup.spec.command_center.secret_ref.name;
     let url = match secret {
         None => format!("<url of Secret {secret_name}>/{OPERATION}"),
-        Some((at, data)) => {
+        Some((at, secret)) => {
             // Whether the operator may call it is the operator's flags to say.
             let any = EndpointPolicy { allowed: Vec::new(), allow_insecure_http: true };
-            let connection = Connection::from_secret(data, "", &any).map_err(|error| format!("{at}: {error}"))?;
+            let connection = check_type(secret.type_.as_deref())
+                .and_then(|()| Connection::from_secret(&contents(secret), "", &any))
+                .map_err(|error| format!("{at}: {error}"))?;
             connection.endpoint.join(OPERATION).to_string()
         }
     };
@@ -267,5 +270,16 @@ mod tests {
         let misspelt = format!("{BACKUP}---\n{}", BACKUP.replace("SalesforceBackup", "SalesForceBackup"));
         assert!(render(&misspelt).unwrap_err().to_string().contains("has no kind SalesForceBackup"));
         assert!(format!("{:#}", render("a: [").unwrap_err()).contains("document 1 is not YAML"));
+    }
+
+    #[test]
+    fn a_secret_of_a_type_that_is_not_for_this_is_refused() {
+        let secret = SECRET.replace("kind: Secret", "kind: Secret\ntype: kubernetes.io/service-account-token");
+        let error = render(&format!("{BACKUP}---\n{secret}")).unwrap_err().to_string();
+        assert!(
+            error.contains("document 2 (Secret crm/cc): is of type kubernetes.io/service-account-token"),
+            "{error}"
+        );
+        render(&format!("{BACKUP}---\n{}", SECRET.replace("kind: Secret", "kind: Secret\ntype: Opaque"))).unwrap();
     }
 }

@@ -49,6 +49,11 @@ impl fmt::Debug for Connection {
 /// Why a Secret is not a connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionError {
+    /// A Secret whose type says that it is for something else.
+    #[error(
+        "is of type {0}, which Kubernetes or Helm keeps for something else: whoever may add a url to it need not be one who may read it, so nothing of it is sent anywhere. Put url and token into a Secret of their own, of type Opaque"
+    )]
+    TypeForbidden(String),
     /// No key `url`.
     #[error(
         "has no key url: set it to the base address of the Command Center's API, such as https://commandcenter.example.com/commandcenter/api"
@@ -74,6 +79,27 @@ pub enum ConnectionError {
     /// An address that the policy does not allow.
     #[error("has a url that the operator may not call: {0}")]
     NotAllowed(#[source] NotAllowed),
+}
+
+/// Domains of types of Secrets that have a purpose of their own, in which some have a key `token`.
+const TYPES_WITH_A_PURPOSE: [&str; 2] = ["kubernetes.io", "helm.sh"];
+/// Most characters of a type that are shown.
+const MAX_TYPE: usize = 64;
+
+/// Whether a Secret of this type may be a connection: one of a type of Kubernetes or Helm may not.
+///
+/// # Errors
+/// When it may not.
+pub fn check_type(type_: Option<&str>) -> Result<(), ConnectionError> {
+    let type_ = type_.unwrap_or_default();
+    let domain = type_.split_once('/').map_or("", |(domain, _)| domain).to_ascii_lowercase();
+    let is_within =
+        |outer: &&str| domain.strip_suffix(*outer).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    if TYPES_WITH_A_PURPOSE.iter().any(is_within) {
+        let shown = type_.chars().filter(char::is_ascii_graphic).take(MAX_TYPE).collect();
+        return Err(ConnectionError::TypeForbidden(shown));
+    }
+    Ok(())
 }
 
 impl Connection {
@@ -211,5 +237,28 @@ mod tests {
             let keys = [URL, ("token", token)];
             assert!(Connection::from_secret(&secret(&keys), "7", &EndpointPolicy::default()).is_ok(), "{token}");
         }
+    }
+
+    #[test]
+    fn secrets_that_kubernetes_or_helm_has_a_purpose_for_are_no_connections() {
+        for forbidden in [
+            "kubernetes.io/service-account-token",
+            "kubernetes.io/tls",
+            "kubernetes.io/dockerconfigjson",
+            "bootstrap.kubernetes.io/token",
+            "helm.sh/release.v1",
+            "Kubernetes.IO/basic-auth",
+        ] {
+            assert_eq!(check_type(Some(forbidden)), Err(ConnectionError::TypeForbidden(forbidden.to_owned())));
+        }
+        for fine in
+            ["Opaque", "", "example.com/commandcenter", "notkubernetes.io/x", "kubernetes.io", "x/kubernetes.io/y"]
+        {
+            assert_eq!(check_type(Some(fine)), Ok(()), "{fine}");
+        }
+        assert_eq!(check_type(None), Ok(()));
+        let long = format!("kubernetes.io/\u{202e}{}", "x".repeat(1000));
+        let Err(ConnectionError::TypeForbidden(shown)) = check_type(Some(&long)) else { panic!("it is refused") };
+        assert_eq!(shown, format!("kubernetes.io/{}", "x".repeat(50)));
     }
 }

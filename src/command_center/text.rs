@@ -67,10 +67,22 @@ fn cut(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Control characters, and those that change how the text around them is shown.
+/// Control characters, those that change how the text around them is shown, and those that are not seen: the general
+/// category Cf and the property `Default_Ignorable_Code_Point` of Unicode 17.
 fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    let is_format = matches!(
+        character,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+            | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    );
+    let is_unseen = matches!(
+        character,
+        '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}'
+    );
+    character.is_control() || is_format || is_unseen
 }
 
 #[cfg(test)]
@@ -114,5 +126,36 @@ mod tests {
     #[test]
     fn long_texts_are_cut() {
         assert_eq!(shown(&"x".repeat(100_000), &token()).unwrap().len(), SHOWN);
+    }
+
+    #[test]
+    fn characters_that_are_not_seen_or_turn_the_text_around_are_removed() {
+        for hidden in [
+            '\u{ad}',
+            '\u{34f}',
+            '\u{600}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200e}',
+            '\u{2028}',
+            '\u{202e}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fff9}',
+            '\u{110bd}',
+            '\u{1d173}',
+            '\u{e0041}',
+            '\u{e0100}',
+        ] {
+            let raw = format!("failed{hidden}well");
+            assert_eq!(shown(&raw, &token()).as_deref(), Some("failed well"), "U+{:04X}", u32::from(hidden));
+        }
+        assert_eq!(shown("Zürich 東京 ok", &token()).as_deref(), Some("Zürich 東京 ok"));
     }
 }

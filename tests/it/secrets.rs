@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, api::PostParams};
 use salesforce_backup_operator::{
     api::{ConditionType, Phase},
     simulator::{Answer, Behaviour, Fault, Operation, Reply, When},
@@ -30,6 +32,28 @@ async fn a_secret_from_a_file_with_byte_order_marks_is_used_as_it_is_meant() {
     world.write_secret(SECRET, &marked(&world.simulator.url()), &marked(world.simulator.token())).await;
     world.create(NAME, &json!({})).await;
     world.until_phase(NAME, Phase::Succeeded).await;
+}
+
+#[tokio::test]
+async fn the_token_of_a_service_account_is_sent_nowhere_whoever_adds_a_url_to_its_secret() {
+    let world = World::with(Behaviour::default(), &[fast_flags(), vec!["--renew-tokens".to_owned()]].concat()).await;
+    let api: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
+    for (name, type_) in [("account", "kubernetes.io/service-account-token"), ("release", "helm.sh/release.v1")] {
+        let secret: Secret = serde_json::from_value(json!({
+            "metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": "default"}}, "type": type_,
+            "stringData": {"url": world.simulator.url(), "token": world.simulator.token(), "refreshToken": "r"},
+        }))
+        .unwrap();
+        api.create(&PostParams::default(), &secret).await.unwrap();
+        world.create(name, &json!({"commandCenter": {"secretRef": {"name": name}}})).await;
+        let stalled = world.until_reason(name, "SecretTypeForbidden").await;
+        let line = Line::of(&stalled, ConditionType::Stalled);
+        assert!(
+            line.status == "True" && line.message.contains(type_) && line.message.contains("of type Opaque"),
+            "{line:?}"
+        );
+    }
+    assert!(world.simulator.calls().values().all(|calls| *calls == 0));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use k8s_openapi::{
 
 use crate::{
     api::OPERATOR,
-    command_center::{NotAToken, Token, renewal::Pair},
+    command_center::{NotAToken, Token, connection::check_type, renewal::Pair},
 };
 
 /// Says whose Secret it is.
@@ -58,7 +58,7 @@ pub struct RenewalId(String);
 pub enum Stored {
     /// It does not exist, or speaks of another pair than the user's Secret has now.
     Nothing,
-    /// It is not the operator's.
+    /// It is not the operator's, or is of a type that is for something else.
     Foreign,
     /// It keeps the renewals of this pair.
     Kept(Kept),
@@ -195,7 +195,7 @@ impl Stored {
     pub fn of(secret: Option<&Secret>, source: &Source, owner: Option<&str>) -> Self {
         let Some(secret) = secret else { return Self::Nothing };
         let label = secret.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY));
-        if label.map(String::as_str) != Some(OPERATOR) {
+        if label.map(String::as_str) != Some(OPERATOR) || check_type(secret.type_.as_deref()).is_err() {
             return Self::Foreign;
         }
         let note = |name: &str| secret.metadata.annotations.as_ref().and_then(|notes| notes.get(name));

@@ -133,3 +133,20 @@ fn a_pair_that_may_have_been_used_is_not_used_again_and_its_token_only_while_it_
         "this process knows that it was not"
     );
 }
+
+#[test]
+fn a_secret_whose_type_is_for_something_else_is_never_the_operators() {
+    let mut written = secret(&owner(), &source("1"), &Kept { latest: Some(latest()), mark: Mark::Settled }, None);
+    for (type_, is_ours) in [
+        ("Opaque", true),
+        ("example.com/tokens", true),
+        ("kubernetes.io/service-account-token", false),
+        ("bootstrap.kubernetes.io/token", false),
+        ("helm.sh/release.v1", false),
+    ] {
+        written.type_ = Some(type_.to_owned());
+        let stored = Stored::of(Some(&written), &source("1"), Some("u"));
+        assert_eq!(matches!(stored, Stored::Kept(_)), is_ours, "{type_}");
+        assert_eq!(matches!(stored, Stored::Foreign), !is_ours, "{type_}");
+    }
+}
