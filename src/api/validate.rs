@@ -7,6 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::{GROUP, VERSION, crd};
 
+/// Characters of a `generateName` that the API server keeps; it adds five.
+pub const MAX_GENERATE_NAME: usize = 58;
+/// Like what the API server adds to a `generateName`.
+const GENERATED: &str = "xxxxx";
+
 /// One thing that is wrong with a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -55,8 +60,14 @@ pub fn salesforce_backup(manifest: &Value) -> Result<Vec<Violation>, ValidateErr
     if let Some(object) = manifest.as_object_mut() {
         object.remove("status");
     }
+    let mut violations = metadata(&manifest);
+    // The rules see the whole name.
+    if let Some(beginning) = generate_name(&manifest)
+        && let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut)
+    {
+        metadata.insert("name".to_owned(), json!(beginning));
+    }
     let manifest = &manifest;
-    let mut violations = metadata(manifest);
     violations.extend(
         validator
             .iter_errors(manifest)
@@ -74,28 +85,52 @@ pub fn salesforce_backup(manifest: &Value) -> Result<Vec<Violation>, ValidateErr
     Ok(violations)
 }
 
+/// A name such as the API server makes where only its beginning is given.
+fn generate_name(manifest: &Value) -> Option<String> {
+    let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let beginning = text("/metadata/generateName").filter(|_| text("/metadata/name").is_none())?;
+    Some(format!("{}{GENERATED}", beginning.chars().take(MAX_GENERATE_NAME).collect::<String>()))
+}
+
+/// Letters and digits of which names of objects consist, for people.
+const NAME: &str = "must consist of lower case letters, digits, '-' or '.', and start and end with a letter or digit";
+/// The same for names of namespaces.
+const NAMESPACE: &str = "must consist of lower case letters, digits or '-', and start and end with a letter or digit";
+
+/// The name of an object, as far as Kubernetes takes it for one.
+///
+/// # Errors
+/// When it does not.
+pub fn object_name(name: &str) -> Result<String, String> {
+    if is_dns_subdomain(name) { Ok(name.to_owned()) } else { Err(NAME.to_owned()) }
+}
+
+/// The name of a namespace, as far as Kubernetes takes it for one.
+///
+/// # Errors
+/// When it does not.
+pub fn namespace_name(name: &str) -> Result<String, String> {
+    let is_one = is_dns_subdomain(name) && !name.contains('.') && name.len() <= 63;
+    if is_one { Ok(name.to_owned()) } else { Err(NAMESPACE.to_owned()) }
+}
+
 /// The parts of `metadata` that the API server checks by itself, outside of the schema.
 fn metadata(manifest: &Value) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut require = |field: &str, message: &str| {
         violations.push(Violation { field: field.to_owned(), message: message.to_owned() });
     };
-    match manifest.pointer("/metadata/name").and_then(Value::as_str) {
-        None if manifest.pointer("/metadata/generateName").is_some() => {}
-        None => require("metadata.name", "is required"),
-        Some(name) if !is_dns_subdomain(name) => require(
-            "metadata.name",
-            "must consist of lower case letters, digits, '-' or '.', and start and end with a letter or digit",
-        ),
-        Some(_) => {}
+    let name = manifest.pointer("/metadata/name").and_then(Value::as_str).filter(|name| !name.is_empty());
+    match (name, generate_name(manifest)) {
+        (None, None) => require("metadata.name", "is required"),
+        (None, Some(generated)) if !is_dns_subdomain(&generated) => require("metadata.generateName", NAME),
+        (Some(name), _) if !is_dns_subdomain(name) => require("metadata.name", NAME),
+        (None, Some(_)) | (Some(_), _) => {}
     }
     if let Some(namespace) = manifest.pointer("/metadata/namespace").and_then(Value::as_str)
-        && (namespace.contains('.') || namespace.len() > 63 || !is_dns_subdomain(namespace))
+        && namespace_name(namespace).is_err()
     {
-        require(
-            "metadata.namespace",
-            "must consist of lower case letters, digits or '-', and start and end with a letter or digit",
-        );
+        require("metadata.namespace", NAMESPACE);
     }
     violations
 }
@@ -194,6 +229,22 @@ mod tests {
             );
         }
         assert_eq!(of(json!([{"clientId": 12}, {"clientId": 12, "instanceId": 3}, {"clientId": 13}])), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_that_the_server_completes_is_accepted_and_its_beginning_is_checked() {
+        let of = |metadata: Value| violations_with("/metadata", metadata);
+        assert_eq!(of(json!({"generateName": "crm-"})), [""; 0]);
+        assert_eq!(of(json!({"generateName": "a".repeat(100)})), [""; 0], "the server cuts it to 58 characters");
+        let found = of(json!({"generateName": "Crm-"}));
+        assert!(
+            found.iter().any(|violation| violation.starts_with("metadata.generateName: must consist of")),
+            "{found:?}"
+        );
+        for missing in [json!({}), json!({"generateName": ""})] {
+            let found = of(missing);
+            assert!(found.iter().any(|violation| violation.starts_with("metadata.name: is required")), "{found:?}");
+        }
     }
 
     #[test]

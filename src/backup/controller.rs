@@ -15,7 +15,7 @@ use std::{
 use futures::{
     FutureExt as _, StreamExt as _, TryStreamExt as _,
     channel::mpsc::{UnboundedSender, unbounded},
-    future::{join_all, ready},
+    future::{join_all, pending, ready},
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{
@@ -49,6 +49,7 @@ use super::{
     backoff,
     decide::UNTIL_THE_WATCH_FOLLOWS,
     memory::is_older,
+    namespaces,
     objects::Objects,
     poll, reconcile,
     turns::Turns,
@@ -142,7 +143,11 @@ pub async fn run(
     let driving = join_all(watches.map(|(((began, api), store), rung)| {
         drive(watched(api, store, began, &shared).reconcile_on(rung), watch.concurrency, Arc::clone(&shared))
     }));
-    let driven = until(driving.map(drop), &shared.stop).await;
+    let told = namespaces::tell_of_missing(&shared.context, &watch.namespaces).then(|()| pending::<Infallible>());
+    let driven = tokio::select! {
+        driven = until(driving.map(drop), &shared.stop) => driven,
+        never = Box::pin(told) => match never {},
+    };
     // Nothing begins any more, and what has begun ends.
     shared.tasks.close();
     shared.tasks.wait().await;
@@ -397,8 +402,6 @@ fn report_watch_error(error: &watcher::Error) {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests start tasks")]
 mod tests {
-    use std::future::pending;
-
     use super::*;
     use crate::process::metrics::Metrics;
 

@@ -260,6 +260,7 @@ fn refusals_that_only_a_person_can_mend_wait_for_the_secret_or_the_spec_to_chang
         if kind == RefusedKind::TokenRejected {
             let conditions = &stalled.status.as_ref().unwrap().conditions;
             assert!(is_true(conditions, ConditionType::Reconciling), "the Secret is read again first");
+            assert!(conditions.iter().any(|told| told.message.contains("in base64, once")), "{conditions:?}");
             stalled.status = Some(recorded(step(&stalled, 1)).0);
             assert_eq!(reason(stalled.status.as_ref().unwrap()), (Phase::Pending, expected));
         }

@@ -20,6 +20,7 @@ pub mod intent;
 pub mod judge;
 pub mod memory;
 pub mod messages;
+pub mod namespaces;
 pub mod objects;
 pub mod observe;
 pub mod others;

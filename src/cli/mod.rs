@@ -6,6 +6,7 @@ pub mod render;
 pub mod run;
 pub mod self_test;
 pub mod simulate;
+pub mod value;
 
 use clap::{Parser, Subcommand};
 

@@ -9,7 +9,10 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::{
-    api::{AttemptId, GROUP, SalesforceBackup, VERSION, validate},
+    api::{
+        AttemptId, GROUP, SalesforceBackup, VERSION,
+        validate::{self, MAX_GENERATE_NAME},
+    },
     command_center::{
         connection::{Connection, check_type},
         endpoint::EndpointPolicy,
@@ -29,20 +32,38 @@ pub struct Args {
 /// What stands for what only the cluster knows: the first 8 hex digits of the Namespace's uid, and the attempt's id.
 const UID: &str = "<nsuid>";
 const ATTEMPT: &str = "<attempt.id>";
+const RANDOM: &str = "<random>";
 
 /// Renders the file that `args` name.
 ///
 /// # Errors
 /// When the file cannot be read, or with everything that is wrong in it.
 pub fn run(args: &Args) -> anyhow::Result<String> {
-    let text = if args.file.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
-        text
+    let is_standard_input = args.file.as_os_str() == "-";
+    let name = if is_standard_input { "standard input".to_owned() } else { args.file.display().to_string() };
+    let bytes = if is_standard_input {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
     } else {
-        std::fs::read_to_string(&args.file).with_context(|| format!("{} cannot be read", args.file.display()))?
+        std::fs::read(&args.file)
     };
-    render(&text)
+    let bytes = bytes.with_context(|| format!("{name} cannot be read"))?;
+    let text = decoded(&bytes);
+    render(&text.with_context(|| format!("{name} is neither UTF-8 nor UTF-16 with a byte order mark"))?)
+}
+
+/// The text in `bytes`, read as kubectl reads it: UTF-8, or what a byte order mark says. Nothing where it is something else.
+fn decoded(bytes: &[u8]) -> Option<String> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let units = pairs.iter().copied().map(unit);
+        if rest.is_empty() { char::decode_utf16(units).collect::<Result<String, _>>().ok() } else { None }
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] | rest => String::from_utf8(rest.to_vec()).ok(),
+    }
 }
 
 /// The requests for all SalesforceBackups in `text`.
@@ -114,10 +135,19 @@ impl Document {
         (self.text("/apiVersion"), self.text("/kind"))
     }
 
+    /// Its name; what the API server adds to a `generateName` is not known.
+    fn name(&self) -> String {
+        match (self.text("/metadata/name"), self.text("/metadata/generateName")) {
+            ("", "") => String::new(),
+            ("", beginning) => format!("{}{RANDOM}", beginning.chars().take(MAX_GENERATE_NAME).collect::<String>()),
+            (name, _) => name.to_owned(),
+        }
+    }
+
     fn key(&self) -> (String, String) {
         let namespace =
             Some(self.text("/metadata/namespace")).filter(|namespace| !namespace.is_empty()).unwrap_or("default");
-        (namespace.to_owned(), self.text("/metadata/name").to_owned())
+        (namespace.to_owned(), self.name())
     }
 }
 
@@ -270,6 +300,41 @@ mod tests {
         let misspelt = format!("{BACKUP}---\n{}", BACKUP.replace("SalesforceBackup", "SalesForceBackup"));
         assert!(render(&misspelt).unwrap_err().to_string().contains("has no kind SalesForceBackup"));
         assert!(format!("{:#}", render("a: [").unwrap_err()).contains("document 1 is not YAML"));
+    }
+
+    /// What becomes of a file with these bytes.
+    fn rendered(bytes: &[u8]) -> anyhow::Result<String> {
+        let file = std::env::temp_dir().join(format!("sfb-render-{}", uuid::Uuid::new_v4()));
+        std::fs::write(&file, bytes).unwrap();
+        let rendered = run(&Args { file: file.clone() });
+        std::fs::remove_file(file).unwrap();
+        rendered
+    }
+
+    #[test]
+    fn files_are_read_in_the_encodings_that_kubectl_reads() {
+        let text = format!("{BACKUP}---\n{SECRET}").replace("runId: r1", "runId: r1 # grün");
+        let plain = rendered(text.as_bytes()).unwrap();
+        let marked = format!("\u{feff}{text}");
+        let units = || marked.encode_utf16();
+        for (encoding, bytes) in [
+            ("UTF-8", marked.clone().into_bytes()),
+            ("UTF-16 little endian", units().flat_map(u16::to_le_bytes).collect()),
+            ("UTF-16 big endian", units().flat_map(u16::to_be_bytes).collect()),
+        ] {
+            assert_eq!(rendered(&bytes).unwrap(), plain, "{encoding}");
+        }
+        for broken in [&b"\xff\xfea"[..], b"\xff\xfe\x00\xd8", b"kind: \xff"] {
+            let error = format!("{:#}", rendered(broken).unwrap_err());
+            assert!(error.contains("UTF-8"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_server_completes_is_shown_as_one() {
+        let text = render(&BACKUP.replace("name: prod", "generateName: nightly-")).unwrap();
+        assert!(text.starts_with("# document 1 (SalesforceBackup crm/nightly-<random>)"), "{text}");
+        assert!(text.contains("salesforce-backup-operator/crm/nightly-<random>/<nsuid>/r1/<attempt.id>"), "{text}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{error, info, warn};
 
 use crate::{
+    api::validate,
     backup::{
         Context, Settings,
         cluster::Cluster,
@@ -46,7 +47,7 @@ use crate::{
     },
 };
 
-use super::duration;
+use super::{duration, value};
 
 /// Most characters of a host's name in the identity: events take 128 bytes.
 const MAX_HOST: usize = 100;
@@ -55,17 +56,18 @@ const MAX_HOST: usize = 100;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_line_help = true)]
 pub struct Args {
-    /// Namespace to watch; may be given several times. Without it, all namespaces are watched.
-    #[arg(long, env = "SFB_WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAMESPACE")]
+    /// Namespace to watch; may be given several times, or as a list with commas. One that does not exist is waited for.
+    /// Without it, all namespaces are watched.
+    #[arg(long, env = "SFB_WATCH_NAMESPACE", value_delimiter = ',', value_parser = value::watched_namespace, value_name = "NAMESPACE")]
     pub watch_namespace: Vec<String>,
 
     /// URL prefix that may be called, for example the base address of one Command Center's API; may be given several
-    /// times. Without it, every https address may be called that is not loopback or link-local.
-    #[arg(long, env = "SFB_ALLOWED_ENDPOINT", value_delimiter = ',', value_name = "URL")]
-    pub allowed_endpoint: Vec<String>,
+    /// times, or as a list with commas. Without it, every https address may be called that is not loopback or link-local.
+    #[arg(long, env = "SFB_ALLOWED_ENDPOINT", value_delimiter = ',', value_parser = value::allowed_endpoint, value_name = "URL")]
+    pub allowed_endpoint: Vec<Endpoint>,
 
     /// Call http, loopback and link-local addresses too. For development only: tokens travel in the clear.
-    #[arg(long, env = "SFB_ALLOW_INSECURE_HTTP", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, env = "SFB_ALLOW_INSECURE_HTTP", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = value::boolean, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub allow_insecure_http: bool,
 
     /// How many backups are worked on at once.
@@ -80,7 +82,7 @@ pub struct Args {
     /// Renew tokens of Secrets that have a refreshToken as well, at two thirds of their life, and keep the new ones in Secrets
     /// of the operator's own, named NAME-renewed. Needs the right to create and update Secrets. Without it, a token that
     /// has expired has to be replaced in its Secret.
-    #[arg(long, env = "SFB_RENEW_TOKENS", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, env = "SFB_RENEW_TOKENS", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = value::boolean, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub renew_tokens: bool,
 
     /// How many calls an hour that change something (CreateTask, kills) each Command Center gets at most; a tenant of the
@@ -121,15 +123,15 @@ pub struct Args {
     pub shutdown_grace_period: Duration,
 
     /// Run backups only while holding a Lease: of several replicas one leads, the others stand by, ready to take over.
-    #[arg(long, env = "SFB_LEADER_ELECT", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, env = "SFB_LEADER_ELECT", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = value::boolean, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub leader_elect: bool,
 
     /// Name of the Lease that the replicas share.
-    #[arg(long, env = "SFB_LEASE_NAME", default_value = "salesforce-backup-operator", value_name = "NAME")]
+    #[arg(long, env = "SFB_LEASE_NAME", default_value = "salesforce-backup-operator", value_parser = validate::object_name, value_name = "NAME")]
     pub lease_name: String,
 
     /// Namespace of the Lease. Without it, that of the pod (`POD_NAMESPACE`), else of the kubeconfig or service account.
-    #[arg(long, env = "SFB_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    #[arg(long, env = "SFB_LEASE_NAMESPACE", value_parser = validate::namespace_name, value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
 
     /// How long a replica that stands by waits for a leader that does not renew, in whole seconds.
@@ -184,12 +186,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 /// When a flag cannot be used, the address to listen on is taken, or the lease was lost ([`Lost`]): then the process
 /// must end without waiting for calls under way.
 pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationToken) -> anyhow::Result<()> {
-    // An environment variable that is empty names nothing, and a namespace that is named twice is watched once.
-    args.watch_namespace.retain(|namespace| !namespace.is_empty());
+    // A namespace that is named twice is watched once.
     args.watch_namespace.sort();
     args.watch_namespace.dedup();
-    args.allowed_endpoint.retain(|endpoint| !endpoint.is_empty());
-    let policy = policy(&args)?;
+    let policy = policy(&args);
     let identity = identity();
     let candidate = candidate(&args, &config, &identity)?;
     let clients = kubernetes::clients(config).context("the cluster configuration cannot be used")?;
@@ -317,13 +317,8 @@ fn candidate(args: &Args, config: &kube::Config, identity: &str) -> anyhow::Resu
     Ok(Some(Candidate::new(client, namespace, args.lease_name.clone(), identity.to_owned(), timings)))
 }
 
-fn policy(args: &Args) -> anyhow::Result<EndpointPolicy> {
-    let allowed = args
-        .allowed_endpoint
-        .iter()
-        .map(|text| text.parse::<Endpoint>().with_context(|| format!("--allowed-endpoint {text} cannot be used")))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(EndpointPolicy { allowed, allow_insecure_http: args.allow_insecure_http })
+fn policy(args: &Args) -> EndpointPolicy {
+    EndpointPolicy { allowed: args.allowed_endpoint.clone(), allow_insecure_http: args.allow_insecure_http }
 }
 
 fn limits(args: &Args) -> Limits {
@@ -350,4 +345,63 @@ fn identity() -> String {
 
 fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Args, String> {
+        let command = Args::augment_args(clap::Command::new("run"));
+        let matches = command.try_get_matches_from([&["run"], words].concat()).map_err(|error| error.to_string())?;
+        Args::from_arg_matches(&matches).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn lists_by_comma_are_lists() {
+        let words = ["--watch-namespace=a, b", "--watch-namespace=c", "--allowed-endpoint=https://h/a, https://g:81"];
+        let args = parse(&words).unwrap();
+        assert_eq!(args.watch_namespace, ["a", "b", "c"]);
+        let allowed = policy(&args).allowed;
+        assert_eq!(allowed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["https://h/a", "https://g:81"]);
+    }
+
+    #[test]
+    fn values_that_can_mean_nothing_are_refused_with_what_is_allowed() {
+        for (word, expected) in [
+            ("--watch-namespace=Bad_NS", "lower case letters"),
+            ("--watch-namespace=a.b", "lower case letters"),
+            ("--watch-namespace=", "leave it out"),
+            ("--watch-namespace=a,", "leave it out"),
+            ("--watch-namespace=*", "leave it out"),
+            ("--lease-namespace=", "lower case letters"),
+            ("--lease-namespace=Bad_NS", "lower case letters"),
+            ("--lease-name=Bad_Name", "lower case letters"),
+            ("--allowed-endpoint=", "leave it out"),
+            ("--allowed-endpoint=https://h,", "leave it out"),
+            ("--allowed-endpoint=https://*.example.com", "wildcards"),
+            ("--allowed-endpoint=*", "leave it out"),
+            ("--allowed-endpoint=h.example.com", "absolute URL"),
+            ("--leader-elect=maybe", "true or false"),
+            ("--allow-insecure-http=", "true or false"),
+        ] {
+            let refused = parse(&[word]).expect_err(word);
+            assert!(refused.contains(expected), "{word}: {refused}");
+        }
+    }
+
+    #[test]
+    fn booleans_are_read_as_kubernetes_reads_them() {
+        for (word, expected) in
+            [("False", false), ("FALSE", false), ("f", false), ("0", false), ("True", true), ("1", true)]
+        {
+            let flag = |name: &str| format!("--{name}={word}");
+            let args = parse(&[&flag("leader-elect"), &flag("renew-tokens"), &flag("allow-insecure-http")]).unwrap();
+            assert_eq!([args.leader_elect, args.renew_tokens, args.allow_insecure_http], [expected; 3], "{word}");
+        }
+        let args = parse(&["--renew-tokens"]).unwrap();
+        assert_eq!([args.leader_elect, args.renew_tokens, args.allow_insecure_http], [true, true, false]);
+    }
 }

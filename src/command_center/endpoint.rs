@@ -48,6 +48,9 @@ pub enum EndpointError {
     /// Its path is written in a way that servers read in different ways.
     #[error("its path must be plain: without ;, //, %2f and %5c")]
     Path,
+    /// It has a `*`.
+    #[error("wildcards have no meaning in it: each address is given by itself, and covers what is below its path")]
+    Wildcard,
     /// It is longer than any address.
     #[error("it is longer than 2048 characters")]
     TooLong,
@@ -100,6 +103,9 @@ impl FromStr for Endpoint {
         let folded = path.to_ascii_lowercase();
         if [";", "//", "%2f", "%5c"].iter().any(|form| folded.contains(form)) {
             return Err(EndpointError::Path);
+        }
+        if url.as_str().contains('*') {
+            return Err(EndpointError::Wildcard);
         }
         url.set_path(&path);
         let known = address::one_spelling(url.clone()).ok_or(EndpointError::NotAUrl)?;
@@ -324,5 +330,13 @@ mod tests {
             assert_ne!(endpoint(other), one, "{other}");
         }
         assert_eq!("https://./api".parse::<Endpoint>(), Err(EndpointError::NotAUrl));
+    }
+
+    #[test]
+    fn wildcards_are_no_addresses() {
+        for text in ["https://*.example.com", "https://*/api", "https://cc.example.com/*"] {
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.contains("wildcards"), "{text}: {error}");
+        }
     }
 }

@@ -10,9 +10,11 @@ use std::{
 };
 
 use control_plane::{Assets, ControlPlane};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, api::PostParams};
 use salesforce_backup_operator::{
     api::Phase,
-    simulator::{Behaviour, Fault, Operation},
+    simulator::{Behaviour, Fault, Operation, Options, Simulator},
 };
 use serde_json::json;
 
@@ -89,6 +91,10 @@ fn flags_that_cannot_be_used_are_refused_with_what_is_allowed() {
         ("--concurrency=0", "1..=65535"),
         ("--listen=here", "invalid socket address"),
         ("--log-format=xml", "possible values: text, json"),
+        ("--watch-namespace=Bad_NS", "lower case letters"),
+        ("--watch-namespace=", "to watch all of them, leave it out"),
+        ("--allowed-endpoint=https://*.example.com", "wildcards have no meaning"),
+        ("--leader-elect=no", "true or false"),
     ] {
         let refused = run(&["run", flag], "");
         assert_eq!(refused.status.code(), Some(2));
@@ -228,6 +234,26 @@ async fn at_the_default_level_an_idle_operator_is_quiet_and_a_backup_takes_a_han
     world.until_event(NAME, "Completed").await;
     let lines = process.log().lines().skip(before).map(str::to_owned).collect::<Vec<_>>();
     assert!((2..=6).contains(&lines.len()), "{lines:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_does_not_exist_is_told_and_watched_once_it_does() {
+    let first = World::without_operator(Behaviour::default()).await;
+    let later = format!("later-{}", uuid::Uuid::new_v4());
+    let namespaces = format!("--watch-namespace={},{later}", first.namespace);
+    let process = Process::start(control_plane(), &[&namespaces, "--allow-insecure-http", "--poll-interval=200ms"]);
+    process.until("readiness", |process| process.get("/readyz").starts_with("HTTP/1.1 200"));
+    process.until("the warning", |process| process.log().contains("does not exist"));
+    let namespace = json!({"metadata": {"name": later}});
+    let namespaces: Api<Namespace> = Api::all(first.client.clone());
+    namespaces.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await.unwrap();
+    let simulator = Simulator::start(Options::default()).await.unwrap();
+    let world = World::of(first.client.clone(), later, simulator);
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    process.until("that it is there", |process| process.log().contains("exists now, and is watched"));
+    assert_eq!(process.log().matches("does not exist").count(), 1, "said once, and of that one alone");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,42 @@
+//! Values of flags that a library's own parser takes too much or too little of. Pure.
+
+use crate::{
+    api::validate,
+    command_center::endpoint::{Endpoint, EndpointError},
+};
+
+/// True or false, in the spellings that programs of Kubernetes take.
+///
+/// # Errors
+/// What is allowed, when it is something else.
+pub fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("true or false is needed".to_owned()),
+    }
+}
+
+/// One namespace of a list. An empty one is refused: where it comes from a variable that is not set, all namespaces would be
+/// watched.
+///
+/// # Errors
+/// What is allowed, when it is something else.
+pub fn watched_namespace(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" | "*" => Err("a name of a namespace is needed; to watch all of them, leave it out".to_owned()),
+        name => validate::namespace_name(name).map_err(|wrong| format!("a name of a namespace {wrong}")),
+    }
+}
+
+/// One address of a list. An empty one is refused: where it comes from a variable that is not set, every address would be
+/// allowed.
+///
+/// # Errors
+/// What is allowed, when it is something else.
+pub fn allowed_endpoint(text: &str) -> Result<Endpoint, String> {
+    match text.trim() {
+        "" | "*" => Err("an address is needed; to allow every https address, leave it out".to_owned()),
+        text => text.parse().map_err(|error: EndpointError| error.to_string()),
+    }
+}
