@@ -61,16 +61,11 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
 
 /// The status tells of a backup and not of the call that started it: somebody removed that, or restored an older copy.
 fn without_an_attempt(view: &View<'_>, status: &SalesforceBackupStatus) -> Step {
-    match own_request(view) {
-        Some(own) => {
-            let attempt = Some(own.attempt.clone());
-            view.go_on(view.facts.still(&SalesforceBackupStatus { attempt, ..status.clone() }))
-        }
-        None => {
-            let held = view.facts.held(status.clone(), messages::status_lost(), Submission::Yes);
-            view.record(held, Some(IN_ANY_CASE))
-        }
+    if let Some(own) = own_request(view) {
+        return view.go_on(SalesforceBackupStatus { attempt: Some(own.attempt.clone()), ..status.clone() });
     }
+    let held = view.facts.held(status.clone(), messages::status_lost(), Submission::Yes);
+    view.record(held, Some(IN_ANY_CASE))
 }
 
 /// What the object waits for.

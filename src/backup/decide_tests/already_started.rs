@@ -429,7 +429,12 @@ mod lost_status {
         let remembered = |lost: &SalesforceBackup| {
             recorded(decide(&Observed { last_request: Some(own.clone()), ..observed(lost) }, &settings(), &at(10))).0
         };
-        assert_eq!(remembered(&without(&accepted)).attempt, Some(earlier().attempt), "it is remembered");
+        let followed = remembered(&without(&accepted));
+        assert_eq!(
+            (followed.phase, followed.attempt),
+            (Some(Phase::Running), Some(earlier().attempt)),
+            "it is remembered"
+        );
         let recovered = remembered(&without(&open));
         assert_eq!((recovered.attempt, recovered.job_ids), (Some(earlier().attempt), earlier().job_ids));
     }
