@@ -4,12 +4,17 @@
 use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
 };
 
+use jiff::Timestamp;
 use salesforce_backup_operator::{
     api::AttemptId,
-    backup::memory::{Earlier, Remembered},
-    process::clock::BootTime,
+    backup::{
+        memory::{Earlier, Remembered},
+        observe::Seen,
+    },
+    process::clock::{BootTime, Now},
 };
 
 use crate::{
@@ -20,6 +25,8 @@ use crate::{
 
 /// Ticks of the settle wait: longer ago is all the same, but for what is named.
 const SETTLED: u64 = 3;
+/// Ticks after which a job list that was read is old in every way.
+const LIST: u64 = 8;
 /// Ticks for which a job list may be incomplete.
 const INCOMPLETE: u64 = 5;
 
@@ -114,7 +121,15 @@ impl Replica {
                     continue;
                 }
                 Some(Task::Asleep(asleep)) => {
-                    (1u8, asleep.attempt, format!("{:?}", asleep.seen)).hash(into);
+                    let mut seen = asleep.seen.clone();
+                    let Seen { job_list, recent_jobs, .. } = &mut seen;
+                    for list in [job_list, recent_jobs].into_iter().flatten() {
+                        // How long ago it was asked for, and not when.
+                        let age = Duration::from_secs(world.age(index, list.as_of.boot, LIST));
+                        list.as_of = Now { wall: Timestamp::UNIX_EPOCH, boot: BootTime::after_boot(age) };
+                        list.answered = list.as_of;
+                    }
+                    (1u8, asleep.attempt, format!("{seen:?}")).hash(into);
                     asleep.version.normalised(world, name, into);
                     continue;
                 }

@@ -26,9 +26,10 @@ use crate::{
     world::{self, Line, NAME, SECRET, World},
 };
 
-/// How long a run may take to come to rest: waits of 10 s for an API server that hangs, of half a minute after several refusals,
+/// How long a run may take to come to rest: waits of 10 s for an API server that hangs, of a minute for one that does not keep a
+/// field, of half a minute after several refusals,
 /// and all that on a machine that is busy with other plans.
-pub const PATIENCE: Duration = Duration::from_mins(2);
+pub const PATIENCE: Duration = Duration::from_mins(6);
 /// How long a job takes that nobody ends: longer than a deletion.
 const JOB: Duration = Duration::from_secs(40);
 /// How long a Command Center without a lag may take until it lists what it executed.
