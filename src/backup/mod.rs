@@ -2,7 +2,7 @@
 //!
 //! [`reconcile`] is the whole flow: [`observe`] looks, [`decide`] says what to do, [`act`] does it, [`record`] writes
 //! what came of it. Everything that has to be decided is decided in pure files: [`decide`], [`state`], [`judge`],
-//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`waiting`], [`progress`], [`backoff`], [`messages`], [`events`].
+//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`waiting`], [`progress`], [`backoff`], [`failing`], [`messages`], [`events`].
 //!
 //! Beside it, [`poll`] asks about the jobs of all objects at once, and wakes those for which there is news.
 
@@ -16,6 +16,7 @@ pub mod decide;
 pub mod definition;
 pub mod directive;
 pub mod events;
+pub mod failing;
 pub mod intent;
 pub mod judge;
 pub mod memory;
