@@ -9,6 +9,7 @@
 pub mod act;
 pub mod aside;
 pub mod backoff;
+pub mod claims;
 pub mod cluster;
 pub mod connections;
 pub mod controller;
@@ -45,6 +46,7 @@ use crate::{
 };
 
 use self::{
+    claims::SharedClaims,
     cluster::Cluster,
     connections::Connections,
     decide::Step,
@@ -91,6 +93,8 @@ impl Settings {
 pub struct Context {
     /// The API server.
     pub cluster: Cluster,
+    /// What every object lays claim to, as the API server lists it.
+    pub claims: SharedClaims,
     /// The Command Centers.
     pub command_center: Arc<CommandCenter>,
     /// How they are reached.

@@ -23,6 +23,7 @@ use crate::{
     api::validate,
     backup::{
         Context, Settings,
+        claims::SharedClaims,
         cluster::Cluster,
         connections::Connections,
         controller::{self, Broken, Watch},
@@ -218,6 +219,7 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
     let context = Context {
         connections: Connections::new(cluster.clone(), Arc::clone(&command_center), policy, args.renew_tokens),
         cluster,
+        claims: SharedClaims::default(),
         command_center,
         definition,
         memory: Memory::default(),
