@@ -61,6 +61,8 @@ reasons! {
     Submitting,
     /// The definition in the cluster lacks fields of the status: what has to be stored before a call is dropped.
     DefinitionOutdated,
+    /// The object is so large that what comes of a call might not be stored in it.
+    ObjectTooLarge,
     /// The referenced Secret does not exist.
     SecretNotFound,
     /// The operator may not read the Secret.

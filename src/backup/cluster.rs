@@ -103,6 +103,12 @@ pub enum ClusterError {
         /// The API server's words.
         message: String,
     },
+    /// The object is larger than what is stored of one; nothing was changed.
+    #[error("{what}: the object is too large to be stored")]
+    TooLarge {
+        /// What was tried.
+        what: String,
+    },
     /// The API server takes no more calls at present; nothing was changed.
     #[error("{what}: the API server is too busy: {message}")]
     Busy {
@@ -325,6 +331,11 @@ fn classify(what: String, error: kube::Error) -> ClusterError {
     };
     let message = status.message.clone();
     match status.code {
+        413 => ClusterError::TooLarge { what },
+        // How an API server passes on what etcd says.
+        400..=599 if ["request is too large", "message larger than max"].iter().any(|said| message.contains(said)) => {
+            ClusterError::TooLarge { what }
+        }
         409 => ClusterError::Conflict { what },
         404 => ClusterError::Gone { what },
         401 | 403 => ClusterError::Forbidden { what, message },
@@ -356,6 +367,18 @@ mod tests {
     }
 
     #[test]
+    fn an_object_that_etcd_does_not_take_is_told_from_an_api_server_in_trouble() {
+        for said in [
+            "etcdserver: request is too large",
+            "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2099001 vs. 2097152)",
+        ] {
+            let status = Status { code: 500, message: said.to_owned(), ..Status::default() };
+            let error = classify("w".to_owned(), kube::Error::Api(Box::new(status)));
+            assert!(matches!(error, ClusterError::TooLarge { .. }), "{said}: {error}");
+        }
+    }
+
+    #[test]
     fn only_a_refusal_by_the_api_server_proves_that_nothing_was_written() {
         let kind =
             |code| match classify("w".to_owned(), kube::Error::Api(Box::new(Status { code, ..Status::default() }))) {
@@ -364,6 +387,7 @@ mod tests {
                 ClusterError::Forbidden { .. } => "forbidden",
                 ClusterError::Refused { .. } => "refused",
                 ClusterError::Busy { .. } => "busy",
+                ClusterError::TooLarge { .. } => "too large",
                 ClusterError::Ambiguous { .. } => "ambiguous",
             };
         let cases = [
@@ -371,6 +395,7 @@ mod tests {
             (404, "gone"),
             (403, "forbidden"),
             (401, "forbidden"),
+            (413, "too large"),
             (422, "refused"),
             (429, "busy"),
             (500, "ambiguous"),

@@ -103,6 +103,7 @@ const fn worth(reason: Reason) -> Worth {
         Reason::NothingStarted => Worth::Knowing("Resolve"),
         Reason::FindingJobs | Reason::JobsSuspended | Reason::Completed => Worth::Knowing("Follow"),
         Reason::DefinitionOutdated
+        | Reason::ObjectTooLarge
         | Reason::SecretNotFound
         | Reason::SecretForbidden
         | Reason::SecretTypeForbidden

@@ -26,7 +26,7 @@ pub fn trouble(error: &Error, failures: u32) -> Option<Trouble> {
         Error::Panicked if lasts => Some(Trouble { why: messages::reconcile_panicked(), needs_person: true }),
         Error::Cluster(error) if lasts => {
             let needs_person = match error {
-                ClusterError::Forbidden { .. } | ClusterError::Refused { .. } => true,
+                ClusterError::Forbidden { .. } | ClusterError::Refused { .. } | ClusterError::TooLarge { .. } => true,
                 ClusterError::Busy { .. } | ClusterError::Ambiguous { .. } => false,
                 ClusterError::Conflict { .. } | ClusterError::Gone { .. } => return None,
             };

@@ -265,6 +265,24 @@ pub fn reconcile_panicked() -> Why {
     )
 }
 
+/// Why nothing is started for an object.
+#[must_use]
+pub fn object_too_large() -> Why {
+    Why::new(
+        Reason::ObjectTooLarge,
+        "The object is larger than 512 KiB, so that the API server might not store in it what comes of a call. No backup is started for it. To do: remove labels, annotations or other metadata that it does not need, or spread spec.associations over several objects; it goes on by itself.",
+    )
+}
+
+/// Why the object does not tell which jobs its backup has. Short, because there is no room; [`ROOM_NEEDED`] says more.
+#[must_use]
+pub fn no_room_for(jobs: usize) -> Why {
+    Why::new(Reason::ObjectTooLarge, format!("No room to name {jobs} jobs: make some."))
+}
+
+/// What is told in an event, because the object has no room.
+pub const ROOM_NEEDED: &str = "What came of the CreateTask call does not fit into the object, since an API server stores no object beyond a size. It is kept in the operator's memory, and tried again. To do: remove labels, annotations or other metadata that the object does not need.";
+
 /// Why others call `endpoint` first, or nobody does.
 #[must_use]
 pub fn in_line(cause: Cause, endpoint: &str) -> Why {

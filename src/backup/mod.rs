@@ -2,7 +2,7 @@
 //!
 //! [`reconcile`] is the whole flow: [`observe`] looks, [`decide`] says what to do, [`act`] does it, [`record`] writes
 //! what came of it. Everything that has to be decided is decided in pure files: [`decide`], [`state`], [`judge`],
-//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`waiting`], [`progress`], [`backoff`], [`failing`], [`messages`], [`events`].
+//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`waiting`], [`progress`], [`backoff`], [`failing`], [`room`], [`messages`], [`events`].
 //!
 //! Beside it, [`poll`] asks about the jobs of all objects at once, and wakes those for which there is news.
 
@@ -30,6 +30,7 @@ pub mod outdated;
 pub mod poll;
 pub mod progress;
 pub mod record;
+pub mod room;
 pub mod settle;
 pub mod standing;
 pub mod state;

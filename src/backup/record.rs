@@ -9,7 +9,9 @@ use crate::{
 
 use super::{
     cluster::{ClusterError, Statuses, until_it_lands},
+    room,
     settle::{Next, Record, speaks_of},
+    status::Facts,
 };
 
 /// What became of the record.
@@ -19,11 +21,14 @@ pub enum Recorded {
     Written(Box<SalesforceBackup>, Kept),
     /// The object does not exist any more, or another one has its name.
     ObjectGone,
+    /// The object has no room for the outcome, not even in its smallest form.
+    NoRoom,
     /// The status speaks of another attempt, and this outcome says nothing that could be added to it.
     Superseded,
 }
 
-/// Writes the outcome into the status of `object`, and does not return before that is done.
+/// Writes the outcome into the status of `object`, and does not return before that is done, or can only be done once
+/// somebody has made room in the object.
 pub async fn record(
     mut object: SalesforceBackup,
     record: Record<'_>,
@@ -31,13 +36,18 @@ pub async fn record(
     time: &impl Time,
 ) -> Recorded {
     let mut wait = until_it_lands();
+    let mut small = false;
     let mut pause = async |cause: ClusterError| {
         warn!(attempt = %record.id, error = %chain(&cause), "the outcome of a CreateTask call is not recorded yet; trying again");
         time.pause(wait.next().unwrap_or_default()).await;
     };
     loop {
         let next = match record.onto(&object, time.now().wall) {
-            Next::Write(status) => SalesforceBackup { status: Some(*status), ..object.clone() },
+            Next::Write(status) => {
+                let facts = Facts { object: &object, now: time.now().wall };
+                let status = if small { room::smallest(*status, &record, &facts) } else { *status };
+                SalesforceBackup { status: Some(status), ..object.clone() }
+            }
             Next::Nothing => return Recorded::Written(Box::new(object), Kept::Whole),
             Next::Superseded => return Recorded::Superseded,
         };
@@ -47,6 +57,12 @@ pub async fn record(
                 return Recorded::Written(Box::new(stored), kept);
             }
             Err(ClusterError::Gone { .. } | ClusterError::Conflict { .. }) => {}
+            Err(ClusterError::TooLarge { .. }) if !small => {
+                small = true;
+                continue;
+            }
+            // Whoever makes room in it is seen by the watch.
+            Err(ClusterError::TooLarge { .. }) => return Recorded::NoRoom,
             Err(cause) => pause(cause).await,
         }
         match reread(&object, record, statuses).await {

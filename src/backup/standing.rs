@@ -100,7 +100,8 @@ const FAILED: &str =
     "A job failed: see status.jobs, and the job in the Command Center; change spec.runId to run the backup again.";
 const DEADLINE: &str = "It was not submitted within spec.startDeadlineSeconds: change spec.runId to request it again.";
 const SUSPENDED: &str = "Nothing is submitted while spec.suspend is true.";
-const STARTING: &str = "The CreateTask call is under way.";
+/// Longer than what [`super::room::smallest`] leaves of a message, so that there is room for that wherever this was stored.
+const STARTING: &str = "The CreateTask call is under way. What comes of it is recorded here; should the operator end meanwhile, the next one finds it out.";
 const ABANDONED: &str = "A person gave this run up with the annotation commandcenter.dev/resolve: change spec.runId to request the backup again.";
 const NOT_FOLLOWED: &str = "The backup was submitted, as spec.readyWhen asks for. Its jobs may not be read with this token, so it is not known how they end: give the token's user the right to view jobs.";
 const RUNNING: &str = "The jobs are running.";

@@ -4,6 +4,8 @@ use crate::api::{
     Attempt, AttemptId, ConditionType, JobId, Phase, Reason, SalesforceBackup, SalesforceBackupStatus, conditions::find,
 };
 
+use super::room;
+
 /// Where the run of an object is. Every status that the operator writes is exactly one of these.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunState<'a> {
@@ -53,7 +55,7 @@ impl<'a> RunState<'a> {
         let same_run = status.run_id == object.spec.run_id;
         let attempt = status.attempt.as_ref();
         let ended = status.finished_at.is_some();
-        let held = is_held(status) && !(same_run && may_pass(status));
+        let held = is_held(status) && !(same_run && may_pass(status, object));
         if status.submitted_at.is_some() && !ended && !held {
             let endpoint = attempt.and_then(|attempt| attempt.endpoint.as_deref());
             return Self::Submitted(Submitted {
@@ -134,9 +136,13 @@ fn is_held(status: &SalesforceBackupStatus) -> bool {
     }
 }
 
-/// Whether a held run is looked at again by itself, because a mended Secret or right lets it go on.
-fn may_pass(status: &SalesforceBackupStatus) -> bool {
-    matches!(finished(status), Some(Reason::JobsNotReadable | Reason::ConnectionChanged | Reason::JobLost))
+/// Whether a held run is looked at again by itself, because a mended Secret or right, or room in the object, lets it go on.
+fn may_pass(status: &SalesforceBackupStatus, object: &SalesforceBackup) -> bool {
+    match finished(status) {
+        Some(Reason::JobsNotReadable | Reason::ConnectionChanged | Reason::JobLost) => true,
+        Some(Reason::ObjectTooLarge) => room::is_left_in(object),
+        Some(_) | None => false,
+    }
 }
 
 fn finished(status: &SalesforceBackupStatus) -> Option<Reason> {

@@ -24,6 +24,7 @@ mod proxy;
 mod readme;
 mod renewal;
 mod resolving;
+mod room;
 mod runs;
 mod secrets;
 mod self_test;

@@ -129,6 +129,12 @@ impl Permitted<'_> {
                 outdated::notice(kept, &recorded, context).await;
                 tell(stored.status.as_ref(), &recorded, context).await;
             }
+            Recorded::NoRoom => {
+                let reason = Reason::ObjectTooLarge.as_str();
+                warn!(namespace, name, reason, "{}", messages::ROOM_NEEDED);
+                let note = messages::ROOM_NEEDED.to_owned();
+                publish(&stored, News { warning: true, reason, note, action: "Submit" }, context).await;
+            }
             Recorded::ObjectGone => tell_of_lost(&stored, "the object was deleted", &outcome, context).await,
             Recorded::Superseded => tell_of_lost(&stored, "another attempt was begun", &outcome, context).await,
         }
@@ -161,11 +167,16 @@ async fn call(
 pub fn remember(memory: &Memory, stored: &SalesforceBackup, record: Record<'_>, recorded: &Recorded) {
     let now = clock::now().boot;
     let uid = stored.metadata.uid.as_deref().unwrap_or_default();
-    memory.note(uid, |remembered| remembered.recorded(record.id, record.outcome, now));
+    let done = || memory.note(uid, |remembered| remembered.recorded(record.id, record.outcome, now));
     match recorded {
         // An object that is created again in this moment finds what came of it.
-        Recorded::Written(recorded, _) => memory.sees(recorded, now),
-        Recorded::ObjectGone | Recorded::Superseded => {}
+        Recorded::Written(recorded, _) => {
+            done();
+            memory.sees(recorded, now);
+        }
+        Recorded::ObjectGone | Recorded::Superseded => done(),
+        // It is written by the next reconcile that finds room.
+        Recorded::NoRoom => {}
     }
 }
 

@@ -226,7 +226,7 @@ impl Known {
                 warn!(namespace, secret = name, error = %chain(error), "the renewal of a token waits for the API server");
                 self.hinder(source, Obstacle::Delayed, A_MOMENT);
             }
-            ClusterError::Forbidden { .. } | ClusterError::Refused { .. } => {
+            ClusterError::Forbidden { .. } | ClusterError::Refused { .. } | ClusterError::TooLarge { .. } => {
                 warn!(namespace, secret = name, error = %chain(error), "a token cannot be renewed, because there is no right to keep the new one");
                 self.hinder(source, Obstacle::NotPermitted, UNTIL_PERMITTED);
             }

@@ -9,7 +9,7 @@ use crate::{
     backup::{
         backoff, messages,
         observe::{Admission, Look, NamespaceForbidden},
-        others,
+        others, room,
         standing::{Ending, Standing, Submission, Why},
         state,
         status::{AnsweredBy, Facts, Found, SendTimes},
@@ -94,6 +94,10 @@ pub(super) fn pending(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
     if let Some(fields) = view.not_kept() {
         let why = messages::definition_outdated(fields);
         return view.record(view.facts.standing(without_next_try(status), &Standing::Stalled(why)), soonest(None));
+    }
+    if !room::is_left_in(view.observed.object) {
+        let standing = Standing::Stalled(messages::object_too_large());
+        return view.record(view.facts.standing(without_next_try(status), &standing), soonest(None));
     }
     let connection = match &view.observed.seen.connection {
         None => return Step::Look(Look::Secret),
