@@ -1,10 +1,17 @@
 //! The other objects, as far as they may lay claim to the same target or to the same jobs. Pure.
 
-use crate::api::{
-    ConditionType, JobId, SalesforceBackup,
-    conditions::is_true,
-    target::{Target, overlap},
+use std::{borrow::Borrow, collections::HashSet, time::Duration};
+
+use crate::{
+    api::{
+        ConditionType, JobId, SalesforceBackup,
+        conditions::is_true,
+        target::{Target, overlap},
+    },
+    process::clock::BootTime,
 };
+
+use super::memory::{self, EARLIER, Memory};
 
 /// What another object has to do with a Command Center.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +105,30 @@ impl Other {
 fn host(endpoint: &str) -> &str {
     let after_scheme = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     after_scheme.split_once('/').map_or(after_scheme, |(host, _)| host)
+}
+
+/// What the objects other than `uid` have to do with a Command Center while their attempts are open, as the watch told of
+/// them; at `now`, also those seen within `recent` that are gone, whose calls may still come to something.
+#[must_use]
+pub fn neighbours<T>(objects: &[T], uid: &str, memory: &Memory, (recent, now): (Duration, BootTime)) -> Vec<Other>
+where
+    T: Borrow<SalesforceBackup>,
+{
+    let there = objects.iter().filter_map(|object| Other::open(object.borrow())).filter(|other| other.uid != uid);
+    let exists = |wanted: &str| wanted == uid || objects.iter().any(|object| memory::uid(object.borrow()) == wanted);
+    there.chain(memory.of_gone(|claim| claim == Claim::Open, exists, recent, now)).collect()
+}
+
+/// What the objects other than `uid` have to do with a Command Center, as they are stored; also those that are gone.
+#[must_use]
+pub fn all<T>(objects: &[T], uid: &str, memory: &Memory, now: BootTime) -> Vec<Other>
+where
+    T: Borrow<SalesforceBackup>,
+{
+    let there = objects.iter().filter_map(|object| Other::of(object.borrow())).filter(|other| other.uid != uid);
+    let uids: HashSet<&str> = objects.iter().map(|object| memory::uid(object.borrow())).collect();
+    let exists = |wanted: &str| wanted == uid || uids.contains(wanted);
+    there.chain(memory.of_gone(|_| true, exists, EARLIER, now)).collect()
 }
 
 /// One of `others` whose open attempt on one of `targets` has to be settled before another one is made: the first by its

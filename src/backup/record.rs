@@ -1,4 +1,4 @@
-//! Writes what came of a call: tried until it is stored, whatever the API server does meanwhile.
+//! Remembers what came of a call and writes it: tried until it is stored, whatever the API server does meanwhile.
 
 use tracing::warn;
 
@@ -9,6 +9,7 @@ use crate::{
 
 use super::{
     cluster::{ClusterError, Statuses, until_it_lands},
+    memory::{Memory, uid},
     settle::{Next, Record, speaks_of},
 };
 
@@ -23,12 +24,31 @@ pub enum Recorded {
     Superseded,
 }
 
+/// Remembers what came of the call that the intent in `stored` permitted, and records it.
+pub async fn keep(
+    stored: &SalesforceBackup,
+    record: Record<'_>,
+    memory: &Memory,
+    (statuses, time): (&impl Statuses, &impl Time),
+) -> Recorded {
+    // First of all: whatever happens to the record, this process knows what came of the call.
+    memory.answered(stored, record);
+    let recorded = write(stored.clone(), record, (statuses, time)).await;
+    let now = time.now().boot;
+    memory.note(uid(stored), |remembered| remembered.recorded(record.id, record.outcome, now));
+    match &recorded {
+        // An object that is created again in this moment finds what came of it.
+        Recorded::Written(recorded, _) => memory.sees(recorded, now),
+        Recorded::ObjectGone | Recorded::Superseded => {}
+    }
+    recorded
+}
+
 /// Writes the outcome into the status of `object`, and does not return before that is done.
-pub async fn record(
+async fn write(
     mut object: SalesforceBackup,
     record: Record<'_>,
-    statuses: &impl Statuses,
-    time: &impl Time,
+    (statuses, time): (&impl Statuses, &impl Time),
 ) -> Recorded {
     let mut wait = until_it_lands();
     let mut pause = async |cause: ClusterError| {
