@@ -33,7 +33,7 @@ pub async fn keep(
 ) -> Recorded {
     // First of all: whatever happens to the record, this process knows what came of the call.
     memory.answered(stored, record);
-    let recorded = write(stored.clone(), record, (statuses, time)).await;
+    let recorded = write(stored, record, (statuses, time)).await;
     let now = time.now().boot;
     memory.note(uid(stored), |remembered| remembered.recorded(record.id, record.outcome, now));
     match &recorded {
@@ -44,12 +44,13 @@ pub async fn keep(
     recorded
 }
 
-/// Writes the outcome into the status of `object`, and does not return before that is done.
+/// Writes the outcome into the status of `intent`, as it is stored by then, and does not return before that is done.
 async fn write(
-    mut object: SalesforceBackup,
+    intent: &SalesforceBackup,
     record: Record<'_>,
     (statuses, time): (&impl Statuses, &impl Time),
 ) -> Recorded {
+    let mut object = intent.clone();
     let mut wait = until_it_lands();
     let mut pause = async |cause: ClusterError| {
         warn!(attempt = %record.id, error = %chain(&cause), "the outcome of a CreateTask call is not recorded yet; trying again");
@@ -70,11 +71,23 @@ async fn write(
             Err(cause) => pause(cause).await,
         }
         match reread(&object, record, statuses).await {
-            Ok(Some(stored)) => object = stored,
+            Ok(Some(stored)) => object = restored(stored, intent),
             Ok(None) => return Recorded::ObjectGone,
             Err(cause) => pause(cause).await,
         }
     }
+}
+
+/// `object` with the status of `intent`, if somebody removed that since and nothing was done: its outcome belongs to it, and
+/// alone it would make a status that speaks of no run, which the next process would begin.
+fn restored(object: SalesforceBackup, intent: &SalesforceBackup) -> SalesforceBackup {
+    let run = |object: &SalesforceBackup| object.status.as_ref().and_then(|status| status.run_id.clone());
+    let is_lost = object.status.as_ref().is_none_or(|status| {
+        let nothing_done = status.attempt.is_none() && status.submitted_at.is_none() && status.finished_at.is_none();
+        let same_run = status.requested_at.is_none() || run(&object) == run(intent);
+        nothing_done && same_run && status.job_ids.is_empty()
+    });
+    if is_lost { SalesforceBackup { status: intent.status.clone(), ..object } } else { object }
 }
 
 /// The object as it is stored now, if it is the same one, or one of its name that went on with the attempt.

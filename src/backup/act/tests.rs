@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{kill, permission};
 use crate::{
-    api::{AttemptId, Cancel, JobId, SalesforceBackup, SalesforceBackupStatus},
+    api::{AttemptId, Cancel, JobId, Phase, SalesforceBackup, SalesforceBackupStatus},
     backup::{
         cluster::{ClusterError, Statuses},
         decide::{Attempt, leave::Kills},
@@ -29,7 +29,7 @@ use crate::{
         connection::Connection,
         endpoint::EndpointPolicy,
         kill::Kill,
-        outcome::{Accepted, NeverSent, Outcome},
+        outcome::{Accepted, NeverSent, NoAnswer, Outcome, Unknown},
     },
     process::clock::{BootTime, Now, Time},
 };
@@ -86,6 +86,11 @@ impl Statuses for World {
             Write::Awaited => return future::pending().await,
         }
         match &mut *self.stored.lock().unwrap() {
+            Some(SalesforceBackup { metadata, .. })
+                if metadata.uid == next.metadata.uid && metadata.resource_version != next.metadata.resource_version =>
+            {
+                Err(ClusterError::Conflict { what: what() })
+            }
             Some(stored) if stored.metadata.uid == next.metadata.uid => {
                 *stored = next.clone();
                 Ok(next)
@@ -122,6 +127,11 @@ fn object(uid: &str) -> SalesforceBackup {
         "spec": {"commandCenter": {"secretRef": {"name": "s"}}, "associations": [{"clientId": 12}]},
     }))
     .unwrap()
+}
+
+fn version(mut object: SalesforceBackup, version: &str) -> SalesforceBackup {
+    object.metadata.resource_version = Some(version.to_owned());
+    object
 }
 
 fn connection() -> Connection {
@@ -209,10 +219,12 @@ fn an_attempt_is_denied_when_another_object_began_one_on_its_target_since_the_lo
 #[test]
 fn a_permission_counts_from_the_decision_however_long_its_intent_takes() {
     let (world, memory) = (World::new(Some(object("u1")), [Write::Stored(9)]), Memory::default());
+    world.pass(2);
     let asked = ask(&world, &memory, Vec::new());
     let Ok(permission::Permission::Granted(granted)) = asked else { panic!("{asked:?}") };
     assert_eq!(granted.permit.opened().at, at(0));
     let (world, memory) = (World::new(Some(object("u1")), [Write::Stored(9)]), Memory::default());
+    world.pass(2);
     let object = with(&object("u1"), SalesforceBackupStatus::default());
     let kills = kills(&object);
     let asked = kill::permission(&kills, &object, &memory, WINDOW, (&world, &world)).now_or_never();
@@ -273,4 +285,24 @@ fn an_outcome_goes_to_the_object_that_goes_on_with_the_attempt() {
     let recorded = keep(&stored, record, &memory, (&world, &world)).now_or_never();
     assert!(matches!(recorded, Some(Recorded::ObjectGone)), "{recorded:?}");
     assert_eq!(world.stored(), Some(object("u2")), "another object has not asked for it");
+}
+
+#[test]
+fn an_outcome_brings_back_the_status_of_its_call_that_somebody_removed_meanwhile() {
+    let id = AttemptId::from("a1");
+    let stored = version(with(&object("u1"), intent(&object("u1"), &id)), "1");
+    let lost = SalesforceBackupStatus { observed_generation: Some(-1), ..SalesforceBackupStatus::default() };
+    let without_attempt = SalesforceBackupStatus { attempt: None, ..intent(&object("u1"), &id) };
+    let unknown = Outcome::Unknown(Unknown::NoAnswer(NoAnswer::Timeout));
+    for status in [lost, without_attempt] {
+        for (outcome, phase) in [(accepted(), Phase::Running), (unknown.clone(), Phase::Resolving)] {
+            let world = World::new(Some(version(with(&object("u1"), status.clone()), "2")), []);
+            let record = Record { id: &id, outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
+            keep(&stored, record, &Memory::default(), (&world, &world)).now_or_never();
+            let status = world.stored().unwrap().status.unwrap();
+            let attempt = status.attempt.clone().and_then(|attempt| attempt.id);
+            assert_eq!((status.phase, attempt), (Some(phase), Some(id.clone())), "{status:?}");
+            assert!(status.requested_at.is_some(), "the run has begun");
+        }
+    }
 }
