@@ -204,7 +204,10 @@ async fn the_status_is_written_when_it_says_something_new_and_not_at_each_look()
     for status in ["Waiting", "Suspended"] {
         simulator.set_job(job, JobOrder::Show(status.to_owned())).unwrap();
         let shows = |backup: &SalesforceBackup| {
-            backup.status.as_ref().is_some_and(|known| known.jobs.iter().any(|job| job.status.as_deref() == Some(status)))
+            backup
+                .status
+                .as_ref()
+                .is_some_and(|known| known.jobs.iter().any(|job| job.status.as_deref() == Some(status)))
         };
         world.until(NAME, status, shows).await;
         // What was under way when the status was read may tell of it a little later.
