@@ -1,39 +1,29 @@
-//! Does what was decided: writes a status, makes the call that an intent permits ([`submit`]), has jobs killed, lets an object go.
+//! Does what was decided: writes a status, makes the call that an intent permits ([`submit`]), has jobs killed ([`kill`]), lets an object go.
 
+pub mod kill;
+pub mod permission;
 pub mod submit;
 
 use std::time::Duration;
 
-use futures::{StreamExt as _, stream};
 use tracing::{info, warn};
 
 use crate::{
-    api::{JobId, Kept, SalesforceBackup, SalesforceBackupStatus},
-    command_center::{
-        kill::{Kill, read_kill},
-        outcome::{NeverSent, Reply},
-    },
-    process::clock::{self, Machine},
+    api::{Kept, SalesforceBackup, SalesforceBackupStatus},
+    process::clock::{self, Machine, Time},
 };
 
 use super::{
     Context, Error,
-    cluster::{ClusterError, Statuses as _},
+    cluster::{ClusterError, Statuses},
     decide::{
         UNTIL_THE_WATCH_FOLLOWS,
-        leave::{FINALIZER, Kills, Release},
+        leave::{FINALIZER, Release},
     },
     events::{self, News},
-    intent::{self, Intent, Opened, Purpose},
-    memory::{NOT_KEPT, NotPermitted},
+    memory::{Memory, NOT_KEPT, NotPermitted, uid},
     messages, outdated,
-    standing::{Standing, Trouble},
-    status::Facts,
-    turns::Turn,
 };
-
-/// Jobs of one object that are asked to be killed at once.
-const AT_ONCE: usize = 8;
 
 /// Writes a status that was decided, and tells of what is new in it.
 ///
@@ -51,13 +41,10 @@ pub async fn write(
     let next = SalesforceBackup { status: Some(status), ..object.clone() };
     if next.status.as_ref().is_some_and(|status| status.finished_at.is_some()) {
         // A finished run asks for nothing any more.
-        context.poll.leave(object.metadata.uid.as_deref().unwrap_or_default());
+        context.poll.leave(uid(object));
     }
-    match context.cluster.write_status(&next).await {
-        Ok(stored) => {
-            let uid = stored.metadata.uid.as_deref().unwrap_or_default();
-            context.memory.note(uid, |remembered| remembered.written = Some(clock::now().boot));
-            let kept = Kept::of(next.status.as_ref(), stored.status.as_ref());
+    match store(&next, &context.memory, (&context.cluster, &Machine)).await {
+        Ok((stored, kept)) => {
             let is_kept = outdated::notice(kept, &stored, context).await;
             tell(object.status.as_ref(), &stored, context).await;
             // Whoever writes what is not kept would write it again at once.
@@ -67,6 +54,21 @@ pub async fn write(
         Err(ClusterError::Gone { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Stores the status of `next`, and remembers that; gives the object as it is stored now, and what is kept of its status.
+///
+/// # Errors
+/// When it is not known to be stored.
+pub async fn store(
+    next: &SalesforceBackup,
+    memory: &Memory,
+    (statuses, time): (&impl Statuses, &impl Time),
+) -> Result<(SalesforceBackup, Kept), ClusterError> {
+    let stored = statuses.write_status(next).await?;
+    memory.note(uid(&stored), |remembered| remembered.written = Some(time.now().boot));
+    let kept = Kept::of(next.status.as_ref(), stored.status.as_ref());
+    Ok((stored, kept))
 }
 
 /// Sets the finalizer, or removes it.
@@ -88,73 +90,12 @@ pub async fn set_finalizer(
                 _ => return Err(error.into()),
             };
             warn!(namespace = object.metadata.namespace, name = object.metadata.name, wanted, error = %error, "the finalizer cannot be changed");
-            let uid = object.metadata.uid.as_deref().unwrap_or_default();
-            context.memory.note(uid, |remembered| remembered.finalizer_refused = Some((clock::now().boot, why)));
+            context
+                .memory
+                .note(uid(object), |remembered| remembered.finalizer_refused = Some((clock::now().boot, why)));
             // It is decided again at once what is told of it.
             Ok(Some(Duration::ZERO))
         }
-    }
-}
-
-/// Intent, kills, what came of them: each job is asked to be killed at most once, because a second kill discards what it has
-/// backed up. A job that was not asked, and is not known to be unasked, goes on; the object does not wait for it for ever.
-///
-/// # Errors
-/// When the API server cannot be used.
-pub async fn kill(
-    kills: Kills,
-    object: &SalesforceBackup,
-    context: &Context,
-    turn: &mut Turn,
-) -> Result<Option<Duration>, Error> {
-    let Kills { intent, cancel, jobs, opened, connection } = kills;
-    let uid = object.metadata.uid.as_deref().unwrap_or_default();
-    let unsent = |jobs| context.memory.note(uid, |kept| kept.kills_unsent = Some((cancel.id.clone(), jobs)));
-    // What is permitted is asked for at once: each job has its place among the calls that may be made now.
-    let Some(pass) = turn.pass.take() else { return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)) };
-    let next = SalesforceBackup { status: Some(intent), ..object.clone() };
-    let opened = Opened { at: opened, window: context.settings.send_window };
-    let (stored, permit) = match intent::write(&next, Purpose::Kills, opened, &context.cluster, &Machine).await {
-        Ok(Intent::Stored(stored, permit)) => (*stored, permit),
-        Ok(Intent::NotStored) => return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
-        Ok(Intent::NotKept(stored, fields)) => {
-            unsent(jobs);
-            outdated::tell(&stored, &fields, context).await;
-            let facts = Facts { object: &stored, now: clock::now().wall };
-            let mut status = next.status.unwrap_or_default();
-            status.cancel = object.status.as_ref().and_then(|before| before.cancel.clone());
-            let trouble = Trouble { why: messages::definition_outdated(&fields), needs_person: true };
-            let status = facts.standing(status, &Standing::Running(Some(trouble)));
-            return write(&stored, status, Some(NOT_KEPT), context).await;
-        }
-        Err(error) => {
-            unsent(jobs);
-            return Err(error.into());
-        }
-    };
-    tell(object.status.as_ref(), &stored, context).await;
-    context.memory.note(uid, |kept| kept.last_poll = Some(clock::now().boot));
-    // The answers wait for no turn before they are remembered and recorded.
-    turn.end();
-    let asking = stream::iter(jobs).map(async |job| {
-        let reply = context.command_center.kill(&pass, &connection, job, &permit).await;
-        let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls));
-        (job, read_kill(&reply, &connection.token))
-    });
-    let answers: Vec<_> = asking.buffered(AT_ONCE).collect().await;
-    let not_asked: Vec<JobId> = answers.iter().filter(|(_, kill)| *kill != Kill::Asked).map(|(job, _)| *job).collect();
-    info!(
-        namespace = object.metadata.namespace,
-        name = object.metadata.name,
-        asked = answers.len().saturating_sub(not_asked.len()),
-        not_asked = not_asked.len(),
-        "kills asked for"
-    );
-    unsent(not_asked);
-    let facts = Facts { object: &stored, now: clock::now().wall };
-    match facts.kills_answered(&answers) {
-        Some(status) => write(&stored, status, Some(UNTIL_THE_WATCH_FOLLOWS), context).await,
-        None => Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
     }
 }
 
@@ -207,3 +148,6 @@ pub(super) async fn publish(object: &SalesforceBackup, news: News, context: &Con
         warn!(namespace = object.metadata.namespace, name = object.metadata.name, error = %error, "an event was not published");
     }
 }
+
+#[cfg(test)]
+mod tests;

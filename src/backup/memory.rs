@@ -12,7 +12,10 @@ use crate::{
         conditions::find,
         target::{Target, overlap},
     },
-    command_center::outcome::{Accepted, Outcome},
+    command_center::{
+        job_list::Listing,
+        outcome::{Accepted, Outcome},
+    },
     process::clock::BootTime,
 };
 
@@ -30,44 +33,45 @@ pub const EARLIER: Duration = Duration::from_hours(24);
 /// connections lasts; after that the API server itself has gone back, as after a restore of etcd.
 const OLD_COPIES: Duration = Duration::from_mins(10);
 
-/// What is remembered.
+/// What is remembered, for all who reconcile at once.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<Inner>);
+pub struct Memory(Mutex<Contents>);
 
-#[derive(Debug, Default)]
-struct Inner {
+/// Everything that a process remembers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contents {
     /// By the uid of the object.
-    objects: HashMap<String, Remembered>,
+    pub objects: HashMap<String, Remembered>,
     /// The last request of each namespace and name.
-    requests: HashMap<(String, String), Earlier>,
+    pub requests: HashMap<(String, String), Earlier>,
     /// The targets on which this process is making an attempt, by the uid of the object.
-    claims: HashMap<String, (String, Vec<Target>)>,
+    pub claims: HashMap<String, (String, Vec<Target>)>,
     /// The newest version seen of each namespace and name, whichever object had it.
-    newest: HashMap<(String, String), Newest>,
+    pub newest: HashMap<(String, String), Newest>,
     /// The job lists that were refused, by namespace and name of the Secret.
-    refused_lists: HashMap<(String, String), RefusedList>,
+    pub refused_lists: HashMap<(String, String), RefusedList>,
 }
 
 /// The newest version seen of one name.
-#[derive(Debug)]
-struct Newest {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Newest {
     /// The uid of the object that had it.
-    uid: String,
+    pub uid: String,
     /// Its resourceVersion.
-    version: String,
+    pub version: String,
     /// When it was seen last.
-    seen: BootTime,
+    pub seen: BootTime,
 }
 
 /// A job list that was refused at every look so far.
-#[derive(Debug)]
-struct RefusedList {
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedList {
     /// The version of the connection that was used.
-    connection: String,
+    pub connection: String,
     /// The first of these looks.
-    since: BootTime,
+    pub since: BootTime,
     /// The looks in a row.
-    looks: u32,
+    pub looks: u32,
 }
 
 /// How often in a row, and for how long, a job list has been refused.
@@ -209,7 +213,19 @@ impl Earlier {
     }
 }
 
+impl From<Contents> for Memory {
+    fn from(contents: Contents) -> Self {
+        Self(Mutex::new(contents))
+    }
+}
+
 impl Memory {
+    /// Everything that is remembered.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        self.lock().clone()
+    }
+
     /// What is remembered of the object.
     #[must_use]
     pub fn of(&self, uid: &str) -> Remembered {
@@ -223,17 +239,16 @@ impl Memory {
 
     /// `object` was created while this process watched.
     pub fn appears(&self, object: &SalesforceBackup) {
-        self.note(object.metadata.uid.as_deref().unwrap_or_default(), |remembered| remembered.appeared = true);
+        self.note(uid(object), |remembered| remembered.appeared = true);
     }
 
     /// Remembers what `object` shows, unless a newer version under its name was seen: a watch that lags tells of old
     /// copies, after a record as after a re-creation.
     pub fn sees(&self, object: &SalesforceBackup, now: BootTime) {
-        let uid = object.metadata.uid.as_deref().unwrap_or_default();
         if !self.lock().is_newest(object, now) {
             return;
         }
-        self.note(uid, |remembered| remembered.sees(object, now));
+        self.note(uid(object), |remembered| remembered.sees(object, now));
         self.sees_request(object, now);
     }
 
@@ -270,11 +285,10 @@ impl Memory {
     /// Remembers what came of the attempt of `object`, before it is recorded: for the object itself, in case that fails, and for
     /// one of its name that goes on with the attempt.
     pub fn answered(&self, object: &SalesforceBackup, Record { id, outcome, answered_by }: Record<'_>) {
-        let uid = object.metadata.uid.as_deref().unwrap_or_default();
         // That nothing is known is what an open attempt says anyway.
         if !matches!(outcome, Outcome::Unknown(_)) {
             let answered = Answered { attempt: id.clone(), outcome: outcome.clone(), answered_by };
-            self.note(uid, |remembered| remembered.answered = Some(answered));
+            self.note(uid(object), |remembered| remembered.answered = Some(answered));
         }
         self.outcome_of_request(object, id, outcome);
     }
@@ -332,12 +346,17 @@ impl Memory {
         Some(TargetClaim { memory: self, uid: uid.to_owned() })
     }
 
-    /// The job list of the connection `version` in the Secret `secret` was refused, or else given or unusable. Tells how
-    /// often in a row it has been refused: a gateway may say so once.
-    pub fn list_answered(&self, secret: (&str, &str), version: &str, refused: bool, now: BootTime) -> Refusals {
+    /// The Command Center is asked about jobs of the object.
+    pub fn asks(&self, uid: &str, now: BootTime) {
+        self.note(uid, |remembered| remembered.last_poll = Some(now));
+    }
+
+    /// The job list that was asked for with the connection `version` in the Secret `secret`. Tells how often in a row it has
+    /// been refused: a gateway may say so once.
+    pub fn list_answered(&self, secret: (&str, &str), version: &str, list: &Listing, now: BootTime) -> Refusals {
         let mut inner = self.lock();
         let key = (secret.0.to_owned(), secret.1.to_owned());
-        if !refused {
+        if !matches!(list, Listing::NotAllowed(_)) {
             inner.refused_lists.remove(&key);
             return Refusals::default();
         }
@@ -359,12 +378,12 @@ impl Memory {
         inner.requests.retain(|_, earlier| exists(&earlier.uid) || now.since(earlier.seen) < EARLIER);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl Contents {
     /// Whether no newer version was seen under the name of `object`; this one is the newest from now on then.
     fn is_newest(&mut self, object: &SalesforceBackup, now: BootTime) -> bool {
         let Some(version) = &object.metadata.resource_version else { return true };
@@ -405,6 +424,12 @@ impl Drop for TargetClaim<'_> {
 fn tells(object: &SalesforceBackup, reason: Reason) -> bool {
     let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
     find(conditions, ConditionType::Finished).is_some_and(|finished| finished.reason == reason.as_str())
+}
+
+/// By what an object is remembered.
+#[must_use]
+pub fn uid(object: &SalesforceBackup) -> &str {
+    object.metadata.uid.as_deref().unwrap_or_default()
 }
 
 fn key(object: &SalesforceBackup) -> (String, String) {

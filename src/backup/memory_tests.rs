@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::command_center::outcome::{NeverSent, NoAnswer, Unknown};
+use crate::command_center::{
+    job::Unreadable,
+    outcome::{NeverSent, NoAnswer, RefusedKind, Unknown},
+};
 
 const HERE: &str = "https://cc.example.com/api";
 
@@ -153,8 +156,10 @@ fn a_removed_status_does_not_make_this_process_forget_the_request() {
 #[test]
 fn refusals_of_a_job_list_are_counted_in_a_row_and_for_one_connection() {
     let memory = Memory::default();
-    let answered = |secret, version, refused, second| {
-        let refusals = memory.list_answered(("n", secret), version, refused, at(second));
+    let answered = |secret, version, refused: bool, second| {
+        let not_given = Listing::Failed(Unreadable::Unavailable);
+        let list = if refused { Listing::NotAllowed(RefusedKind::Forbidden) } else { not_given };
+        let refusals = memory.list_answered(("n", secret), version, &list, at(second));
         (refusals.looks, refusals.lasting.as_secs())
     };
     assert_eq!(answered("s", "1", true, 10), (1, 0));

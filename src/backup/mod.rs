@@ -146,7 +146,7 @@ pub async fn reconcile(
             Step::Record(status, again) => break Box::pin(act::write(object, *status, again, context)).await?,
             Step::Attempt(attempt) => break Box::pin(act::submit::make(*attempt, &observed, context, turn)).await?,
             Step::Finalizer(wanted) => break Box::pin(act::set_finalizer(object, wanted, context)).await?,
-            Step::Kill(kills) => break Box::pin(act::kill(*kills, object, context, turn)).await?,
+            Step::Kill(kills) => break Box::pin(act::kill::make(*kills, object, context, turn)).await?,
             Step::Release(why) => break Box::pin(act::release(object, &why, context)).await?,
         }
     };

@@ -14,7 +14,7 @@ use crate::{
         job_task::{JobTask, read_task},
         outcome::RefusedKind,
     },
-    process::clock::{self, Now},
+    process::clock::{self, BootTime, Now},
 };
 
 use super::{
@@ -22,8 +22,8 @@ use super::{
     cluster::ClusterError,
     connections::kept::Obstacle,
     definition::InCluster,
-    memory::{EARLIER, Earlier, Refusals, Remembered},
-    others::{Claim, Other},
+    memory::{self, Earlier, Memory, Refusals, Remembered},
+    others::{self, Other},
     turns::Turn,
     waiting::{self, Told},
 };
@@ -157,15 +157,25 @@ impl<'a> Observed<'a> {
     /// What is known of `object` before anything is looked at.
     #[must_use]
     pub fn of(object: &'a SalesforceBackup, context: &Context) -> Self {
-        let now = clock::now().boot;
-        let uid = object.metadata.uid.as_deref().unwrap_or_default();
-        context.memory.sees(object, now);
+        Self::begin(object, &context.memory, context.definition.known(), AttemptId::random(), clock::now().boot)
+    }
+
+    /// What `memory` knows of `object`, seen at `now`, and what is known of the definition.
+    #[must_use]
+    pub fn begin(
+        object: &'a SalesforceBackup,
+        memory: &Memory,
+        definition: InCluster,
+        new_attempt: AttemptId,
+        now: BootTime,
+    ) -> Self {
+        memory.sees(object, now);
         Self {
             object,
-            remembered: context.memory.of(uid),
-            last_request: context.memory.last_request(object),
-            seen: Seen { definition: context.definition.known(), ..Seen::default() },
-            new_attempt: AttemptId::random(),
+            remembered: memory.of(memory::uid(object)),
+            last_request: memory.last_request(object),
+            seen: Seen { definition, ..Seen::default() },
+            new_attempt,
         }
     }
 
@@ -245,27 +255,19 @@ impl<'a> Observed<'a> {
             Look::Others => self.seen.others = Some(self.others(context).await?),
             Look::Admission => self.seen.admission = self.ask_to_call(context, turn),
             Look::JobList(query) => {
-                context.memory.note(self.uid(), |kept| kept.last_poll = Some(clock::now().boot));
+                context.memory.asks(self.uid(), clock::now().boot);
                 let snapshot = self.job_list(&query, context, turn).await?;
-                let version = self.connection().map(|connection| connection.version.clone());
-                let refused = version.filter(|_| matches!(snapshot.listing, Listing::NotAllowed(_)));
-                context.memory.note(self.uid(), |kept| kept.list_refused = refused);
-                self.seen.job_list = Some(snapshot);
+                self.listed(snapshot, &context.memory);
             }
             Look::RecentJobs(query) => self.seen.recent_jobs = Some(self.job_list(&query, context, turn).await?),
             Look::Job(id) => {
-                context.memory.note(self.uid(), |kept| kept.last_poll = Some(clock::now().boot));
+                context.memory.asks(self.uid(), clock::now().boot);
                 self.seen.job = Some(self.job(id, context, turn).await?);
             }
             Look::Tasks(ids) => {
-                context.memory.note(self.uid(), |kept| kept.last_poll = Some(clock::now().boot));
+                context.memory.asks(self.uid(), clock::now().boot);
                 let told = self.tasks(ids, context, turn).await?;
-                let of_task = |(job, task): &(JobId, JobTask)| match task {
-                    JobTask::Of(task) => Some((*job, *task)),
-                    JobTask::NotTold | JobTask::Unreadable => None,
-                };
-                context.memory.note(self.uid(), |kept| kept.tasks = told.iter().filter_map(of_task).collect());
-                self.seen.tasks = Some(told);
+                self.tasks_told(told, &context.memory);
             }
             Look::Kills(jobs) => self.seen.kills = self.ask_to_kill(jobs, context, turn),
             Look::Told(wait) => {
@@ -276,33 +278,35 @@ impl<'a> Observed<'a> {
         Ok(())
     }
 
+    /// Takes the job list as seen, and remembers whether it was refused.
+    pub fn listed(&mut self, snapshot: Snapshot, memory: &Memory) {
+        let version = self.connection().map(|connection| connection.version.clone());
+        let refused = version.filter(|_| matches!(snapshot.listing, Listing::NotAllowed(_)));
+        memory.note(self.uid(), |kept| kept.list_refused = refused);
+        self.seen.job_list = Some(snapshot);
+    }
+
+    /// Takes the tasks of jobs as seen, and remembers those that were told.
+    pub fn tasks_told(&mut self, told: Vec<(JobId, JobTask)>, memory: &Memory) {
+        let of_task = |(job, task): &(JobId, JobTask)| match task {
+            JobTask::Of(task) => Some((*job, *task)),
+            JobTask::NotTold | JobTask::Unreadable => None,
+        };
+        memory.note(self.uid(), |kept| kept.tasks = told.iter().filter_map(of_task).collect());
+        self.seen.tasks = Some(told);
+    }
+
     /// The open attempts of the other objects as the watch told of them, and of objects that are gone while they may still
     /// come to something.
     #[must_use]
     pub fn neighbours(&self, context: &Context) -> Vec<Other> {
-        let objects = context.objects.all();
-        let others = objects.iter().filter_map(|object| Other::open(object)).filter(|other| other.uid != self.uid());
-        let exists = |uid: &str| objects.iter().any(|object| object.metadata.uid.as_deref() == Some(uid));
         let recent = context.settings.until_settled();
-        others.chain(self.of_gone(|claim| claim == Claim::Open, exists, recent, context)).collect()
+        others::neighbours(&context.objects.all(), self.uid(), &context.memory, (recent, clock::now().boot))
     }
 
     async fn others(&self, context: &Context) -> Result<Vec<Arc<Other>>, Error> {
         let claims = context.claims.now(async || context.cluster.claims().await).await?;
-        let others = claims.others.iter().filter(|other| other.uid != self.uid()).map(Arc::clone);
-        let gone = self.of_gone(|_| true, |uid| claims.uids.contains(uid), EARLIER, context);
-        Ok(others.chain(gone.into_iter().map(Arc::new)).collect())
-    }
-
-    fn of_gone(
-        &self,
-        counts: impl Fn(Claim) -> bool,
-        exists: impl Fn(&str) -> bool,
-        recent: Duration,
-        context: &Context,
-    ) -> Vec<Other> {
-        let exists = |uid: &str| uid == self.uid() || exists(uid);
-        context.memory.of_gone(counts, exists, recent, clock::now().boot)
+        Ok(others::all(&claims, self.uid(), &context.memory, clock::now().boot))
     }
 
     fn ask_to_call(&self, context: &Context, turn: &mut Turn) -> Option<Admission> {
@@ -332,12 +336,15 @@ impl<'a> Observed<'a> {
         if seen.1 == Listing::NotAllowed(RefusedKind::TokenRejected) && self.token_changed(context, turn).await? {
             seen = self.list_once(query, context, turn).await?;
         }
-        let (as_of, listing) = seen;
-        let refused = matches!(listing, Listing::NotAllowed(_));
+        Ok(self.snapshot(seen, clock::now(), &context.memory))
+    }
+
+    /// The job list that was asked for at `as_of` and there at `answered`; remembers how often it was refused.
+    #[must_use]
+    pub fn snapshot(&self, (as_of, listing): (Now, Listing), answered: Now, memory: &Memory) -> Snapshot {
         let version = self.connection().map_or("", |connection| &connection.version);
-        let secret = (self.namespace(), self.secret_name());
-        let refusals = context.memory.list_answered(secret, version, refused, as_of.boot);
-        Ok(Snapshot { as_of, answered: clock::now(), listing, refusals })
+        let refusals = memory.list_answered((self.namespace(), self.secret_name()), version, &listing, as_of.boot);
+        Snapshot { as_of, answered, listing, refusals }
     }
 
     async fn job(&mut self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {

@@ -1,11 +1,19 @@
 //! The other objects, as far as they may lay claim to the same target or to the same jobs. Pure.
 
-use std::borrow::Borrow;
+use std::{borrow::Borrow, sync::Arc, time::Duration};
 
-use crate::api::{
-    ConditionType, JobId, SalesforceBackup,
-    conditions::is_true,
-    target::{Target, overlap},
+use crate::{
+    api::{
+        ConditionType, JobId, SalesforceBackup,
+        conditions::is_true,
+        target::{Target, overlap},
+    },
+    process::clock::BootTime,
+};
+
+use super::{
+    claims::Claims,
+    memory::{self, EARLIER, Memory},
 };
 
 /// What another object has to do with a Command Center.
@@ -100,6 +108,27 @@ impl Other {
 fn host(endpoint: &str) -> &str {
     let after_scheme = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     after_scheme.split_once('/').map_or(after_scheme, |(host, _)| host)
+}
+
+/// What the objects other than `uid` have to do with a Command Center while their attempts are open, as the watch told of
+/// them; at `now`, also those seen within `recent` that are gone, whose calls may still come to something.
+#[must_use]
+pub fn neighbours<T>(objects: &[T], uid: &str, memory: &Memory, (recent, now): (Duration, BootTime)) -> Vec<Other>
+where
+    T: Borrow<SalesforceBackup>,
+{
+    let there = objects.iter().filter_map(|object| Other::open(object.borrow())).filter(|other| other.uid != uid);
+    let exists = |wanted: &str| wanted == uid || objects.iter().any(|object| memory::uid(object.borrow()) == wanted);
+    there.chain(memory.of_gone(|claim| claim == Claim::Open, exists, recent, now)).collect()
+}
+
+/// What the objects other than `uid` have to do with a Command Center, by their `claims` as they are stored; also those that
+/// are gone.
+#[must_use]
+pub fn all(claims: &Claims, uid: &str, memory: &Memory, now: BootTime) -> Vec<Arc<Other>> {
+    let there = claims.others.iter().filter(|other| other.uid != uid).map(Arc::clone);
+    let exists = |wanted: &str| wanted == uid || claims.uids.contains(wanted);
+    there.chain(memory.of_gone(|_| true, exists, EARLIER, now).into_iter().map(Arc::new)).collect()
 }
 
 /// One of `others` whose open attempt on one of `targets` has to be settled before another one is made: the first by its

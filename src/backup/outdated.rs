@@ -5,14 +5,14 @@ use tracing::error;
 
 use crate::{
     api::{Fields, Kept, SalesforceBackup},
-    process::clock,
+    process::clock::{self, BootTime},
 };
 
 use super::{
     Context, Error, act,
     cluster::{ClusterError, Statuses as _},
     events::News,
-    memory::NotKept,
+    memory::{Memory, NotKept, uid},
     messages,
 };
 
@@ -29,17 +29,21 @@ pub async fn notice(kept: Kept, stored: &SalesforceBackup, context: &Context) ->
 
 /// Remembers that the API server does not keep these fields of the object's status, and tells of it if that is news.
 pub async fn tell(object: &SalesforceBackup, fields: &Fields, context: &Context) {
-    let (uid, now) = (object.metadata.uid.as_deref().unwrap_or_default(), clock::now().boot);
     let known = context.definition.known();
-    let fields = &known.lacks().map_or_else(|| fields.clone(), |lacks| fields.and(lacks));
-    if !context.memory.note(uid, |kept| NotKept::note(&mut kept.not_kept, fields, now)) {
+    let fields = known.lacks().map_or_else(|| fields.clone(), |lacks| fields.and(lacks));
+    if !missed(object, &fields, &context.memory, clock::now().boot) {
         return;
     }
-    let why = messages::definition_outdated(fields);
+    let why = messages::definition_outdated(&fields);
     let (namespace, name) = (&object.metadata.namespace, &object.metadata.name);
     error!(namespace, name, reason = why.reason.as_str(), "{}", why.message);
     let news = News { warning: true, reason: why.reason.as_str(), note: why.message, action: "Submit" };
     act::publish(object, news, context).await;
+}
+
+/// Remembers that the API server did not keep these fields of the object's status; says whether that is news.
+pub fn missed(object: &SalesforceBackup, fields: &Fields, memory: &Memory, now: BootTime) -> bool {
+    memory.note(uid(object), |kept| NotKept::note(&mut kept.not_kept, fields, now))
 }
 
 /// Whether a write would lose what the object has and the API server does not show, since its definition lacks the fields.

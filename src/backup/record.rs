@@ -1,4 +1,4 @@
-//! Writes what came of a call: tried until it is stored, whatever the API server does meanwhile.
+//! Remembers what came of a call and writes it: tried until it is stored, whatever the API server does meanwhile.
 
 use tracing::warn;
 
@@ -9,6 +9,7 @@ use crate::{
 
 use super::{
     cluster::{ClusterError, Statuses, until_it_lands},
+    memory::{Memory, uid},
     room,
     settle::{Next, Record, speaks_of},
     status::Facts,
@@ -27,14 +28,39 @@ pub enum Recorded {
     Superseded,
 }
 
-/// Writes the outcome into the status of `object`, and does not return before that is done, or can only be done once
-/// somebody has made room in the object.
-pub async fn record(
-    mut object: SalesforceBackup,
+/// Remembers what came of the call that the intent in `stored` permitted, and records it.
+pub async fn keep(
+    stored: &SalesforceBackup,
     record: Record<'_>,
-    statuses: &impl Statuses,
-    time: &impl Time,
+    memory: &Memory,
+    (statuses, time): (&impl Statuses, &impl Time),
 ) -> Recorded {
+    // First of all: whatever happens to the record, this process knows what came of the call.
+    memory.answered(stored, record);
+    let recorded = write(stored, record, (statuses, time)).await;
+    let now = time.now().boot;
+    let done = || memory.note(uid(stored), |remembered| remembered.recorded(record.id, record.outcome, now));
+    match &recorded {
+        // An object that is created again in this moment finds what came of it.
+        Recorded::Written(recorded, _) => {
+            done();
+            memory.sees(recorded, now);
+        }
+        Recorded::ObjectGone | Recorded::Superseded => done(),
+        // It is written by the next reconcile that finds room.
+        Recorded::NoRoom => {}
+    }
+    recorded
+}
+
+/// Writes the outcome into the status of `intent`, as it is stored by then, and does not return before that is done, or
+/// can only be done once somebody has made room in the object.
+async fn write(
+    intent: &SalesforceBackup,
+    record: Record<'_>,
+    (statuses, time): (&impl Statuses, &impl Time),
+) -> Recorded {
+    let mut object = intent.clone();
     let mut wait = until_it_lands();
     let mut small = false;
     let mut pause = async |cause: ClusterError| {
@@ -66,11 +92,23 @@ pub async fn record(
             Err(cause) => pause(cause).await,
         }
         match reread(&object, record, statuses).await {
-            Ok(Some(stored)) => object = stored,
+            Ok(Some(stored)) => object = restored(stored, intent),
             Ok(None) => return Recorded::ObjectGone,
             Err(cause) => pause(cause).await,
         }
     }
+}
+
+/// `object` with the status of `intent`, if somebody removed that since and nothing was done: its outcome belongs to it, and
+/// alone it would make a status that speaks of no run, which the next process would begin.
+fn restored(object: SalesforceBackup, intent: &SalesforceBackup) -> SalesforceBackup {
+    let run = |object: &SalesforceBackup| object.status.as_ref().and_then(|status| status.run_id.clone());
+    let is_lost = object.status.as_ref().is_none_or(|status| {
+        let nothing_done = status.attempt.is_none() && status.submitted_at.is_none() && status.finished_at.is_none();
+        let same_run = status.requested_at.is_none() || run(&object) == run(intent);
+        nothing_done && same_run && status.job_ids.is_empty()
+    });
+    if is_lost { SalesforceBackup { status: intent.status.clone(), ..object } } else { object }
 }
 
 /// The object as it is stored now, if it is the same one, or one of its name that went on with the attempt.

@@ -2,13 +2,16 @@
 //! only when they are told of a change or when they said they would. Stateright's own `eventually` tells of paths without
 //! cycles only, and these have some; so this is run from every state that is explored.
 
-use salesforce_backup_operator::backup::state::RunState;
+use salesforce_backup_operator::{
+    api::{ConditionType, conditions::is_true},
+    backup::state::RunState,
+};
 
 use crate::{
     command_center::Fate,
-    protocol::{Action, At, Protocol},
+    protocol::{Action, At, Protocol, Scenario},
     replica::{How, Task},
-    world::World,
+    world::{Version, World},
 };
 
 /// By then everything has to have ended.
@@ -68,8 +71,9 @@ fn next(protocol: &Protocol, world: &World) -> Option<Action> {
                 Some((Fate::Lost | Fate::Flying, _)) => {}
                 None => return Some(Action::GiveUp(at)),
             },
-            // It polls every half second; the answer comes, or the window closes.
-            Some(Task::Unsure(it)) if it.decided == world.now && stored_elsewhere(world, at, it.number) => {}
+            // They poll every half second; the answer comes, or the window closes.
+            Some(Task::Unsure(it)) if it.opened.at == world.clocks(at.replica) && !is_stored(world, at, it.number) => {}
+            Some(Task::KillUnsure(it)) if it.opened.at == world.clocks(at.replica) => {}
             Some(_) => return Some(Action::GoOn(at, How::Well)),
         }
     }
@@ -84,7 +88,7 @@ fn next(protocol: &Protocol, world: &World) -> Option<Action> {
     }
     let active = world.center.jobs.iter().position(|job| job.ended.is_none());
     if let Some(call) = world.center.calls.iter().position(|call| call.fate == Fate::Flying) {
-        if let Some(job) = active.filter(|_| protocol.refuses(world)) {
+        if let Some(job) = active.filter(|_| protocol.refuses(world, call)) {
             return Some(Action::End(job));
         }
         return Some(Action::Execute(call));
@@ -93,26 +97,34 @@ fn next(protocol: &Protocol, world: &World) -> Option<Action> {
         return Some(Action::Show(job));
     }
     let idle = |at: At| world.replicas[at.replica].tasks[at.name].is_none();
-    if ats().all(idle) && world.store.iter().flatten().all(|stored| done(&stored.state())) {
+    if ats().all(idle) && world.store.iter().flatten().all(|stored| is_done(stored, &protocol.scenario)) {
         return None;
     }
     Some(active.map_or(Action::Tick, Action::End))
 }
 
-/// Whether the intent `number` is not what is stored, so that asking changes nothing.
-fn stored_elsewhere(world: &World, at: At, number: u8) -> bool {
-    world.store[at.name].as_ref().is_none_or(|stored| stored.attempt() != Some(number))
+/// Whether the intent `number` is what is stored.
+fn is_stored(world: &World, at: At, number: u8) -> bool {
+    world.store[at.name].as_ref().is_some_and(|stored| stored.attempt() == Some(number))
 }
 
-const fn done(state: &RunState<'_>) -> bool {
-    matches!(state, RunState::Ended(_) | RunState::Held(_))
+/// Whether nothing more is to come of it. Where the definition lacks a field or the job list is refused, a person has to mend
+/// that, and has been told.
+fn is_done(stored: &Version, scenario: &Scenario) -> bool {
+    let conditions = stored.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let waits = scenario.lacks.is_some() || scenario.lists_refused;
+    let is_told = waits && is_true(conditions, ConditionType::Stalled);
+    (matches!(stored.state(), RunState::Ended(_) | RunState::Held(_)) || is_told) && !stored.leaves()
 }
 
-/// Whether every executed call of an object that exists was told of: its job was in a status, or a person was called.
+/// Whether every executed call of an object that exists was told of: its jobs were in a status, or a person was called.
 fn well(world: &World) -> bool {
     let exists = |uid: u8| world.store.iter().flatten().any(|stored| stored.uid() == uid);
-    world.center.calls.iter().filter(|call| exists(call.uid)).all(|call| match call.fate {
-        Fate::Executed(job) => world.ghosts.reported.contains(&job) || world.ghosts.told.contains(&call.attempt),
+    world.center.calls.iter().enumerate().filter(|(_, call)| exists(call.uid)).all(|(index, call)| match call.fate {
+        Fate::Executed(_) => {
+            let is_reported = || world.center.jobs_of(index).all(|job| world.ghosts.reported.contains(&job.id));
+            world.ghosts.told.contains(&call.attempt) || is_reported()
+        }
         Fate::Flying | Fate::Lost | Fate::Refused => true,
     })
 }

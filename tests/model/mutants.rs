@@ -1,10 +1,10 @@
 //! Broken variants, which the checker must tell from the real thing: a check that finds nothing in them proves nothing.
 
 use crate::{
-    properties::{INTENT_FIRST, ONCE, OWN_JOBS, TASK_ONCE},
+    properties::{INTENT_FIRST, KILLED_ONCE, ONCE, ONCE_RECREATED, OWN_JOBS, TASK_ONCE},
     protocol::Scenario,
     scenarios::{NOTHING, PLAIN},
-    world::Budget,
+    world::{Budget, Lacks},
 };
 
 /// What is broken on purpose, in the harness around the production code.
@@ -28,32 +28,73 @@ pub enum Mutant {
     PartialIsEnough,
     /// An outcome is written over whatever another attempt has written.
     RecordOverwrites,
+    /// The API server says that it stored what it dropped.
+    HidesWhatIsPruned,
+    /// It is not known which jobs were asked to be killed.
+    ForgetsKills,
+    /// An old copy counts as much as what was seen after it.
+    BelievesOldCopies,
+    /// One refusal of the job list counts like many.
+    BelievesOneRefusal,
+    /// An object without a status is a new one.
+    StatusesAreNeverLost,
 }
 
-/// Each mutant, with what has to go wrong for it to show, and the property that it breaks.
-pub fn all() -> Vec<Scenario> {
+/// Each mutant, with what has to go wrong for it to show, and the property that it breaks; with those that take a minute
+/// when there is time.
+pub fn all(full: bool) -> Vec<Scenario> {
     use Mutant::{
-        AnyoneSends, NoDeadline, NoGuard, NoOthers, NoSettle, PartialIsEnough, RecordOverwrites, SendersClock,
-        SendsFirst,
+        AnyoneSends, BelievesOldCopies, BelievesOneRefusal, ForgetsKills, HidesWhatIsPruned, NoDeadline, NoGuard,
+        NoOthers, NoSettle, PartialIsEnough, RecordOverwrites, SendersClock, SendsFirst, StatusesAreNeverLost,
     };
     let broken = |name, mutant, breaks, budget| Scenario { name, mutant: Some((mutant, breaks)), budget, ..PLAIN };
-    vec![
-        broken("no deadline", NoDeadline, ONCE, Budget { naps: 1, ..NOTHING }),
-        broken("anyone sends", AnyoneSends, ONCE, Budget { crashes: 1, ..NOTHING }),
-        broken("no guard", NoGuard, ONCE, Budget { lags: 1, ..NOTHING }),
-        broken("no settle", NoSettle, ONCE, NOTHING),
-        broken("sender's clock", SendersClock, ONCE, NOTHING),
+    let described = |scenario| Scenario { described: true, ..scenario };
+    let alone = |scenario| Scenario { each_its_own: true, ..scenario };
+    let old_copies = alone(broken(
+        "believes old copies",
+        BelievesOldCopies,
+        ONCE_RECREATED,
+        Budget { deletions: 1, lags: 1, new_runs: 1, ..NOTHING },
+    ));
+    let mut all = vec![
+        described(broken("no deadline", NoDeadline, ONCE, Budget { naps: 1, ..NOTHING })),
+        described(broken("anyone sends", AnyoneSends, ONCE, Budget { crashes: 1, ..NOTHING })),
+        described(broken("no guard", NoGuard, ONCE, Budget { lags: 1, ..NOTHING })),
+        described(broken("no settle", NoSettle, ONCE, NOTHING)),
+        described(broken("sender's clock", SendersClock, ONCE, NOTHING)),
         Scenario {
             objects: 2,
-            each_its_own: true,
-            described: false,
-            ..broken("no others", NoOthers, OWN_JOBS, Budget { lags: 1, lost_calls: 1, ..NOTHING })
+            ..alone(broken("no others", NoOthers, OWN_JOBS, Budget { lags: 1, lost_calls: 1, ..NOTHING }))
         },
-        broken("sends first", SendsFirst, INTENT_FIRST, NOTHING),
-        broken("partial is enough", PartialIsEnough, ONCE, Budget { partial_lists: 2, lost_answers: 1, ..NOTHING }),
+        described(broken("sends first", SendsFirst, INTENT_FIRST, NOTHING)),
+        described(broken(
+            "partial is enough",
+            PartialIsEnough,
+            ONCE,
+            Budget { partial_lists: 2, lost_answers: 1, ..NOTHING },
+        )),
+        broken("record overwrites", RecordOverwrites, TASK_ONCE, Budget { naps: 1, ..NOTHING }),
         Scenario {
-            described: false,
-            ..broken("record overwrites", RecordOverwrites, TASK_ONCE, Budget { naps: 1, ..NOTHING })
+            lacks: Some(Lacks::AttemptId),
+            ..alone(broken("hides what is pruned", HidesWhatIsPruned, INTENT_FIRST, NOTHING))
         },
-    ]
+        Scenario {
+            cancels: true,
+            ..alone(broken("forgets kills", ForgetsKills, KILLED_ONCE, Budget { deletions: 1, ..NOTHING }))
+        },
+        alone(broken(
+            "believes one refusal",
+            BelievesOneRefusal,
+            ONCE_RECREATED,
+            Budget { deletions: 1, no_lists: 1, ..NOTHING },
+        )),
+        alone(broken(
+            "statuses are never lost",
+            StatusesAreNeverLost,
+            ONCE,
+            Budget { lost_statuses: 1, crashes: 1, ..NOTHING },
+        )),
+    ];
+    all.extend(full.then_some(old_copies));
+    all
 }

@@ -7,6 +7,7 @@ use std::{
 
 use k8s_openapi::ByteString;
 use salesforce_backup_operator::{
+    api::BackupLevel,
     backup::Settings,
     command_center::{
         connection::Connection,
@@ -17,13 +18,16 @@ use salesforce_backup_operator::{
 use stateright::{Model, Property};
 
 use crate::{
-    command_center::Fate,
+    command_center::{Busy, Fate},
     mutants::Mutant,
     properties,
     replica::{How, Replica, Task},
     turn::Turn,
-    world::{Budget, TICK, World},
+    world::{Budget, Lacks, Spec, TICK, World},
 };
+
+/// How long a deletion may take, in ticks: an answer that was lost is looked for after three.
+pub const CANCEL_TIMEOUT: u32 = 5;
 
 /// What a run of the checker is about.
 #[expect(clippy::struct_excessive_bools, reason = "each says one thing of the world, and all combinations are meant")]
@@ -37,8 +41,18 @@ pub struct Scenario {
     pub described: bool,
     /// Whether it names the jobs of a task that it accepts.
     pub names_jobs: bool,
-    /// Whether it answers 409 while a job of the target runs.
-    pub busy: bool,
+    /// How it answers while a job of the target runs.
+    pub busy: Busy,
+    /// Whether it refuses its job list.
+    pub lists_refused: bool,
+    /// How many associations an object has.
+    pub associations: i64,
+    /// Whether jobs are to be killed when their object is deleted.
+    pub cancels: bool,
+    /// Whether an object that is created again may ask for something else.
+    pub other_specs: bool,
+    /// The field that the definition in the cluster lacks.
+    pub lacks: Option<Lacks>,
     /// Whether each replica works on the object of its own number only.
     pub each_its_own: bool,
     /// How much may go wrong.
@@ -81,7 +95,7 @@ impl Protocol {
                 poll_interval: TICK,
                 request_timeout: TICK,
                 send_window: TICK,
-                cancel_timeout: std::time::Duration::ZERO,
+                cancel_timeout: CANCEL_TIMEOUT * TICK,
                 settle: if no_settle { std::time::Duration::ZERO } else { TICK },
             },
             ends_well: Mutex::default(),
@@ -91,7 +105,9 @@ impl Protocol {
     fn turns(&self, world: &World, actions: &mut Vec<Action>) {
         let left = &world.left;
         for (replica, process) in world.replicas.iter().enumerate() {
-            if left.crashes > 0 {
+            if left.crashes > 0
+                && (self.scenario.budget.lost_statuses == left.lost_statuses || world.center.is_settled())
+            {
                 actions.push(Action::Crash(replica));
             }
             if process.sleeps {
@@ -113,6 +129,8 @@ impl Protocol {
                             (left.late_writes, How::WriteLate),
                             (left.naps, How::Asleep),
                             (left.partial_lists, How::PartialList),
+                            (left.no_lists, How::ListRefused),
+                            (left.no_lists, How::ListFails),
                         ] {
                             if allowed > 0 {
                                 actions.push(Action::Reconcile(at, how));
@@ -121,7 +139,7 @@ impl Protocol {
                     }
                     None => {}
                     Some(Task::Waiting(it)) => {
-                        let answered = world.center.answer(it.number, true).is_some();
+                        let answered = world.center.answer(it.number, true, Busy::Never).is_some();
                         let sent = world.center.call(it.number).map_or(0, |call| call.sent);
                         if answered {
                             actions.push(Action::Answer(at));
@@ -138,6 +156,10 @@ impl Protocol {
                         if matches!(task, Task::Recording(..)) && left.late_writes > 0 {
                             actions.push(Action::GoOn(at, How::WriteLate));
                         }
+                        if matches!(task, Task::KillPermitted(_)) && left.bad_kills > 0 {
+                            actions.push(Action::GoOn(at, How::KillUnanswered));
+                            actions.push(Action::GoOn(at, How::KillRefused));
+                        }
                     }
                 }
             }
@@ -153,7 +175,7 @@ impl Protocol {
         let left = &world.left;
         for (index, call) in world.center.calls.iter().enumerate() {
             if call.fate == Fate::Flying {
-                if left.refusals > 0 || !self.refuses(world) {
+                if left.refusals > 0 || !self.refuses(world, index) {
                     actions.push(Action::Execute(index));
                 }
                 if left.lost_calls > 0 {
@@ -174,9 +196,17 @@ impl Protocol {
         actions.extend((0..world.late.len()).flat_map(|index| [Action::Apply(index), Action::Forget(index)]));
         for name in 0..world.store.len() {
             match &world.store[name] {
-                None => actions.push(Action::Create(name)),
-                Some(_) if left.deletions > 0 => actions.push(Action::Delete(name)),
+                None => {
+                    actions.push(Action::Create(name, Spec::Same));
+                    if self.scenario.other_specs {
+                        actions.extend([Spec::MoreAssociations, Spec::Full].map(|spec| Action::Create(name, spec)));
+                    }
+                }
+                Some(stored) if left.deletions > 0 && !stored.leaves() => actions.push(Action::Delete(name)),
                 Some(_) => {}
+            }
+            if world.store[name].is_some() && left.lost_statuses > 0 && self.may_be_told(world) {
+                actions.extend([true, false].map(|whole| Action::LoseStatus { name, whole }));
             }
             if world.store[name].is_some() && left.new_runs > 0 {
                 actions.push(Action::NewRun(name));
@@ -190,6 +220,13 @@ impl Protocol {
         }
     }
 
+    /// Whether somebody can tell of every call when a status is lost: the one process that made it, or the job list. That a
+    /// new process finds no status before the job is listed, README names as not covered.
+    fn may_be_told(&self, world: &World) -> bool {
+        let remembers = self.scenario.each_its_own && world.left.crashes == self.scenario.budget.crashes;
+        remembers || world.center.is_settled()
+    }
+
     /// The world after `action`.
     pub fn after(&self, before: &World, action: Action) -> World {
         let mut world = before.clone();
@@ -200,6 +237,8 @@ impl Protocol {
                 How::WriteLate => left.late_writes -= 1,
                 How::Asleep => left.naps -= 1,
                 How::PartialList => left.partial_lists -= 1,
+                How::ListRefused | How::ListFails => left.no_lists -= 1,
+                How::KillUnanswered | How::KillRefused => left.bad_kills -= 1,
             },
             Action::Crash(_) => left.crashes -= 1,
             Action::Lag(_) => left.lags -= 1,
@@ -209,6 +248,7 @@ impl Protocol {
             Action::Delete(_) => left.deletions -= 1,
             Action::NewRun(_) => left.new_runs -= 1,
             Action::Stranger => left.strangers -= 1,
+            Action::LoseStatus { .. } => left.lost_statuses -= 1,
             _ => {}
         }
         self.act(&mut world, action);
@@ -229,34 +269,35 @@ impl Protocol {
             Action::Answer(at) => self.reply(world, at, true),
             Action::LoseAnswer(at) | Action::GiveUp(at) => self.reply(world, at, false),
             Action::Crash(replica) => world.replicas[replica] = Replica::new(world.store.len()),
-            Action::Execute(call) if self.refuses(world) => self.act(world, Action::Refuse(call)),
-            Action::Execute(call) => world.center.execute(call),
+            Action::Execute(call) if self.refuses(world, call) => self.act(world, Action::Refuse(call)),
+            Action::Execute(call) => world.center.execute(call, now),
             Action::LoseCall(call) => world.center.calls[call].fate = Fate::Lost,
             Action::Refuse(call) => {
-                world.left.refusals -= 1;
+                world.left.refusals = world.left.refusals.saturating_sub(1);
                 world.center.calls[call].fate = Fate::Refused;
             }
             Action::Show(job) => world.center.jobs[job].shown = true,
             Action::End(job) => world.center.jobs[job].ended = Some(now),
             Action::Stranger => {
-                world.center.start(None, true);
+                world.center.start(None, (12, BackupLevel::Incremental), now, true);
             }
             Action::Apply(put) => {
                 let put = world.late.remove(put);
-                let _ = world.put(&put, !self.scenario.is(Mutant::NoGuard));
+                let _ = world.put(put.name, &put.object, !self.scenario.is(Mutant::NoGuard));
             }
             Action::Forget(put) => {
                 world.late.remove(put);
             }
-            Action::Delete(name) => world.store[name] = None,
-            Action::Create(name) => world.create(name),
+            Action::Delete(name) => world.delete(name),
+            Action::Create(name, spec) => world.create(name, spec),
+            Action::LoseStatus { name, whole } => world.lose_status(name, whole),
             Action::NewRun(name) => world.new_run(name),
         }
     }
 
-    /// Whether the Command Center would refuse a call, because a job of the target runs.
-    pub fn refuses(&self, world: &World) -> bool {
-        self.scenario.busy && world.center.jobs.iter().any(|job| job.ended.is_none())
+    /// Whether the Command Center would refuse a call, because a job of one of its targets runs.
+    pub fn refuses(&self, world: &World, call: usize) -> bool {
+        self.scenario.busy != Busy::Never && world.center.runs(&world.center.calls[call].wanted)
     }
 
     fn turn<'a>(&'a self, world: &'a mut World, At { replica, name }: At) -> Turn<'a> {
@@ -266,9 +307,11 @@ impl Protocol {
     fn go_on(&self, world: &mut World, at: At, how: How) {
         match world.replicas[at.replica].tasks[at.name].take() {
             Some(Task::Asleep(asleep)) => self.turn(world, at).wake(*asleep),
-            Some(Task::Unsure(it)) => self.turn(world, at).ask(it),
-            Some(Task::Permitted(it)) => self.turn(world, at).send(it),
-            Some(Task::Recording(it, outcome)) => self.turn(world, at).record(it, outcome, how),
+            Some(Task::Unsure(it)) => self.turn(world, at).find(*it),
+            Some(Task::Permitted(it)) => self.turn(world, at).send(*it),
+            Some(Task::Recording(it, outcome, by)) => self.turn(world, at).record(*it, outcome, by, how),
+            Some(Task::KillUnsure(it)) => self.turn(world, at).find_kills(*it),
+            Some(Task::KillPermitted(it)) => self.turn(world, at).kill(&it, how),
             Some(Task::Waiting(_)) | None => {}
         }
     }
@@ -276,9 +319,10 @@ impl Protocol {
     /// The answer comes, or none does.
     fn reply(&self, world: &mut World, at: At, comes: bool) {
         let Some(Task::Waiting(it)) = world.replicas[at.replica].tasks[at.name].take() else { return };
-        let answer = world.center.answer(it.number, self.scenario.names_jobs).filter(|_| comes);
+        let Scenario { names_jobs, busy, .. } = self.scenario;
+        let answer = world.center.answer(it.number, names_jobs, busy).filter(|_| comes);
         let reply = answer.unwrap_or(Reply::NoAnswer(NoAnswer::Timeout));
-        self.turn(world, at).answered(it, &reply);
+        self.turn(world, at).answered(*it, &reply);
     }
 }
 
@@ -334,8 +378,15 @@ pub enum Action {
     Forget(usize),
     /// An object is deleted.
     Delete(usize),
-    /// An object is created again.
-    Create(usize),
+    /// An object is created again, and may ask for something else.
+    Create(usize, Spec),
+    /// Somebody removes a status, or what it says of the attempt.
+    LoseStatus {
+        /// The object.
+        name: usize,
+        /// Whether all of it is removed.
+        whole: bool,
+    },
     /// Another run is asked for.
     NewRun(usize),
 }
@@ -345,8 +396,7 @@ impl Model for Protocol {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
-        let senders_clock = self.scenario.is(Mutant::SendersClock);
-        vec![World::new(self.scenario.objects, self.scenario.budget, senders_clock)]
+        vec![World::new(self.scenario)]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {

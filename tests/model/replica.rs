@@ -1,37 +1,37 @@
-//! One process of the operator: what it remembers and what it has under way. Its memory is the production one, which is
-//! made anew for each step from what is kept here.
+//! One process of the operator: what it remembers and what it has under way. What it remembers is the production's.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use salesforce_backup_operator::{
-    api::{SalesforceBackup, SalesforceBackupStatus},
+    api::SalesforceBackup,
     backup::{
-        decide,
-        memory::{Earlier, Memory, Remembered},
+        decide::{self, leave::Kills},
+        intent::Opened,
+        memory::{Contents, Earlier, Memory, Remembered},
         observe::Seen,
+        status::AnsweredBy,
     },
     command_center::outcome::Outcome,
 };
 
-use crate::world::{Version, number, object};
+use crate::world::{Version, number};
 
 /// One process.
 #[derive(Clone, Debug)]
 pub struct Replica {
     /// The objects as the watch told of them.
     pub cache: Vec<Option<Version>>,
+    /// Whether its watch has listed: what it tells of later was created while it watched.
+    pub listed: bool,
     /// Whether its watch tells of no changes at present.
     pub lags: bool,
     /// Whether it sleeps.
     pub sleeps: bool,
-    /// What it remembers of each object, by uid.
-    pub remembered: BTreeMap<u8, Remembered>,
-    /// The last request under each name.
-    pub earlier: Vec<Option<Earlier>>,
+    /// What it remembers.
+    pub memory: Contents,
     /// What is under way for each name: never two reconciles at once.
     pub tasks: Vec<Option<Task>>,
     /// When it will look again at each name by itself.
@@ -52,7 +52,11 @@ pub enum Task {
     /// The call was sent.
     Waiting(Box<Try>),
     /// The outcome is to be recorded.
-    Recording(Box<Try>, Outcome),
+    Recording(Box<Try>, Outcome, AnsweredBy),
+    /// The answer to the intent to kill was lost: it is asked for.
+    KillUnsure(Box<Killing>),
+    /// The intent to kill is stored.
+    KillPermitted(Box<Killing>),
 }
 
 /// A reconcile that stopped after its look at the job list.
@@ -75,14 +79,27 @@ pub struct Asleep {
 pub struct Try {
     /// What was decided.
     pub attempt: Arc<decide::Attempt>,
-    /// The object with its intent.
+    /// The object as it was when that was decided.
+    pub object: Arc<SalesforceBackup>,
+    /// The object with its intent, as it is stored; as it was before while that is not known.
     pub version: Version,
     /// Its number.
     pub number: u8,
-    /// When it was decided.
-    pub decided: u32,
+    /// The permission: when it was opened, and for how long.
+    pub opened: Opened,
     /// What the process knew of earlier attempts.
     pub known: BTreeSet<u8>,
+}
+
+/// Kills on their way.
+#[derive(Clone, Debug)]
+pub struct Killing {
+    /// What was decided.
+    pub kills: Kills,
+    /// The object with its intent, as it is stored; as it was before while that is not known.
+    pub version: Version,
+    /// The permission: when it was opened, and for how long.
+    pub opened: Opened,
 }
 
 /// How a step goes.
@@ -96,6 +113,14 @@ pub enum How {
     Asleep,
     /// The job list lacks its newest row.
     PartialList,
+    /// The job list is refused.
+    ListRefused,
+    /// The job list fails.
+    ListFails,
+    /// Jobs are killed, and nobody answers.
+    KillUnanswered,
+    /// Jobs are not killed, and the answer says so.
+    KillRefused,
 }
 
 impl Replica {
@@ -103,10 +128,10 @@ impl Replica {
     pub fn new(objects: usize) -> Self {
         Self {
             cache: vec![None; objects],
+            listed: false,
             lags: false,
             sleeps: false,
-            remembered: BTreeMap::new(),
-            earlier: vec![None; objects],
+            memory: Contents::default(),
             tasks: vec![None; objects],
             due: vec![None; objects],
             saw: BTreeSet::new(),
@@ -115,7 +140,17 @@ impl Replica {
 
     /// The watch tells of what is stored.
     pub fn watch(&mut self, store: &[Option<Version>], now: u32) {
+        let listed = std::mem::replace(&mut self.listed, true);
         for ((cached, stored), due) in self.cache.iter_mut().zip(store).zip(&mut self.due) {
+            let uid = |version: &Option<Version>| version.as_ref().map(Version::uid);
+            if let Some(created) = stored
+                && listed
+                && uid(cached) != uid(stored)
+            {
+                let memory = Memory::from(std::mem::take(&mut self.memory));
+                memory.appears(&created.object);
+                self.memory = memory.contents();
+            }
             let number = |version: &Option<Version>| version.as_ref().map(|version| version.number);
             if number(cached) != number(stored) {
                 cached.clone_from(stored);
@@ -124,45 +159,32 @@ impl Replica {
         }
     }
 
-    /// The numbers of all attempts that it knows of.
+    /// Drops what nothing depends on any more: what is remembered of objects that are gone, and, unless objects are created
+    /// again or lose their status, of requests.
+    pub fn tidy(&mut self, stored: &BTreeSet<u8>, requests_matter: bool) {
+        let known: BTreeSet<u8> = self.cache.iter().flatten().map(Version::uid).collect();
+        self.memory.objects.retain(|uid, _| stored.contains(&number(uid)) || known.contains(&number(uid)));
+        if !requests_matter {
+            self.memory.requests = HashMap::new();
+            self.saw.clear();
+        }
+    }
+
+    /// The numbers of all attempts and permissions to kill that it knows of.
     pub fn attempts(&self) -> impl Iterator<Item = u8> {
         let tasks = self.tasks.iter().flatten().map(|task| match task {
             Task::Asleep(asleep) => asleep.attempt,
-            Task::Unsure(it) | Task::Permitted(it) | Task::Waiting(it) | Task::Recording(it, _) => it.number,
+            Task::Unsure(it) | Task::Permitted(it) | Task::Waiting(it) | Task::Recording(it, ..) => it.number,
+            Task::KillUnsure(it) | Task::KillPermitted(it) => number(it.kills.cancel.id.as_str()),
         });
-        let remembered = self.remembered.values().flat_map(|kept| {
+        let remembered = self.memory.objects.values().flat_map(|kept| {
             let answered = kept.answered.as_ref().map(|known| &known.attempt);
-            let ids = [kept.open_attempt.as_ref().map(|(id, _)| id), kept.unsent.as_ref(), answered];
-            ids.into_iter().flatten().chain(kept.settled.as_ref().map(|(id, _)| id)).map(|id| number(id.as_str()))
+            let kills = kept.kills_unsent.as_ref().map(|(id, _)| id);
+            let settled = kept.settled.as_ref().map(|(id, _)| id);
+            let ids = [kept.open_attempt.as_ref().map(|(id, _)| id), kept.unsent.as_ref(), answered, kills, settled];
+            ids.into_iter().flatten().map(|id| number(id.as_str()))
         });
-        tasks.chain(remembered)
-    }
-
-    /// Its memory as it is now.
-    pub fn memory(&self) -> Memory {
-        let memory = Memory::default();
-        for (name, earlier) in self.earlier.iter().enumerate() {
-            let Some(earlier) = earlier else { continue };
-            let status = SalesforceBackupStatus {
-                run_id: earlier.run_id.clone(),
-                attempt: Some(earlier.attempt.clone()),
-                task_id: earlier.task_id,
-                job_ids: earlier.job_ids.clone(),
-                finished_at: earlier.ended.then_some(Time(Timestamp::UNIX_EPOCH)),
-                ..SalesforceBackupStatus::default()
-            };
-            let shown = SalesforceBackup { status: Some(status), ..object(name, number(&earlier.uid)) };
-            memory.sees(&shown, earlier.seen);
-        }
-        for (uid, remembered) in &self.remembered {
-            memory.note(&format!("u{uid}"), |kept| *kept = remembered.clone());
-        }
-        memory
-    }
-
-    /// Keeps what the memory says of `version`, which has `name`. A request whose attempt started nothing is of no use.
-    pub fn keep(&mut self, memory: &Memory, name: usize, version: &Version) {
-        self.remembered.insert(version.uid(), memory.of(&format!("u{}", version.uid())));
-        self.earlier[name] = memory.last_request(&version.object).filter(|earlier| earlier.attempt.id.is_some());
+        let of_requests = |earlier: &Earlier| earlier.attempt.id.as_ref().map(|id| number(id.as_str()));
+        tasks.chain(remembered).chain(self.memory.requests.values().filter_map(of_requests))
     }
 }

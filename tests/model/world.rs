@@ -1,24 +1,21 @@
 //! The world as one value: the API server, two replicas, a Command Center, and how much may still go wrong. What holds
 //! a time holds it in ticks; a replica's clocks are made from them when it looks.
 
-use std::{
-    collections::BTreeSet,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use salesforce_backup_operator::{
     api::{AttemptId, Phase, SalesforceBackup, SalesforceBackupStatus},
-    backup::state::RunState,
+    backup::{decide::leave::FINALIZER, state::RunState},
     process::clock::{BootTime, Now},
 };
 use serde_json::json;
 
 use crate::{
-    command_center::{Center, Fate},
+    command_center::{Call, Center, Fate, Wanted},
+    key::digest,
+    protocol::Scenario,
     replica::{Replica, Task},
 };
 
@@ -28,7 +25,7 @@ pub const TICK: Duration = Duration::from_mins(5);
 pub const BEGIN: u32 = 100;
 /// How long an ended job counts for an object that is created again (design, section 4, rule 6).
 const RECENT: Duration = Duration::from_mins(10);
-/// How far ahead the wall clock of the second replica is.
+/// How far ahead the wall clock of the second replica is, where clocks differ.
 const AHEAD: Duration = Duration::from_hours(1);
 /// When the world begins, in seconds of the epoch.
 const EPOCH: i64 = 1_800_000_000;
@@ -60,6 +57,12 @@ pub struct Budget {
     pub partial_lists: u8,
     /// Watches that stop to tell of changes, for any time.
     pub lags: u8,
+    /// Job lists that are refused, or fail.
+    pub no_lists: u8,
+    /// Statuses that somebody removes, whole or only what they say of the attempt.
+    pub lost_statuses: u8,
+    /// Kills that are refused, or of which nobody tells what came.
+    pub bad_kills: u8,
 }
 
 /// One version of an object.
@@ -69,23 +72,38 @@ pub struct Version {
     pub object: Arc<SalesforceBackup>,
     /// Its resourceVersion.
     pub number: u32,
-    /// How many runs this object has begun: not in the object, for the properties only.
-    pub run: u8,
+    /// The run that its status speaks of: not in the object, for the properties only.
+    pub run: Run,
     /// Everything in it that decisions depend on, but the times.
-    digest: u64,
+    pub digest: u64,
+}
+
+/// A run of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Run {
+    /// How many runs the object has begun.
+    pub number: u8,
+    /// The runId of the last one.
+    pub id: Option<String>,
 }
 
 impl Version {
-    fn new(object: SalesforceBackup, number: u32, run: u8) -> Self {
+    fn new(mut object: SalesforceBackup, number: u32, run: Run) -> Self {
+        object.metadata.resource_version = Some(number.to_string());
         let digest = digest(&object);
         Self { object: Arc::new(object), number, run, digest }
     }
 
-    /// This version with another status, stored or not.
-    pub fn with(&self, status: SalesforceBackupStatus, number: u32) -> Self {
-        let begun = |status: &SalesforceBackupStatus| (status.run_id.clone(), status.requested_at.clone());
-        let run = self.run + u8::from(self.object.status.as_ref().map(begun) != Some(begun(&status)));
-        Self::new(SalesforceBackup { status: Some(status), ..(*self.object).clone() }, number, run)
+    /// What `object`, which was read as a version of this object, is as version `number`.
+    fn next(&self, object: SalesforceBackup, number: u32) -> Self {
+        let begun = |object: &SalesforceBackup| object.status.as_ref()?.requested_at.clone();
+        let (before, after) = (begun(&self.object), begun(&object));
+        let id = object.status.as_ref().and_then(|status| status.run_id.clone());
+        // A status that was lost and speaks of the same run again begins none.
+        let is_new =
+            after.is_some() && (self.run.number == 0 || self.run.id != id || before.is_some() && before != after);
+        let run = if is_new { Run { number: self.run.number + 1, id } } else { self.run.clone() };
+        Self::new(object, number, run)
     }
 
     /// The object's uid as a number.
@@ -103,38 +121,21 @@ impl Version {
         RunState::of(&self.object)
     }
 
-    /// Hashes it without absolute times, which nothing depends on.
-    pub fn normalised(&self, world: &World, name: usize, into: &mut impl Hasher) {
-        let current = world.store[name].as_ref().is_some_and(|stored| stored.number == self.number);
-        let status = self.object.status.as_ref();
-        // Not to be tried before a time, until the slowest clock has reached it.
-        let from_now = |time: &Time| time.0.as_second() - EPOCH - SECONDS * i64::from(world.now);
-        let next_try = status.and_then(|status| status.next_try_at.as_ref());
-        let next_try = next_try.map(|at| (from_now(at) + SECONDS - 1).div_euclid(SECONDS).max(0));
-        let started = status.and_then(|status| status.attempt.as_ref()?.started_at.as_ref());
-        let started = started.filter(|_| world.senders_clock).map(|at| from_now(at).div_euclid(SECONDS).max(-3));
-        (self.digest, current, self.run, next_try, started).hash(into);
+    /// Whether it is being deleted.
+    pub fn leaves(&self) -> bool {
+        self.object.metadata.deletion_timestamp.is_some()
+    }
+
+    /// What it asks to back up.
+    pub fn wanted(&self) -> Wanted {
+        wanted(&self.object)
     }
 }
 
-fn digest(object: &SalesforceBackup) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (&object.spec.run_id, &object.metadata.uid, object.metadata.generation).hash(&mut hasher);
-    let Some(status) = &object.status else { return hasher.finish() };
-    (status.observed_generation, status.phase, &status.run_id, status.task_id, &status.job_ids).hash(&mut hasher);
-    (status.requested_at.is_some(), status.submitted_at.is_some(), status.finished_at.is_some()).hash(&mut hasher);
-    (status.adopted, &status.progress).hash(&mut hasher);
-    if let Some(attempt) = &status.attempt {
-        (attempt.number, &attempt.id, &attempt.follows, attempt.last_job_id_before).hash(&mut hasher);
-    }
-    for job in &status.jobs {
-        (job.id, &job.status).hash(&mut hasher);
-    }
-    for condition in &status.conditions {
-        (&condition.type_, &condition.status, &condition.reason, &condition.message).hash(&mut hasher);
-        condition.observed_generation.hash(&mut hasher);
-    }
-    hasher.finish()
+/// What `object` asks to back up.
+pub fn wanted(object: &SalesforceBackup) -> Wanted {
+    let clients = object.spec.associations.iter().filter_map(|association| association.client_id).collect();
+    Wanted { clients, level: object.spec.backup_level }
 }
 
 /// A write on its way to the API server.
@@ -143,19 +144,57 @@ pub struct Put {
     /// Which object.
     pub name: usize,
     /// The object as it was read, with the status to write.
-    pub next: Version,
+    pub object: SalesforceBackup,
 }
 
-/// Why a write was not applied: a conflict, or nothing has that name.
+/// Why a write was not applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotApplied;
+pub enum NotApplied {
+    /// Something newer is stored.
+    Conflict,
+    /// Nothing has that name, or another object.
+    Gone,
+}
+
+/// A field of the status that a definition lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lacks {
+    /// `status.attempt`.
+    Attempt,
+    /// `status.attempt.id`.
+    AttemptId,
+    /// `status.cancel`.
+    Cancel,
+}
+
+impl Lacks {
+    fn prune(self, status: &mut SalesforceBackupStatus) {
+        match (self, &mut status.attempt) {
+            (Self::Attempt, attempt) => *attempt = None,
+            (Self::AttemptId, Some(attempt)) => attempt.id = None,
+            (Self::AttemptId, None) => {}
+            (Self::Cancel, _) => status.cancel = None,
+        }
+    }
+}
+
+/// What a new object asks for, beside what the scenario says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Spec {
+    /// Nothing.
+    Same,
+    /// One association more.
+    MoreAssociations,
+    /// A full backup.
+    Full,
+}
 
 /// What happened, for the properties: nothing that runs reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ghosts {
     /// Properties that a step has broken.
     pub broken: BTreeSet<&'static str>,
-    /// Attempts whose intent the API server has taken.
+    /// Attempts, and permissions to kill, whose intent the API server has taken.
     pub stored: BTreeSet<u8>,
     /// Jobs that have been in a status.
     pub reported: BTreeSet<i64>,
@@ -170,6 +209,8 @@ pub struct World {
     pub now: u32,
     /// What the API server has, by name.
     pub store: Vec<Option<Version>>,
+    /// The run that is asked for under each name, also by an object that is created again.
+    pub run_ids: Vec<&'static str>,
     /// The last resourceVersion.
     pub numbers: u32,
     /// The last uid.
@@ -184,69 +225,68 @@ pub struct World {
     pub left: Budget,
     /// For the properties.
     pub ghosts: Ghosts,
-    /// Whether the time that a sender wrote matters, because a mutant trusts it.
-    pub senders_clock: bool,
+    /// What this run is about.
+    pub scenario: Scenario,
 }
 
 impl World {
-    /// A world with `objects` new objects, which all back up the same.
-    pub fn new(objects: usize, left: Budget, senders_clock: bool) -> Self {
+    /// A world with new objects, which all back up the same.
+    pub fn new(scenario: Scenario) -> Self {
+        let objects = scenario.objects;
         let mut world = Self {
             now: BEGIN,
             store: vec![None; objects],
+            run_ids: vec!["A"; objects],
             numbers: 0,
             uids: 0,
             late: Vec::new(),
             replicas: vec![Replica::new(objects); 2],
             center: Center::default(),
-            left,
+            left: scenario.budget,
             ghosts: Ghosts::default(),
-            senders_clock,
+            scenario,
         };
-        (0..objects).for_each(|name| world.create(name));
+        (0..objects).for_each(|name| world.create(name, Spec::Same));
         world.tidy();
         world
     }
 
-    /// Lets the watches that work tell of what is stored, and drops what nothing depends on any more: what is remembered
-    /// of a uid that is gone, and of earlier objects where there are none and will be none.
+    /// Lets the watches that work tell of what is stored, and drops what nothing depends on any more.
     pub fn tidy(&mut self) {
-        let none_gone = self.left.deletions == 0
-            && usize::from(self.uids) == self.store.len()
-            && self.store.iter().all(Option::is_some);
+        let Budget { deletions, lost_statuses, .. } = self.scenario.budget;
         let stored: BTreeSet<u8> = self.store.iter().flatten().map(Version::uid).collect();
         for replica in &mut self.replicas {
             if !replica.lags {
                 replica.watch(&self.store, self.now);
             }
-            if none_gone {
-                replica.earlier.fill(None);
-                replica.saw.clear();
-            }
-            let cached: BTreeSet<u8> = replica.cache.iter().flatten().map(Version::uid).collect();
-            replica.remembered.retain(|uid, _| stored.contains(uid) || cached.contains(uid));
+            replica.tidy(&stored, deletions > 0 || lost_statuses > 0);
         }
     }
 
     /// Whether time may pass: who does not sleep goes on at once, and the Command Center keeps its time.
     pub fn may_wait(&self) -> bool {
-        let waits = |task: &Task| match task {
-            Task::Asleep(_) | Task::Permitted(_) | Task::Recording(..) => false,
-            Task::Unsure(it) => it.decided == self.now,
+        let waits = |replica: usize, task: &Task| match task {
+            Task::Asleep(_) | Task::Permitted(_) | Task::Recording(..) | Task::KillPermitted(_) => false,
+            Task::Unsure(it) => it.opened.at == self.clocks(replica),
+            Task::KillUnsure(it) => it.opened.at == self.clocks(replica),
             Task::Waiting(it) => self
                 .center
                 .call(it.number)
                 .is_some_and(|call| matches!(call.fate, Fate::Flying | Fate::Lost) && call.sent == self.now),
         };
+        let mut replicas = self.replicas.iter().enumerate();
         self.center.may_wait(self.now)
-            && self.replicas.iter().all(|replica| replica.sleeps || replica.tasks.iter().flatten().all(waits))
+            && replicas
+                .all(|(index, replica)| replica.sleeps || replica.tasks.iter().flatten().all(|task| waits(index, task)))
     }
 
     /// Whether nothing can come any more: every run has ended or is held, no step is under way, every replica knows, and
     /// nobody will ask for more.
     pub fn is_over(&self) -> bool {
-        let over = |stored: &Version| matches!(stored.state(), RunState::Ended(_) | RunState::Held(_));
+        let over =
+            |stored: &Version| matches!(stored.state(), RunState::Ended(_) | RunState::Held(_)) && !stored.leaves();
         self.left.deletions == 0
+            && self.left.lost_statuses == 0
             && self.left.new_runs == 0
             && self.late.is_empty()
             && self
@@ -258,40 +298,85 @@ impl World {
     }
 
     /// Creates an object, as a person or Argo CD does.
-    pub fn create(&mut self, name: usize) {
+    pub fn create(&mut self, name: usize, spec: Spec) {
         self.uids += 1;
         self.numbers += 1;
-        self.store[name] = Some(Version::new(object(name, self.uids), self.numbers, 0));
+        let mut object = object(name, self.uids, &self.scenario, spec);
+        object.metadata.creation_timestamp = Some(self.time());
+        object.spec.run_id = Some(self.run_ids[name].to_owned());
+        self.store[name] = Some(Version::new(object, self.numbers, Run::default()));
+    }
+
+    /// Deletes an object, which goes at once unless it has a finalizer.
+    pub fn delete(&mut self, name: usize) {
+        let Some(stored) = self.store[name].take() else { return };
+        if stored.object.metadata.finalizers.iter().flatten().next().is_some() {
+            let mut object = (*stored.object).clone();
+            object.metadata.deletion_timestamp = Some(self.time());
+            self.numbers += 1;
+            self.store[name] = Some(Version::new(object, self.numbers, stored.run));
+        }
+    }
+
+    /// Sets the finalizer of the version that was read, or removes it: the last thing that an object on its way out needs.
+    pub fn set_finalizer(&mut self, name: usize, version: &Version, wanted: bool) -> Result<(), NotApplied> {
+        let stored = self.store[name].clone().filter(|stored| stored.uid() == version.uid()).ok_or(NotApplied::Gone)?;
+        if stored.number != version.number {
+            return Err(NotApplied::Conflict);
+        }
+        let mut object = (*stored.object).clone();
+        object.metadata.finalizers = wanted.then(|| vec![FINALIZER.to_owned()]);
+        self.numbers += 1;
+        self.store[name] = (wanted || !stored.leaves()).then(|| Version::new(object, self.numbers, stored.run));
+        Ok(())
     }
 
     /// Asks for another run: A, B, and A again.
     pub fn new_run(&mut self, name: usize) {
         let Some(stored) = &self.store[name] else { return };
         let mut object = (*stored.object).clone();
-        object.spec.run_id = Some(if object.spec.run_id.as_deref() == Some("A") { "B" } else { "A" }.to_owned());
+        self.run_ids[name] = if self.run_ids[name] == "A" { "B" } else { "A" };
+        object.spec.run_id = Some(self.run_ids[name].to_owned());
         object.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
         self.numbers += 1;
-        self.store[name] = Some(Version::new(object, self.numbers, stored.run));
+        self.store[name] = Some(Version::new(object, self.numbers, stored.run.clone()));
+    }
+
+    /// A person or a restore of etcd removes the status, or what it says of the attempt.
+    pub fn lose_status(&mut self, name: usize, whole: bool) {
+        let Some(stored) = &self.store[name] else { return };
+        let mut object = (*stored.object).clone();
+        match &mut object.status {
+            Some(status) if !whole => status.attempt = None,
+            status => {
+                *status = Some(SalesforceBackupStatus { observed_generation: Some(-1), ..Default::default() });
+            }
+        }
+        self.numbers += 1;
+        self.store[name] = Some(Version::new(object, self.numbers, stored.run.clone()));
     }
 
     /// `PUT /status`, which only the version that was read may be replaced by, unless there is no guard.
-    pub fn put(&mut self, put: &Put, guarded: bool) -> Result<Version, NotApplied> {
-        let stored = self.store[put.name].clone().ok_or(NotApplied)?;
-        if stored.uid() != put.next.uid() || (guarded && stored.number != put.next.number) {
-            return Err(NotApplied);
+    pub fn put(&mut self, name: usize, next: &SalesforceBackup, guarded: bool) -> Result<Version, NotApplied> {
+        let stored = self.store[name].clone().ok_or(NotApplied::Gone)?;
+        let (read, now) = (&next.metadata, &stored.object.metadata);
+        if now.uid != read.uid {
+            return Err(NotApplied::Conflict);
         }
-        let Some(status) = put.next.object.status.clone() else { return Err(NotApplied) };
-        if stored.object.status.as_ref() == Some(&status) {
+        if guarded && now.resource_version != read.resource_version {
+            return Err(NotApplied::Conflict);
+        }
+        let mut object = SalesforceBackup { status: next.status.clone(), ..(*stored.object).clone() };
+        if let (Some(lacks), Some(status)) = (self.scenario.lacks, &mut object.status) {
+            lacks.prune(status);
+        }
+        if stored.object.status == object.status {
             return Ok(stored);
         }
         self.numbers += 1;
-        let next = if stored.number == put.next.number {
-            Version { number: self.numbers, ..put.next.clone() }
-        } else {
-            stored.with(status, self.numbers)
-        };
+        let next = stored.next(object, self.numbers);
         self.witness(&stored, &next);
-        self.store[put.name] = Some(next.clone());
+        self.store[name] = Some(next.clone());
         Ok(next)
     }
 
@@ -300,21 +385,36 @@ impl World {
         if before.run == after.run && task(before).is_some() && task(before) != task(after) {
             self.ghosts.broken.insert(crate::properties::TASK_ONCE);
         }
-        self.ghosts.stored.extend(after.attempt());
+        self.ghosts.stored.extend(ids(&after.object));
         let jobs = after.object.status.iter().flat_map(|status| &status.job_ids).map(|id| id.number());
         self.ghosts.reported.extend(jobs);
         // A run that is held gives way to one that is asked for, but the person was called.
         if after.object.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Held)) {
             self.ghosts.told.extend(after.attempt());
+            // One whose status was lost does not name them, and the person looks at all.
+            let of_it = |call: &&Call| self.scenario.budget.lost_statuses > 0 && call.uid == after.uid();
+            self.ghosts.told.extend(self.center.calls.iter().filter(of_it).map(|call| call.attempt));
         }
     }
 
     /// The moment on the clocks of a replica.
     pub fn clocks(&self, replica: usize) -> Now {
-        let (ahead, started) = if replica == 0 { (Duration::ZERO, 10_000) } else { (AHEAD, 9_000_000) };
+        let started = if replica == 0 { 10_000 } else { 9_000_000 };
+        // A lost status is made up for by times of several clocks, which have to agree.
+        let ahead = if replica == 0 || self.scenario.budget.lost_statuses > 0 { Duration::ZERO } else { AHEAD };
         let passed = TICK * self.now;
         let wall = Timestamp::constant(EPOCH, 0).checked_add(passed + ahead).unwrap();
         Now { wall, boot: BootTime::after_boot(Duration::from_secs(started) + passed) }
+    }
+
+    /// The time of the API server.
+    pub fn time(&self) -> Time {
+        Time(Timestamp::constant(seconds(self.now), 0))
+    }
+
+    /// How many ticks ago `time` was, by the API server's clock; not negative when it is yet to come.
+    pub fn ticks_since(&self, time: &Time) -> i64 {
+        (seconds(self.now) - time.0.as_second()).div_euclid(SECONDS)
     }
 
     /// The moment `age` ago on the boot clock of a replica, not before its machine started.
@@ -325,21 +425,26 @@ impl World {
 
     /// Whether the job of an attempt ended so long ago that it counts no more for an object that is created again.
     pub fn ended_long_ago(&self, attempt: u8) -> bool {
-        let job = self.center.call(attempt).and_then(|call| match call.fate {
-            Fate::Executed(id) => self.center.job(id),
-            Fate::Flying | Fate::Lost | Fate::Refused => None,
-        });
-        job.and_then(|job| job.ended).is_some_and(|at| TICK * (self.now - at) > RECENT)
+        let last = self.center.jobs_of_attempt(attempt).map(|job| job.ended.unwrap_or(self.now)).max();
+        last.is_some_and(|at| TICK * (self.now - at) > RECENT)
     }
 
     /// The lowest number of an attempt that nothing speaks of.
     pub fn free_attempt(&self) -> u8 {
         let mut used = self.ghosts.stored.clone();
-        used.extend(self.late.iter().filter_map(|put| put.next.attempt()));
+        used.extend(self.late.iter().flat_map(|put| ids(&put.object)));
         used.extend(self.center.calls.iter().map(|call| call.attempt));
         used.extend(self.replicas.iter().flat_map(Replica::attempts));
         (1..u8::MAX).find(|number| !used.contains(number)).unwrap()
     }
+}
+
+/// The attempt and the permission to kill that the status of `object` speaks of.
+fn ids(object: &SalesforceBackup) -> impl Iterator<Item = u8> {
+    let status = object.status.as_ref();
+    let attempt = status.and_then(|status| status.attempt.as_ref()?.id.as_ref());
+    let cancel = status.and_then(|status| Some(&status.cancel.as_ref()?.id));
+    attempt.into_iter().chain(cancel).map(|id| number(id.as_str()))
 }
 
 /// The number in a uid or in the id of an attempt.
@@ -352,12 +457,24 @@ pub fn attempt_id(number: u8) -> AttemptId {
     AttemptId::from(format!("{number:032}").as_str())
 }
 
+/// A tick as seconds of the epoch.
+pub fn seconds(tick: u32) -> i64 {
+    EPOCH + SECONDS * i64::from(tick)
+}
+
 /// A new object.
-pub fn object(name: usize, uid: u8) -> SalesforceBackup {
+fn object(name: usize, uid: u8, scenario: &Scenario, spec: Spec) -> SalesforceBackup {
+    let clients = scenario.associations + i64::from(spec == Spec::MoreAssociations);
+    let associations: Vec<_> = (12..12 + clients).map(|client| json!({"clientId": client})).collect();
     serde_json::from_value(json!({
         "apiVersion": "commandcenter.dev/v1alpha1", "kind": "SalesforceBackup",
         "metadata": {"name": format!("n{name}"), "namespace": "crm", "uid": format!("u{uid}"), "generation": 1},
-        "spec": {"commandCenter": {"secretRef": {"name": "cc"}}, "associations": [{"clientId": 12}], "runId": "A"},
+        "spec": {
+            "commandCenter": {"secretRef": {"name": "cc"}},
+            "associations": associations,
+            "backupLevel": if spec == Spec::Full { "Full" } else { "Incremental" },
+            "deletionPolicy": if scenario.cancels { "Cancel" } else { "Orphan" },
+        },
         "status": {"observedGeneration": -1},
     }))
     .unwrap()

@@ -17,11 +17,10 @@ use crate::{
         Context, Error,
         decide::{Attempt, UNTIL_THE_WATCH_FOLLOWS},
         events::News,
-        intent::{self, Intent, Opened, Purpose, SendPermit},
-        memory::{Memory, TargetClaim},
+        intent::SendPermit,
         messages,
         observe::Observed,
-        others, outdated,
+        outdated,
         record::{self, Recorded},
         settle::Record,
         status::{AnsweredBy, Facts},
@@ -37,19 +36,18 @@ use crate::{
     process::clock::{self, Machine},
 };
 
-use super::{publish, tell, write};
+use super::{
+    permission::{self, Granted, Permission},
+    publish, tell, write,
+};
 
 /// An attempt whose intent is stored: it may be sent once.
 struct Permitted<'a> {
     attempt: &'a Attempt,
     /// The object as it was when the attempt was decided: this is what is asked for.
     object: &'a SalesforceBackup,
-    /// The object with the intent, as it is stored.
-    stored: SalesforceBackup,
-    permit: SendPermit,
+    granted: Granted<'a>,
     pass: Pass,
-    /// The targets are taken until the outcome is recorded.
-    _claim: TargetClaim<'a>,
 }
 
 /// Stores the intent, makes the call and records what came of it.
@@ -70,7 +68,7 @@ pub async fn make(
     Ok(Some(UNTIL_THE_WATCH_FOLLOWS))
 }
 
-/// Takes the targets and stores the intent; nothing when somebody else comes first or knows more.
+/// Has the intent stored; nothing when somebody else comes first or knows more.
 async fn permission<'a>(
     attempt: &'a Attempt,
     observed: &Observed<'a>,
@@ -78,33 +76,16 @@ async fn permission<'a>(
     turn: &mut Turn,
 ) -> Result<Option<Permitted<'a>>, Error> {
     let Some(pass) = turn.pass.take() else { return Ok(None) };
-    let targets = attempt.intent.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
-    let endpoint = attempt.connection.endpoint.to_string();
-    let Some(claim) = context.memory.claim(observed.uid(), &endpoint, targets) else { return Ok(None) };
-    // Another attempt on the target may have been begun while the job list was read.
-    if others::busy(&observed.neighbours(context), &endpoint, targets).is_some() {
-        return Ok(None);
-    }
-    let next = SalesforceBackup { status: Some(attempt.intent.clone()), ..observed.object.clone() };
-    // Whoever finds it stored shall know that it was not sent.
-    let unsent = || context.memory.note(observed.uid(), |remembered| remembered.unsent = Some(attempt.id.clone()));
-    let opened = Opened { at: attempt.opened, window: context.settings.send_window };
-    match intent::write(&next, Purpose::Call, opened, &context.cluster, &Machine).await {
-        Ok(Intent::Stored(stored, permit)) => {
-            context.memory.sees(&stored, attempt.opened.boot);
-            Ok(Some(Permitted { attempt, object: observed.object, stored: *stored, permit, pass, _claim: claim }))
-        }
-        Ok(Intent::NotStored) => Ok(None),
-        Ok(Intent::NotKept(stored, fields)) => {
-            unsent();
+    let (object, window) = (observed.object, context.settings.send_window);
+    let known = (|| observed.neighbours(context), &context.memory);
+    match permission::ask(attempt, object, known, window, (&context.cluster, &Machine)).await? {
+        Permission::Granted(granted) => Ok(Some(Permitted { attempt, object, granted, pass })),
+        Permission::Denied => Ok(None),
+        Permission::NotKept(stored, fields) => {
             outdated::tell(&stored, &fields, context).await;
             let facts = Facts { object: &stored, now: clock::now().wall };
-            let status = facts.unkept(next.status.unwrap_or_default(), messages::definition_outdated(&fields));
+            let status = facts.unkept(attempt.intent.clone(), messages::definition_outdated(&fields));
             write(&stored, status, None, context).await.map(|_| None)
-        }
-        Err(error) => {
-            unsent();
-            Err(error.into())
         }
     }
 }
@@ -112,19 +93,15 @@ async fn permission<'a>(
 impl Permitted<'_> {
     /// Makes the call and records what came of it.
     async fn see_through(self, context: &Context) {
-        let Self { attempt, object, stored, permit, pass, _claim } = self;
+        let Self { attempt, object, granted: Granted { stored, permit, claim: _claim }, pass } = self;
         let reply = call(attempt, object, permit, &pass, context).await;
         drop(pass);
         let outcome = interpret(&reply, &attempt.connection.token);
         let record = Record { id: &attempt.id, outcome: &outcome, answered_by: AnsweredBy::from(&reply) };
-        // First of all: whatever happens to the record, this process knows what came of the call.
-        context.memory.answered(&stored, record);
         context.metrics.create_task(&outcome);
         let (namespace, name) = (stored.metadata.namespace.as_deref(), stored.metadata.name.as_deref());
         info!(namespace, name, attempt = %attempt.id, outcome = outcome.label(), "CreateTask called");
-        let recorded = record::record(stored.clone(), record, &context.cluster, &Machine).await;
-        remember(&context.memory, &stored, record, &recorded);
-        match recorded {
+        match record::keep(&stored, record, &context.memory, (&context.cluster, &Machine)).await {
             Recorded::Written(recorded, kept) => {
                 outdated::notice(kept, &recorded, context).await;
                 tell(stored.status.as_ref(), &recorded, context).await;
@@ -160,23 +137,6 @@ async fn call(
             warn!(namespace, name, error = %error, "no call could be made");
             Reply::NeverSent(NeverSent::Tls)
         }
-    }
-}
-
-/// Remembers that the outcome of `record` needs no more writes, and the object as it was written.
-pub fn remember(memory: &Memory, stored: &SalesforceBackup, record: Record<'_>, recorded: &Recorded) {
-    let now = clock::now().boot;
-    let uid = stored.metadata.uid.as_deref().unwrap_or_default();
-    let done = || memory.note(uid, |remembered| remembered.recorded(record.id, record.outcome, now));
-    match recorded {
-        // An object that is created again in this moment finds what came of it.
-        Recorded::Written(recorded, _) => {
-            done();
-            memory.sees(recorded, now);
-        }
-        Recorded::ObjectGone | Recorded::Superseded => done(),
-        // It is written by the next reconcile that finds room.
-        Recorded::NoRoom => {}
     }
 }
 

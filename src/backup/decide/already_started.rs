@@ -312,7 +312,9 @@ fn of_lost_status(view: &View<'_>, request: &Request<'_>, list: &JobList) -> Opt
             .iter()
             .all(|target| candidates.iter().filter(|job| target.has(&job.target) == Belongs::Yes).count() == 1)
         && candidates.iter().all(|job| job.level == Some(level));
-    Some(if list.whole && one_each && !others_may {
+    // After a change of the spec, the job may be one of an earlier run.
+    let is_first_spec = view.observed.object.metadata.generation == Some(1);
+    Some(if list.whole && one_each && !others_may && is_first_spec {
         let jobs = candidates.iter().map(|job| job.shown.id).collect();
         Already::Found { attempt: view.observed.new_attempt.clone(), jobs, how: Found::AfterLostStatus }
     } else {

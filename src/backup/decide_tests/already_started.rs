@@ -333,6 +333,14 @@ mod lost_status {
     }
 
     #[test]
+    fn after_a_change_of_the_spec_its_job_may_be_of_an_earlier_run() {
+        let mut object = created(&json!({"runId": "2"}));
+        object.metadata.generation = Some(2);
+        let (status, _) = recorded(with_jobs(&object, vec![started(new_job(7), 10)]));
+        assert_eq!((reason(&status), status.job_ids.len()), ((Phase::Held, "StatusLost"), 0));
+    }
+
+    #[test]
     fn of_an_object_that_was_created_while_this_process_watched_nothing_can_be_lost() {
         let object = created(&json!({}));
         let seen = Seen { job_list: Some(listed(vec![started(new_job(7), 10)])), ..seen() };
