@@ -6,7 +6,7 @@ mod jobs;
 pub use definition::{definition_lacks, definition_lacks_of_spec, definition_outdated, not_defined};
 pub use jobs::{
     about, cancel_in_line, cancel_refused, cancel_waits, cancelled, cancelling, finding_jobs, job_lost, job_missing,
-    job_suspended, jobs_forbidden, no_job, unconfirmed, unreadable,
+    job_status_unknown, job_suspended, jobs_forbidden, no_job, unconfirmed, unreadable,
 };
 
 use crate::{

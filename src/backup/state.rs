@@ -134,9 +134,12 @@ fn is_held(status: &SalesforceBackupStatus) -> bool {
     }
 }
 
-/// Whether a held run is looked at again by itself, because a mended Secret or right lets it go on.
+/// Whether a held run is looked at again by itself, because a mended Secret or right lets it go on, or the Command Center says more.
 fn may_pass(status: &SalesforceBackupStatus) -> bool {
-    matches!(finished(status), Some(Reason::JobsNotReadable | Reason::ConnectionChanged | Reason::JobLost))
+    matches!(
+        finished(status),
+        Some(Reason::JobsNotReadable | Reason::ConnectionChanged | Reason::JobLost | Reason::JobStatusUnknown)
+    )
 }
 
 fn finished(status: &SalesforceBackupStatus) -> Option<Reason> {

@@ -7,6 +7,7 @@ use super::{
 use crate::command_center::{
     job::{Job, Unreadable},
     job_list::{JobList, JobQuery, Listing},
+    job_state::JobState,
     outcome::RefusedKind,
 };
 
@@ -286,4 +287,23 @@ fn what_one_command_center_said_is_forgotten_when_the_secret_points_to_another()
     assert_eq!(desk.connected(Err(SecretProblem::NotFound), at(90)), None);
     assert_eq!(desk.done().len(), 1);
     assert_eq!(begin(&mut waiting, 120).ended_within, HOUR + Duration::from_secs(59) + MARGIN, "all is asked anew");
+}
+
+#[test]
+fn it_is_counted_how_often_in_a_row_a_job_had_ended_with_a_word_that_is_not_known() {
+    let state = |state| {
+        let jobs = vec![Job { state, ..Job::bare(1) }];
+        Listing::Read(JobList { jobs, whole: true, ..JobList::default() })
+    };
+    let mut waiting = all([wait(&[1])]);
+    let mut looks = |seconds, listing: &Listing| {
+        let news = round(&mut waiting, seconds, listing, &JobReading::Missing).1;
+        (known(&mut waiting, wait(&[1]), seconds + 1).unknown_ends, news)
+    };
+    assert_eq!(looks(30, &state(JobState::EndedUnknown)).0, 1);
+    assert_eq!(looks(60, &state(JobState::EndedUnknown)), (2, 1));
+    assert_eq!(looks(90, &Listing::Failed(Unreadable::Unavailable)).0, 2, "no look at the job");
+    assert_eq!(looks(120, &state(JobState::EndedUnknown)), (UNKNOWN_LOOKS, 1));
+    assert_eq!(looks(150, &state(JobState::EndedUnknown)), (UNKNOWN_LOOKS, 0), "nobody is told of more");
+    assert_eq!(looks(180, &state(JobState::Active)).0, 0);
 }

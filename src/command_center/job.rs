@@ -1,5 +1,7 @@
 //! What the Command Center tells of a job. Pure: an answer of `GET Job/{id}` becomes a [`JobReading`].
 
+use std::borrow::Cow;
+
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::Value;
 
@@ -7,7 +9,9 @@ use crate::api::{BackupLevel, JobId, JobStatus, Target};
 
 use super::{
     Token,
+    job_state::{self, JobState, KILL_PENDING},
     mark::Described,
+    number::Number,
     outcome::{Answer, NeverSent, RefusedKind, Reply},
     response::positive,
     text,
@@ -53,54 +57,11 @@ pub struct Job {
     pub described: Described,
 }
 
-/// Whether a job goes on, or how it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum JobState {
-    /// It goes on, or says something that we do not know.
-    Active,
-    /// Everything was backed up.
-    EndedWell,
-    /// A part is missing.
-    EndedInPart,
-    /// Nothing usable was backed up.
-    Failed,
-}
-
-/// The Command Center's words for the state of a job, and what they mean.
-const STATUSES: &[(&str, JobState)] = &[
-    ("Running", JobState::Active),
-    ("Waiting", JobState::Active),
-    ("Pending", JobState::Active),
-    ("Queued", JobState::Active),
-    ("Suspended", JobState::Active),
-    ("Suspend", JobState::Active),
-    ("Suspend Pending", JobState::Active),
-    (KILL_PENDING, JobState::Active),
-    ("Interrupt Pending", JobState::Active),
-    ("Interrupted", JobState::Active),
-    ("Not Started", JobState::Active),
-    ("Running (cannot be verified)", JobState::Active),
-    ("Completed", JobState::EndedWell),
-    ("Completed w/ one or more warnings", JobState::EndedWell),
-    ("Completed w/ one or more errors", JobState::EndedInPart),
-    ("Committed", JobState::EndedInPart),
-    ("Failed", JobState::Failed),
-    ("Failed to Start", JobState::Failed),
-    ("Killed", JobState::Failed),
-    ("No Run", JobState::Failed),
-];
-
-/// The status of a job that was asked to be killed and has not ended.
-const KILL_PENDING: &str = "Kill Pending";
-
-/// Shown for a status that is none of the known ones; it counts as active.
-const UNKNOWN_STATUS: &str = "Unknown";
-
 impl Job {
     /// The job behind its line in the status.
     #[must_use]
     pub fn from_shown(shown: JobStatus) -> Self {
-        let (_, state) = recognize(shown.status.as_deref().unwrap_or_default());
+        let state = job_state::read_shown(shown.status.as_deref().unwrap_or_default(), shown.ended_at.is_some());
         Self { shown, state, target: Target::default(), level: None, described: Described::Nothing }
     }
 }
@@ -110,6 +71,12 @@ impl Job {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.state == JobState::Active
+    }
+
+    /// Whether it is known how it ended, so that nothing new is told of it.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        matches!(self.state, JobState::EndedWell | JobState::EndedInPart | JobState::Failed)
     }
 
     /// Whether it was asked to be killed already, by whoever: a second kill would discard what it has backed up.
@@ -123,13 +90,6 @@ impl Job {
     pub fn is_suspended(&self) -> bool {
         matches!(self.shown.status.as_deref(), Some("Suspended" | "Suspend" | "Suspend Pending"))
     }
-}
-
-fn recognize(said: &str) -> (&'static str, JobState) {
-    let known = STATUSES.iter().find(|(name, _)| name.eq_ignore_ascii_case(said)).copied();
-    // A word that we do not know may still say that a kill is under way: asking for another one would discard data.
-    let killing = || said.to_ascii_lowercase().contains("kill").then_some((KILL_PENDING, JobState::Active));
-    known.or_else(killing).unwrap_or((UNKNOWN_STATUS, JobState::Active))
 }
 
 /// What `reply` to `GET Job/{id}` tells of job `id`.
@@ -166,7 +126,7 @@ fn read_rows(answer: &Answer, id: JobId, token: &Token) -> JobReading {
 }
 
 pub(super) fn counts_none(json: &Value) -> bool {
-    json.get("totalRecordsWithoutPaging").and_then(Value::as_u64) == Some(0)
+    json.get("totalRecordsWithoutPaging").and_then(Number::of).and_then(Number::code) == Some(0)
 }
 
 pub(super) fn job_id(row: &Value) -> Option<JobId> {
@@ -175,22 +135,19 @@ pub(super) fn job_id(row: &Value) -> Option<JobId> {
 
 /// The job of a `jobSummary` whose `jobId` is `id`.
 pub(super) fn job(row: &Value, id: JobId, token: &Token) -> Job {
-    let (status, state) = recognize(row.get("status").and_then(Value::as_str).unwrap_or_default().trim());
     let time = |name: &str| seconds(row.get(name)).map(Time);
-    let failed = ["totalFailedFiles", "totalFailedFolders"]
-        .iter()
-        .filter_map(|name| row.get(*name)?.as_i64())
-        .fold(0, i64::saturating_add);
+    let ended_at = time("jobEndTime");
+    let (status, state) = job_state::read(&word(row.get("status")), ended_at.is_some(), token);
+    let number = |name: &str| row.get(name).and_then(Number::of).map(Number::whole);
+    let failed =
+        ["totalFailedFiles", "totalFailedFolders"].iter().filter_map(|name| number(name)).fold(0, i64::saturating_add);
     Job {
         shown: JobStatus {
             id,
-            status: Some(status.to_owned()),
-            percent_complete: row
-                .get("percentComplete")
-                .and_then(Value::as_u64)
-                .and_then(|percent| u8::try_from(percent.min(100)).ok()),
+            status: Some(status),
+            percent_complete: number("percentComplete").and_then(|percent| u8::try_from(percent.clamp(0, 100)).ok()),
             started_at: time("jobStartTime"),
-            ended_at: time("jobEndTime").filter(|_| state != JobState::Active),
+            ended_at: ended_at.filter(|_| state != JobState::Active),
             failed_items: (failed > 0).then_some(failed),
             reason: row.get("pendingReason").and_then(Value::as_str).and_then(|raw| text::shown(raw, token)),
         },
@@ -225,20 +182,30 @@ fn level(name: &str) -> Option<BackupLevel> {
     .find_map(|(known, level)| known.eq_ignore_ascii_case(&plain).then_some(level))
 }
 
+/// The word for a state, which may be a number.
+fn word(said: Option<&Value>) -> Cow<'_, str> {
+    match said {
+        Some(Value::String(word)) => Cow::Borrowed(word),
+        Some(Value::Number(number)) => Cow::Owned(number.to_string()),
+        Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => Cow::Borrowed(""),
+    }
+}
+
 /// Epoch seconds above 0; 0 means "not yet".
 fn seconds(value: Option<&Value>) -> Option<Timestamp> {
     let seconds = value.and_then(positive)?;
     Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
 }
 
-/// How far `jobs` are together: the mean of their percentages, an ended one counting as 100.
+/// How far `count` jobs are together of which `known` are known: the mean of their percentages, an ended one counting as 100,
+/// and one of which nothing is known as 0.
 #[must_use]
-pub fn progress(jobs: &[Job]) -> Option<u8> {
-    let parts = jobs.iter().map(|job| match job.state {
+pub fn progress(known: &[Job], count: usize) -> Option<u8> {
+    let parts = known.iter().map(|job| match job.state {
         JobState::Active => u64::from(job.shown.percent_complete.unwrap_or(0)),
-        JobState::EndedWell | JobState::EndedInPart | JobState::Failed => 100,
+        JobState::EndedWell | JobState::EndedInPart | JobState::EndedUnknown | JobState::Failed => 100,
     });
-    let count = u64::try_from(jobs.len()).ok().filter(|count| *count > 0)?;
+    let count = u64::try_from(count.max(known.len())).ok().filter(|_| !known.is_empty())?;
     u8::try_from(parts.sum::<u64>() / count).ok()
 }
 
@@ -280,18 +247,57 @@ mod tests {
     }
 
     #[test]
-    fn every_status_of_the_notes_is_mapped_without_case_and_unknown_ones_count_as_active() {
-        for (name, state) in STATUSES {
-            let job = found(&json!({"jobId": 149_806, "status": name.to_uppercase()}));
-            assert_eq!((job.state, job.shown.status.as_deref()), (*state, Some(*name)));
+    fn a_word_that_is_not_known_says_whether_the_job_goes_on_by_the_time_of_its_end() {
+        for (status, shown) in [
+            (json!("<b>Dancing</b>"), "Unknown (Dancing)"),
+            (json!(7), "Unknown (7)"),
+            (json!(""), "Unknown"),
+            (json!(null), "Unknown"),
+        ] {
+            let job = found(&json!({"jobId": 149_806, "status": status, "jobEndTime": 0}));
+            assert_eq!(
+                (job.state, job.shown.status.as_deref(), job.shown.ended_at.as_ref()),
+                (JobState::Active, Some(shown), None)
+            );
+            let ended = found(&json!({"jobId": "149806", "status": status, "jobEndTime": "1700000060"}));
+            assert_eq!((ended.state, ended.shown.status.as_deref()), (JobState::EndedUnknown, Some(shown)));
+            assert!(!ended.is_active() && !ended.is_settled());
+            assert_eq!(
+                Job::from_shown(ended.shown.clone()).state,
+                JobState::EndedUnknown,
+                "what is stored says the same"
+            );
         }
-        let job = found(&json!({"jobId": "149806", "status": "<b>Dancing</b>"}));
-        assert_eq!((job.state, job.shown.status.as_deref()), (JobState::Active, Some("Unknown")));
-        for (said, killing) in
-            [("kill pending", true), ("Killing", true), ("Kill Requested", true), ("Killed", false), ("Running", false)]
-        {
-            let job = found(&json!({"jobId": 149_806, "status": said}));
-            assert_eq!((job.is_being_killed(), job.is_active()), (killing, said != "Killed"), "{said}");
+    }
+
+    #[test]
+    fn numbers_of_a_job_are_read_however_they_are_written() {
+        for (percent, shown) in [
+            (json!(62.7), 62),
+            (json!("62.700000"), 62),
+            (json!("100.000000"), 100),
+            (json!(-1), 0),
+            (json!("250"), 100),
+        ] {
+            assert_eq!(
+                found(&json!({"jobId": 149_806, "percentComplete": percent})).shown.percent_complete,
+                Some(shown),
+                "{percent}"
+            );
+        }
+        let job = found(
+            &json!({"jobId": "149806", "totalFailedFiles": "7", "totalFailedFolders": 2.0, "jobStartTime": "1700000000"}),
+        );
+        assert_eq!(
+            (job.shown.failed_items, job.shown.started_at),
+            (Some(9), Some(Time(Timestamp::constant(1_700_000_000, 0))))
+        );
+    }
+
+    #[test]
+    fn a_job_that_is_being_killed_is_known_as_such() {
+        for (said, killing) in [("Kill Pending", true), ("Killing", true), ("Killed", false), ("Running", false)] {
+            assert_eq!(found(&json!({"jobId": 149_806, "status": said})).is_being_killed(), killing, "{said}");
         }
     }
 
@@ -350,8 +356,9 @@ mod tests {
     fn progress_is_the_mean_of_all_jobs() {
         let at =
             |status: &str, percent: u8| found(&json!({"jobId": 149_806, "status": status, "percentComplete": percent}));
-        assert_eq!(progress(&[]), None);
-        assert_eq!(progress(&[at("Running", 30), at("Queued", 0)]), Some(15));
-        assert_eq!(progress(&[at("Running", 30), at("Failed", 10)]), Some(65));
+        assert_eq!(progress(&[], 2), None);
+        assert_eq!(progress(&[at("Running", 30), at("Queued", 0)], 2), Some(15));
+        assert_eq!(progress(&[at("Running", 30), at("Failed", 10)], 2), Some(65));
+        assert_eq!(progress(&[at("Completed", 100)], 2), Some(50), "nothing is known of the other one");
     }
 }

@@ -11,6 +11,7 @@ use crate::api::{JobId, Target};
 use super::{
     Token,
     job::{Job, Unreadable, counts_none, job, job_id},
+    number::Number,
     outcome::{Answer, NoAnswer, RefusedKind, Reply},
 };
 
@@ -249,7 +250,8 @@ fn page(reply: &Reply) -> Result<Page, Listing> {
 fn rows(answer: &Answer) -> Result<Page, Listing> {
     let unusable = Listing::Failed(Unreadable::Unavailable);
     let Ok(mut json) = serde_json::from_slice::<Value>(&answer.body) else { return Err(unusable) };
-    let total = json.get("totalRecordsWithoutPaging").and_then(Value::as_u64);
+    let total = json.get("totalRecordsWithoutPaging").and_then(Number::of).and_then(Number::code);
+    let total = total.and_then(|total| u64::try_from(total).ok());
     match json.get_mut("jobs").map(Value::take) {
         // A page of an address that does not exist has no rows, whatever it says.
         Some(Value::Array(rows)) if answer.status == 200 || !rows.is_empty() => Ok(Page { rows, total }),
@@ -260,7 +262,7 @@ fn rows(answer: &Answer) -> Result<Page, Listing> {
 }
 
 fn error_code(json: &Value) -> Option<i64> {
-    json.get("errorCode").or_else(|| json.pointer("/error/errorCode"))?.as_i64()
+    json.get("errorCode").or_else(|| json.pointer("/error/errorCode")).and_then(Number::of).and_then(Number::code)
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ impl Turn<'_> {
             }
             Look::Told(wait) => {
                 let read = |id| world.center.read(id, described, &protocol.connection.token);
-                let known = |id| Known { reading: read(id), missing_since: None, refused_looks: 0 };
+                let known = |id| Known { reading: read(id), missing_since: None, refused_looks: 0, unknown_ends: 0 };
                 let jobs = wait.jobs.iter().map(|id| (*id, known(*id))).collect();
                 let connection = Ok(protocol.connection.endpoint.to_string());
                 observed.seen.told = Some(Some(Told { connection, jobs }));

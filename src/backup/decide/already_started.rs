@@ -20,8 +20,9 @@ use crate::{
     },
     command_center::{
         connection::Connection,
-        job::{Job, JobState, Unreadable},
+        job::{Job, Unreadable},
         job_list::{JobList, JobQuery, Listing},
+        job_state::JobState,
         mark::{Described, Mark},
     },
 };

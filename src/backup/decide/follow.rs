@@ -13,11 +13,12 @@ use crate::{
         standing::{Ending, Standing, Submission, Trouble, Why},
         state::Submitted,
         status::Found,
-        waiting::{Pace, Told, Wait},
+        waiting::{Pace, Told, UNKNOWN_LOOKS, Wait},
     },
     command_center::{
-        job::{Job, JobReading, JobState, Unreadable, progress},
+        job::{Job, JobReading, Unreadable, progress},
         job_list::{JobQuery, Listing},
+        job_state::JobState,
     },
 };
 
@@ -50,8 +51,8 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     }
     match &view.observed.seen.told {
         None => {
-            let is_lost = headline(status).is_some_and(|why| why.reason == Reason::JobLost);
-            let pace = if is_lost { Pace::Rarely } else { Pace::Usual };
+            let may_change = |why: Why| matches!(why.reason, Reason::JobLost | Reason::JobStatusUnknown);
+            let pace = if headline(status).is_some_and(may_change) { Pace::Rarely } else { Pace::Usual };
             Step::Look(Look::Told(Box::new(wait(view, submitted, awaited, pace))))
         }
         Some(None) => Step::Rest(Some(IN_ANY_CASE)),
@@ -84,9 +85,9 @@ pub(super) fn wait(view: &View<'_>, submitted: &Submitted<'_>, jobs: Vec<JobId>,
     }
 }
 
-/// The jobs of which it is not known that they ended.
+/// The jobs of which it is not known how they ended.
 pub(super) fn going_on(submitted: &Submitted<'_>) -> Vec<JobId> {
-    let goes_on = |id: &JobId| known(submitted.status, *id).is_none_or(|job| job.is_active());
+    let goes_on = |id: &JobId| known(submitted.status, *id).is_none_or(|job| !job.is_settled());
     submitted.job_ids.iter().copied().filter(goes_on).collect()
 }
 
@@ -114,12 +115,19 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
     let known = jobs(submitted, told);
     let mut status = before.clone();
     status.jobs = known.iter().map(|job| job.shown.clone()).collect();
-    if let Some(percent) = progress(&known) {
+    if let Some(percent) = progress(&known, submitted.job_ids.len()) {
         status.progress = Some(format!("{percent}%"));
     }
     if known.len() == submitted.job_ids.len() && !known.iter().any(Job::is_active) {
-        let worst = known.iter().map(|job| job.state).max();
-        return end(view, status, worst.map_or(Ending::JobFailed, how_it_ended));
+        match known.iter().map(|job| job.state).max().map_or(End::Known(Ending::JobFailed), how_it_ended) {
+            End::Known(ending) => return end(view, status, ending),
+            End::Unknown if is_held || unknown_ends(told) >= UNKNOWN_LOOKS => {
+                let held = view.facts.held(status, messages::job_status_unknown(&known), Submission::Yes);
+                return view.record(held, Some(IN_ANY_CASE));
+            }
+            // The word may be one of a moment.
+            End::Unknown => {}
+        }
     }
     match told.and_then(|told| trouble(view, told, endpoint)) {
         Some(Trouble { why, .. }) if why.reason == Reason::JobLost => {
@@ -141,12 +149,25 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
     }
 }
 
-const fn how_it_ended(worst: JobState) -> Ending {
+/// How a run ended whose jobs all did.
+enum End {
+    Known(Ending),
+    Unknown,
+}
+
+const fn how_it_ended(worst: JobState) -> End {
     match worst {
-        JobState::EndedWell => Ending::Completed,
-        JobState::EndedInPart => Ending::CompletedWithErrors,
-        JobState::Failed | JobState::Active => Ending::JobFailed,
+        JobState::EndedWell => End::Known(Ending::Completed),
+        JobState::EndedInPart => End::Known(Ending::CompletedWithErrors),
+        JobState::EndedUnknown => End::Unknown,
+        JobState::Failed | JobState::Active => End::Known(Ending::JobFailed),
     }
+}
+
+/// How often in a row the job that was seen most rarely has ended with a word that is not known.
+fn unknown_ends(told: Option<&Told>) -> u32 {
+    let looks = told.into_iter().flat_map(|told| &told.jobs).map(|(_, known)| known.unknown_ends);
+    looks.filter(|looks| *looks > 0).min().unwrap_or(0)
 }
 
 /// What keeps jobs from being followed.

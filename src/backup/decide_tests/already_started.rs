@@ -10,7 +10,7 @@ use crate::{
         memory::Earlier,
         others::{Claim, Other},
     },
-    command_center::job::JobState,
+    command_center::job_state::JobState,
 };
 
 use super::resolving::{described, ended, new_job};

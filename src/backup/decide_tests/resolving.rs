@@ -8,11 +8,7 @@ use crate::{
         memory::{Answered, Earlier},
         others::{Claim, Other},
     },
-    command_center::{
-        job::{JobState, Unreadable},
-        mark::Described,
-        response::interpret,
-    },
+    command_center::{job::Unreadable, job_state::JobState, mark::Described, response::interpret},
 };
 
 /// A job of client 12 and of the level that the tests ask for.

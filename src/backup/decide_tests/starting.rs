@@ -9,7 +9,8 @@ use crate::{
     },
     command_center::{
         gate::{Cause, Wait},
-        job::{JobState, Unreadable},
+        job::Unreadable,
+        job_state::JobState,
     },
 };
 

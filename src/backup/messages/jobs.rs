@@ -4,7 +4,8 @@ use crate::{
     api::{JobId, JobStatus, Reason, SalesforceBackupStatus},
     backup::standing::{Submission, Why},
     command_center::{
-        job::{Job, JobState, Unreadable},
+        job::{Job, Unreadable},
+        job_state::JobState,
         outcome::{Refused, RefusedKind},
     },
 };
@@ -153,6 +154,21 @@ pub fn job_lost(job: JobId) -> Why {
         Reason::JobLost,
         format!(
             "The Command Center does not know job {job} any more, which it named itself, so that it cannot be seen how it ended: it may have been deleted there. To do: look for it in the Command Center's job history, and change spec.runId to run the backup again. It is looked for every ten minutes; if it is there again, it is followed."
+        ),
+    )
+}
+
+/// Why it is not told how jobs ended, of which all did.
+#[must_use]
+pub fn job_status_unknown(jobs: &[Job]) -> Why {
+    let strange = jobs.iter().find(|job| job.state == JobState::EndedUnknown).map(|job| &job.shown);
+    let ended = strange.map_or_else(String::new, |shown| {
+        format!("Job {} ended, with the status {}", shown.id, shown.status.as_deref().unwrap_or("Unknown"))
+    });
+    Why::new(
+        Reason::JobStatusUnknown,
+        format!(
+            "{ended}: the operator does not know what the Command Center means by that, and does not guess whether everything was backed up. To do: look at the job in the Command Center, and change spec.runId to run the backup again, or give this run up with the annotation commandcenter.dev/resolve: abandon=<attempt.id>; and please report the word. It is looked at every ten minutes; if the job has a known status then, the run ends with it."
         ),
     )
 }

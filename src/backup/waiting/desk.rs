@@ -11,12 +11,13 @@ use crate::{
     command_center::{
         job::{Job, JobReading, Unreadable},
         job_list::{JobQuery, Listing},
+        job_state::JobState,
         outcome::RefusedKind,
     },
     process::clock::BootTime,
 };
 
-use super::{Known, ObjectName, Pace, SecretName, Told, Wait};
+use super::{Known, ObjectName, Pace, SecretName, Told, UNKNOWN_LOOKS, Wait};
 
 /// A job is young for so long, and its object is told sooner how it goes.
 const YOUNG: Duration = Duration::from_mins(1);
@@ -266,7 +267,13 @@ impl Desk {
 
     fn found(&mut self, job: Job) {
         let id = job.shown.id;
-        self.known.insert(id, Known { reading: JobReading::Found(job), missing_since: None, refused_looks: 0 });
+        let before = self.known.get(&id).map_or(0, |known| known.unknown_ends);
+        let unknown_ends = match job.state {
+            JobState::EndedUnknown => before.saturating_add(1).min(UNKNOWN_LOOKS),
+            JobState::Active | JobState::EndedWell | JobState::EndedInPart | JobState::Failed => 0,
+        };
+        let reading = JobReading::Found(job);
+        self.known.insert(id, Known { reading, missing_since: None, refused_looks: 0, unknown_ends });
     }
 
     fn note(&mut self, job: JobId, reading: JobReading, now: BootTime) {
@@ -275,7 +282,8 @@ impl Desk {
         let missing_since = if reading == JobReading::Missing { missing_since.or(Some(now)) } else { missing_since };
         let refused = reading == JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden));
         let refused_looks = if refused { before.map_or(0, |known| known.refused_looks).saturating_add(1) } else { 0 };
-        self.known.insert(job, Known { reading, missing_since, refused_looks });
+        let unknown_ends = before.map_or(0, |known| known.unknown_ends);
+        self.known.insert(job, Known { reading, missing_since, refused_looks, unknown_ends });
     }
 
     /// The round is over: gives the objects that are told something new.
