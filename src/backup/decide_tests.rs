@@ -29,6 +29,8 @@ mod already_started;
 mod jobs;
 #[path = "decide_tests/leaving.rs"]
 mod leaving;
+#[path = "decide_tests/more_jobs.rs"]
+mod more_jobs;
 #[path = "decide_tests/resolving.rs"]
 mod resolving;
 #[path = "decide_tests/starting.rs"]
@@ -116,7 +118,7 @@ fn snapshot(listing: Listing) -> Snapshot {
         Listing::NotAllowed(_) => Refusals { looks: 3, lasting: Duration::from_mins(1) },
         Listing::Read(_) | Listing::Failed(_) => Refusals::default(),
     };
-    Snapshot { as_of: at(0), answered: at(0), listing, refusals }
+    Snapshot { as_of: at(0), answered: at(0), listing, refusals, silent_looks: 0 }
 }
 
 /// What is decided when every list was asked for just now.

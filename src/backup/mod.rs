@@ -2,7 +2,7 @@
 //!
 //! [`reconcile`] is the whole flow: [`observe`] looks, [`decide`] says what to do, [`act`] does it, [`record`] writes
 //! what came of it. Everything that has to be decided is decided in pure files: [`decide`], [`state`], [`judge`],
-//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`waiting`], [`progress`], [`backoff`], [`messages`], [`events`].
+//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`shown_jobs`], [`waiting`], [`progress`], [`backoff`], [`messages`], [`events`].
 //!
 //! Beside it, [`poll`] asks about the jobs of all objects at once, and wakes those for which there is news.
 
@@ -29,6 +29,7 @@ pub mod poll;
 pub mod progress;
 pub mod record;
 pub mod settle;
+pub mod shown_jobs;
 pub mod standing;
 pub mod state;
 pub mod status;

@@ -13,6 +13,7 @@ use crate::{
         job_list::{JobQuery, Listing},
         job_task::{JobTask, read_task},
         outcome::RefusedKind,
+        unusable::Unusable,
     },
     process::clock::{self, Now},
 };
@@ -117,6 +118,8 @@ pub struct Snapshot {
     pub listing: Listing,
     /// How often in a row it has been refused, this time included.
     pub refusals: Refusals,
+    /// How often in a row it has been empty for this object without saying so in numbers, this time included.
+    pub silent_looks: u32,
 }
 
 /// Whether a Command Center may be called.
@@ -329,7 +332,7 @@ impl<'a> Observed<'a> {
 
     async fn job_list(&mut self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Snapshot, Error> {
         let mut seen = self.list_once(query, context, turn).await?;
-        if seen.1 == Listing::NotAllowed(RefusedKind::TokenRejected) && self.token_changed(context, turn).await? {
+        if seen.1.rejects_the_token() && self.token_changed(context, turn).await? {
             seen = self.list_once(query, context, turn).await?;
         }
         let (as_of, listing) = seen;
@@ -337,7 +340,12 @@ impl<'a> Observed<'a> {
         let version = self.connection().map_or("", |connection| &connection.version);
         let secret = (self.namespace(), self.secret_name());
         let refusals = context.memory.list_answered(secret, version, refused, as_of.boot);
-        Ok(Snapshot { as_of, answered: clock::now(), listing, refusals })
+        let is_silent = matches!(&listing, Listing::Read(list) if list.silent);
+        let silent_looks = context.memory.note(self.uid(), |kept| {
+            kept.silent_looks = if is_silent { kept.silent_looks.saturating_add(1) } else { 0 };
+            kept.silent_looks
+        });
+        Ok(Snapshot { as_of, answered: clock::now(), listing, refusals, silent_looks })
     }
 
     async fn job(&mut self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
@@ -373,7 +381,7 @@ impl<'a> Observed<'a> {
 
     /// What asking for the list once gave, and when it was asked for.
     async fn list_once(&self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<(Now, Listing), Error> {
-        let none = || (clock::now(), Listing::Failed(Unreadable::Unavailable));
+        let none = || (clock::now(), Listing::Failed(Unreadable::Unusable(Unusable::NotAsked)));
         let Some(connection) = self.connection() else { return Ok(none()) };
         let look = async |pass: &Pass| (clock::now(), context.command_center.list(pass, connection, query).await);
         match self.visit(connection, look, context, turn).await {
@@ -383,11 +391,13 @@ impl<'a> Observed<'a> {
     }
 
     async fn job_once(&self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
-        let Some(connection) = self.connection() else { return Ok(JobReading::Unreadable(Unreadable::Unavailable)) };
+        let Some(connection) = self.connection() else {
+            return Ok(JobReading::Unreadable(Unreadable::Unusable(Unusable::NotAsked)));
+        };
         let look = async |pass: &Pass| context.command_center.job(pass, connection, id).await;
         let reply = self.visit(connection, look, context, turn).await.transpose()?;
         let reading = reply.map(|reply| read_job(&reply, id, &connection.token));
-        Ok(reading.unwrap_or(JobReading::Unreadable(Unreadable::Unavailable)))
+        Ok(reading.unwrap_or(JobReading::Unreadable(Unreadable::Unusable(Unusable::NotAsked))))
     }
 
     /// What a look at a Command Center gives, if it answers and that ends in a few times what one call may take; without the

@@ -262,7 +262,17 @@ async fn once_the_body_has_left_every_failure_leaves_the_outcome_open() {
     });
     assert_eq!(send_in_vain(&to(&silent)).await, Reply::NoAnswer(NoAnswer::Timeout));
     let garbage = Server::answering(|stream| stream.write_all(b"SSH-2.0-OpenSSH\r\n").and_then(|()| close()));
-    assert_eq!(send_to(&to(&garbage), true).await, Reply::NoAnswer(NoAnswer::ConnectionLost));
+    assert_eq!(send_to(&to(&garbage), true).await, Reply::NoAnswer(NoAnswer::NotHttp));
+}
+
+#[tokio::test]
+async fn an_answer_with_many_header_fields_or_a_folded_one_is_read() {
+    let many: String = (0..900).map(|number| format!("X-Field-{number}: x\r\n")).collect();
+    for headers in [many.as_str(), "X-Folded: one\r\n two\r\n"] {
+        let server = Server::answering(respond("200 OK", headers, ACCEPTED));
+        let Reply::Answer(answer) = send_to(&to(&server), true).await else { panic!("{headers}") };
+        assert_eq!(answer.body, ACCEPTED);
+    }
 }
 
 #[tokio::test]

@@ -1,20 +1,18 @@
 //! What the Command Center tells of a job. Pure: an answer of `GET Job/{id}` becomes a [`JobReading`].
 
-use std::borrow::Cow;
-
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use serde_json::Value;
 
 use crate::api::{BackupLevel, JobId, JobStatus, Target};
 
 use super::{
     Token,
+    job_rows::{self, Head, Ids, Row, Scalar},
     job_state::{self, JobState, KILL_PENDING},
     mark::Described,
     number::Number,
     outcome::{Answer, NeverSent, RefusedKind, Reply},
-    response::positive,
     text,
+    unusable::Unusable,
 };
 
 /// What one look at one job gave.
@@ -39,7 +37,7 @@ pub enum Unreadable {
     /// No connection.
     NeverSent(NeverSent),
     /// No whole answer, or one that says nothing about the job.
-    Unavailable,
+    Unusable(Unusable),
 }
 
 /// A job and whether it goes on.
@@ -55,6 +53,8 @@ pub struct Job {
     pub level: Option<BackupLevel>,
     /// Whose it is, by its description.
     pub described: Described,
+    /// Whether the Command Center's own clients do not show it (`isVisible`): it is none that somebody started.
+    pub hidden: bool,
 }
 
 impl Job {
@@ -62,7 +62,7 @@ impl Job {
     #[must_use]
     pub fn from_shown(shown: JobStatus) -> Self {
         let state = job_state::read_shown(shown.status.as_deref().unwrap_or_default(), shown.ended_at.is_some());
-        Self { shown, state, target: Target::default(), level: None, described: Described::Nothing }
+        Self { shown, state, target: Target::default(), level: None, described: Described::Nothing, hidden: false }
     }
 }
 
@@ -98,74 +98,73 @@ pub fn read_job(reply: &Reply, id: JobId, token: &Token) -> JobReading {
     let answer = match reply {
         Reply::Answer(answer) => answer,
         Reply::NeverSent(cause) => return JobReading::Unreadable(Unreadable::NeverSent(*cause)),
-        Reply::NoAnswer(_) => return JobReading::Unreadable(Unreadable::Unavailable),
+        Reply::NoAnswer(cause) => {
+            return JobReading::Unreadable(Unreadable::Unusable(Unusable::NoAnswer(*cause)));
+        }
     };
     match answer.status {
         200 | 404 => read_rows(answer, id, token),
         401 => JobReading::Unreadable(Unreadable::Refused(RefusedKind::TokenRejected)),
         403 => JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden)),
-        _ => JobReading::Unreadable(Unreadable::Unavailable),
+        _ => JobReading::Unreadable(Unreadable::Unusable(Unusable::of(answer))),
     }
 }
 
 fn read_rows(answer: &Answer, id: JobId, token: &Token) -> JobReading {
-    let Ok(json) = serde_json::from_slice::<Value>(&answer.body) else {
-        return if answer.status == 404 {
-            JobReading::NotFound
-        } else {
-            JobReading::Unreadable(Unreadable::Unavailable)
-        };
-    };
-    let rows = json.get("jobs").and_then(Value::as_array);
-    let row = rows.into_iter().flatten().filter_map(|row| row.get("jobSummary")).find(|row| job_id(row) == Some(id));
-    match row {
-        Some(row) => JobReading::Found(job(row, id, token)),
-        None if answer.status == 404 || rows.is_some_and(Vec::is_empty) || counts_none(&json) => JobReading::Missing,
-        None => JobReading::Unreadable(Unreadable::Unavailable),
+    let mut found = None;
+    let head = job_rows::read(&answer.body, &mut |row| {
+        if let Some(row) = row.filter(|row| row.job_id() == Some(id)) {
+            found = Some(job(&row, id, token));
+        }
+    });
+    match (found, head) {
+        (Some(job), Some(_)) => JobReading::Found(job),
+        (None, Some(head)) if answer.status == 404 || says_that_none(&head) => JobReading::Missing,
+        (_, None) if answer.status == 404 => JobReading::NotFound,
+        (_, _) => JobReading::Unreadable(Unreadable::Unusable(Unusable::of(answer))),
     }
 }
 
-pub(super) fn counts_none(json: &Value) -> bool {
-    json.get("totalRecordsWithoutPaging").and_then(Number::of).and_then(Number::code) == Some(0)
+/// Whether an answer without the job says that there is none.
+fn says_that_none(head: &Head) -> bool {
+    head.rows == 0 && (head.lists || head.total == Some(0))
 }
 
-pub(super) fn job_id(row: &Value) -> Option<JobId> {
-    row.get("jobId").and_then(positive).and_then(JobId::new)
-}
-
-/// The job of a `jobSummary` whose `jobId` is `id`.
-pub(super) fn job(row: &Value, id: JobId, token: &Token) -> Job {
-    let time = |name: &str| seconds(row.get(name)).map(Time);
-    let ended_at = time("jobEndTime");
-    let (status, state) = job_state::read(&word(row.get("status")), ended_at.is_some(), token);
-    let number = |name: &str| row.get(name).and_then(Number::of).map(Number::whole);
-    let failed =
-        ["totalFailedFiles", "totalFailedFolders"].iter().filter_map(|name| number(name)).fold(0, i64::saturating_add);
+/// The job of `row`, whose id is `id`.
+pub(super) fn job(row: &Row<'_>, id: JobId, token: &Token) -> Job {
+    let ended_at = seconds(&row.ended);
+    let (status, state) = job_state::read(&row.status.word(), ended_at.is_some(), token);
+    let failed = [&row.failed_files, &row.failed_folders]
+        .into_iter()
+        .filter_map(|count| count.number().map(Number::whole))
+        .fold(0, i64::saturating_add);
+    let percent = row.percent_complete.number().map(Number::whole);
     Job {
         shown: JobStatus {
             id,
             status: Some(status),
-            percent_complete: number("percentComplete").and_then(|percent| u8::try_from(percent.clamp(0, 100)).ok()),
-            started_at: time("jobStartTime"),
+            percent_complete: percent.and_then(|percent| u8::try_from(percent.clamp(0, 100)).ok()),
+            started_at: seconds(&row.started),
             ended_at: ended_at.filter(|_| state != JobState::Active),
             failed_items: (failed > 0).then_some(failed),
-            reason: row.get("pendingReason").and_then(Value::as_str).and_then(|raw| text::shown(raw, token)),
+            reason: row.pending_reason.text().and_then(|raw| text::shown(raw, token)),
         },
         state,
-        target: target(row),
-        level: row.get("backupLevelName").and_then(Value::as_str).and_then(level),
-        described: row.get("jobDescription").and_then(Value::as_str).map_or(Described::Nothing, Described::read),
+        target: target(&row.subclient),
+        level: row.level.text().and_then(level),
+        described: row.description.text().map_or(Described::Nothing, Described::read),
+        hidden: row.is_hidden(),
     }
 }
 
-fn target(row: &Value) -> Target {
-    let id = |name: &str| row.get("subclient")?.get(name).and_then(positive).and_then(|id| i64::try_from(id).ok());
+fn target(ids: &Ids<'_>) -> Target {
+    let id = |id: &Scalar<'_>| id.number().and_then(Number::positive).and_then(|id| i64::try_from(id).ok());
     Target {
-        client_id: id("clientId"),
-        instance_id: id("instanceId"),
-        backupset_id: id("backupsetId"),
-        subclient_id: id("subclientId"),
-        application_id: id("applicationId"),
+        client_id: id(&ids.client),
+        instance_id: id(&ids.instance),
+        backupset_id: id(&ids.backupset),
+        subclient_id: id(&ids.subclient),
+        application_id: id(&ids.application),
     }
 }
 
@@ -182,19 +181,10 @@ fn level(name: &str) -> Option<BackupLevel> {
     .find_map(|(known, level)| known.eq_ignore_ascii_case(&plain).then_some(level))
 }
 
-/// The word for a state, which may be a number.
-fn word(said: Option<&Value>) -> Cow<'_, str> {
-    match said {
-        Some(Value::String(word)) => Cow::Borrowed(word),
-        Some(Value::Number(number)) => Cow::Owned(number.to_string()),
-        Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => Cow::Borrowed(""),
-    }
-}
-
 /// Epoch seconds above 0; 0 means "not yet".
-fn seconds(value: Option<&Value>) -> Option<Timestamp> {
-    let seconds = value.and_then(positive)?;
-    Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
+fn seconds(said: &Scalar<'_>) -> Option<Time> {
+    let seconds = said.number().and_then(Number::positive)?;
+    Timestamp::from_second(i64::try_from(seconds).ok()?).ok().map(Time)
 }
 
 /// How far `count` jobs are together of which `known` are known: the mean of their percentages, an ended one counting as 100,
@@ -228,7 +218,7 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -336,14 +326,16 @@ mod tests {
 
     #[test]
     fn a_job_that_is_not_listed_is_missing_and_anything_else_is_unreadable() {
+        let unusable = |cause| JobReading::Unreadable(Unreadable::Unusable(cause));
         let other = json!({"jobs": [{"jobSummary": {"jobId": 1, "status": "Failed"}}]});
         let cases = [
             (404, json!({"totalRecordsWithoutPaging": 0}), JobReading::Missing),
             (200, json!({"totalRecordsWithoutPaging": 0}), JobReading::Missing),
             (200, json!({"jobs": []}), JobReading::Missing),
-            (200, other, JobReading::Unreadable(Unreadable::Unavailable)),
-            (200, json!({"errorCode": 3}), JobReading::Unreadable(Unreadable::Unavailable)),
-            (500, json!({}), JobReading::Unreadable(Unreadable::Unavailable)),
+            (200, other, unusable(Unusable::NotUnderstood)),
+            (200, json!({"errorCode": 3}), unusable(Unusable::NotUnderstood)),
+            (500, json!({}), unusable(Unusable::Status(500))),
+            (407, json!({}), unusable(Unusable::ProxyLogin)),
             (401, json!({}), JobReading::Unreadable(Unreadable::Refused(RefusedKind::TokenRejected))),
             (403, json!({}), JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden))),
         ];

@@ -8,6 +8,7 @@ pub mod gate;
 pub mod gates;
 pub mod job;
 pub mod job_list;
+mod job_rows;
 pub mod job_state;
 pub mod job_task;
 pub mod kill;
@@ -19,8 +20,10 @@ pub mod renewal;
 pub mod renewer;
 pub mod request;
 pub mod response;
+pub mod room;
 pub mod rounds;
 pub(crate) mod text;
 mod token;
+pub mod unusable;
 
 pub use token::{NotAToken, Token};

@@ -42,6 +42,10 @@ pub enum NoAnswer {
     ConnectionLost,
     /// The body is larger than what is read.
     TooLarge,
+    /// There is no room for the body at present.
+    NoRoom,
+    /// The answer is not HTTP, or its head is larger than what is read.
+    NotHttp,
 }
 
 /// An answer with its body read to the end.
@@ -124,6 +128,29 @@ pub struct Refused {
     pub text: Option<String>,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
+}
+
+impl Refused {
+    /// Whether it is the token that is refused, be it in the body of a 200.
+    #[must_use]
+    pub fn is_of_token(&self) -> bool {
+        const ACCESS_DENIED: i64 = 5;
+        match self.kind {
+            RefusedKind::TokenRejected => true,
+            RefusedKind::Error => self.error_code == Some(ACCESS_DENIED),
+            RefusedKind::BadRequest
+            | RefusedKind::Forbidden
+            | RefusedKind::NotFound
+            | RefusedKind::Conflict
+            | RefusedKind::RateLimited => false,
+        }
+    }
+}
+
+impl From<RefusedKind> for Refused {
+    fn from(kind: RefusedKind) -> Self {
+        Self { kind, error_code: None, text: None, retry_after: None }
+    }
 }
 
 /// The kind of refusal.

@@ -11,6 +11,7 @@ use salesforce_backup_operator::{
         job::{JobReading, read_job},
         job_list::{JobQuery, Listing, Next, PAGE, Pages},
         outcome::{Answer, Reply},
+        room::Share,
     },
 };
 use serde_json::{Value, json};
@@ -153,10 +154,11 @@ impl Center {
             rows.pop();
         }
         let reply = answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": rows}));
-        match Pages::of(PAGE).push(&reply, token) {
+        match Pages::of(PAGE, query, Share::of(1 << 20)).push(&reply, false, token) {
             (_, Next::Done(listing)) => listing,
             (pages, Next::Page(..)) => {
-                match pages.push(&answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": []})), token).1 {
+                match pages.push(&answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": []})), false, token).1
+                {
                     Next::Done(listing) => listing,
                     Next::Page(..) => panic!("an empty page is the last one"),
                 }

@@ -153,6 +153,7 @@ impl Turn<'_> {
             answered: now,
             listing: list(query),
             refusals: Refusals::default(),
+            silent_looks: 0,
         };
         let others = |objects: &[Option<Version>], recent: Duration| -> Vec<Other> {
             let objects: Vec<&Version> = objects.iter().flatten().collect();

@@ -10,6 +10,7 @@ use crate::{
         messages,
         observe::Look,
         others,
+        shown_jobs::show,
         standing::{Ending, Standing, Submission, Trouble, Why},
         state::Submitted,
         status::Found,
@@ -27,6 +28,7 @@ use super::{
     already_started::own_request,
     headline,
     held::{self, Decision},
+    more_jobs::{self, More},
     resolve,
     settled::{Settlement, settlement, until_settled},
     since,
@@ -45,6 +47,22 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     if submitted.job_ids.is_empty() {
         return find_jobs(view, submitted);
     }
+    match more_jobs::more(view, submitted) {
+        More::First(step) => step,
+        More::Later => follow_known(view, submitted),
+        More::None if submitted.looks_for_more() => {
+            let without = submitted.associations().saturating_sub(submitted.job_ids.len());
+            let associations_without_job = u32::try_from(without).ok();
+            let status = SalesforceBackupStatus { associations_without_job, ..status.clone() };
+            follow_known(view, &Submitted { status: &status, ..submitted.clone() })
+        }
+        More::None => follow_known(view, submitted),
+    }
+}
+
+/// The known jobs are followed.
+fn follow_known(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
+    let status = submitted.status;
     let awaited = going_on(submitted);
     if awaited.is_empty() {
         return after_jobs(view, submitted, None);
@@ -55,9 +73,14 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
             let pace = if headline(status).is_some_and(may_change) { Pace::Rarely } else { Pace::Usual };
             Step::Look(Look::Told(Box::new(wait(view, submitted, awaited, pace))))
         }
-        Some(None) => Step::Rest(Some(IN_ANY_CASE)),
+        Some(None) => Step::Rest(Some(next_look(view, submitted))),
         Some(Some(told)) => after_jobs(view, submitted, Some(told)),
     }
+}
+
+/// When jobs are looked at again of which nobody is told anything new.
+fn next_look(view: &View<'_>, submitted: &Submitted<'_>) -> Duration {
+    if submitted.looks_for_more() { view.settings.poll_interval.min(IN_ANY_CASE) } else { IN_ANY_CASE }
 }
 
 /// The status tells of a backup and not of the call that started it: somebody removed that, or restored an older copy.
@@ -114,11 +137,14 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
     }
     let known = jobs(submitted, told);
     let mut status = before.clone();
-    status.jobs = known.iter().map(|job| job.shown.clone()).collect();
-    if let Some(percent) = progress(&known, submitted.job_ids.len()) {
+    show(&mut status, &known);
+    let looks_for_more = submitted.looks_for_more();
+    let awaited = if looks_for_more { submitted.associations() } else { submitted.job_ids.len() };
+    if let Some(percent) = progress(&known, awaited) {
         status.progress = Some(format!("{percent}%"));
     }
-    if known.len() == submitted.job_ids.len() && !known.iter().any(Job::is_active) {
+    let all_ended = known.len() == submitted.job_ids.len() && !known.iter().any(Job::is_active);
+    if all_ended && !looks_for_more {
         match known.iter().map(|job| job.state).max().map_or(End::Known(Ending::JobFailed), how_it_ended) {
             End::Known(ending) => return end(view, status, ending),
             End::Unknown if is_held || unknown_ends(told) >= UNKNOWN_LOOKS => {
@@ -139,10 +165,15 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
         trouble => {
             let finalizer = view.finalizer_trouble();
             let looks_again = finalizer.is_some();
-            let trouble = trouble.or(finalizer).or_else(|| suspended(&known));
+            let finding = || Trouble { why: messages::finding_more_jobs(), needs_person: false };
+            let trouble = trouble
+                .or(finalizer)
+                .or_else(|| suspended(&known))
+                .or_else(|| (all_ended && looks_for_more).then(finding));
             let missing = told.is_some_and(|told| told.jobs.iter().any(|(_, known)| known.missing_since.is_some()));
             let again =
                 if missing { view.settings.settle.clamp(UNTIL_THE_WATCH_FOLLOWS, IN_ANY_CASE) } else { IN_ANY_CASE };
+            let again = again.min(next_look(view, submitted));
             let again = if looks_again { again.min(REFUSED_A_MOMENT_AGO) } else { again };
             view.record_progress(view.facts.standing(status, &Standing::Running(trouble)), again)
         }

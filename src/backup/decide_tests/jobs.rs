@@ -334,10 +334,11 @@ fn the_jobs_of_a_task_that_named_none_are_looked_for_and_then_held() {
         decide(&Observed { remembered: remembered.clone(), seen, ..observed(&finding) }, &settings(), &at(seconds))
     };
     let partial = |jobs| Listing::Read(JobList { jobs, whole: false, ..JobList::default() });
-    for passing in [partial(vec![resolving::marked(7, FIRST)]), Listing::NotAllowed(RefusedKind::TokenRejected)] {
+    for passing in [partial(vec![resolving::marked(7, FIRST)]), Listing::NotAllowed(RefusedKind::TokenRejected.into())]
+    {
         assert!(matches!(listing(passing.clone(), 764), Step::Rest(Some(_))), "it is asked again: {passing:?}");
     }
-    let (status, _) = recorded(listing(Listing::NotAllowed(RefusedKind::TokenRejected), 765));
+    let (status, _) = recorded(listing(Listing::NotAllowed(RefusedKind::TokenRejected.into()), 765));
     assert_eq!(reason(&status), (Phase::Held, "NoJob"));
     let (status, _) = recorded(listing(partial(vec![resolving::marked(7, FIRST)]), 765));
     assert_eq!((status.phase, status.job_ids.len()), (Some(Phase::Running), 1));

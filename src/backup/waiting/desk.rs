@@ -12,7 +12,8 @@ use crate::{
         job::{Job, JobReading, Unreadable},
         job_list::{JobQuery, Listing},
         job_state::JobState,
-        outcome::RefusedKind,
+        outcome::{Refused, RefusedKind},
+        unusable::Unusable,
     },
     process::clock::BootTime,
 };
@@ -91,12 +92,13 @@ impl Desk {
         }
     }
 
-    /// From now on the object `uid` waits so. Gives what is known already, and whether it wants to know sooner than before.
+    /// From now on the object `uid` waits so. Gives what is known already, and whether the next round is due sooner than before.
     pub(super) fn ask(&mut self, uid: &str, wait: Wait, now: BootTime) -> (Option<Told>, bool) {
-        let (told, interval) = (self.told(&wait), self.interval);
-        let hurries = pace(interval, &wait, Duration::ZERO) < interval || wait.pace == Pace::Soon;
-        let before = self.waits.insert(uid.to_owned(), Waiter { wait, asked: now, told: told.clone() });
-        (told, hurries && before.is_none_or(|before| before.pace(interval, now) >= interval))
+        let (told, due) = (self.told(&wait), self.until_due(now));
+        self.waits.insert(uid.to_owned(), Waiter { wait, asked: now, told: told.clone() });
+        // Those before it may all have waited for what changes rarely.
+        let sooner = self.until_due(now).is_some_and(|left| due.is_none_or(|due| left < due));
+        (told, sooner)
     }
 
     /// The object `uid` does not wait any more.
@@ -148,6 +150,8 @@ impl Desk {
         Some(JobQuery {
             ended_within: look_back.saturating_add(MARGIN).min(LONGEST_LOOK_BACK),
             clients: self.clients(),
+            // What is not awaited is of no interest.
+            down_to: self.here().flat_map(|waiter| &waiter.wait.jobs).map(|job| job.number()).min().unwrap_or(0),
         })
     }
 
@@ -192,7 +196,9 @@ impl Desk {
         let unreadable = match listing {
             Listing::Failed(cause) => Some(*cause),
             // A token that is not taken for the list is not taken for a job either.
-            Listing::NotAllowed(kind @ RefusedKind::TokenRejected) => Some(Unreadable::Refused(*kind)),
+            Listing::NotAllowed(Refused { kind: kind @ RefusedKind::TokenRejected, .. }) => {
+                Some(Unreadable::Refused(*kind))
+            }
             Listing::NotAllowed(_) | Listing::Read(_) => None,
         };
         if let Some(cause) = unreadable {
@@ -251,9 +257,12 @@ impl Desk {
                 JobReading::Found(found) => self.found(found),
                 // Nothing else speaks for it that it was the Command Center which answered.
                 JobReading::NotFound
-                    if matches!(listing, Listing::Failed(_) | Listing::NotAllowed(RefusedKind::NotFound)) =>
+                    if matches!(
+                        listing,
+                        Listing::Failed(_) | Listing::NotAllowed(Refused { kind: RefusedKind::NotFound, .. })
+                    ) =>
                 {
-                    self.note(job, JobReading::Unreadable(Unreadable::Unavailable), now);
+                    self.note(job, JobReading::Unreadable(Unreadable::Unusable(Unusable::Status(404))), now);
                 }
                 JobReading::NotFound | JobReading::Missing => self.note(job, JobReading::Missing, now),
                 JobReading::Unreadable(cause) => self.note(job, JobReading::Unreadable(cause), now),
