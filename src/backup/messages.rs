@@ -359,21 +359,30 @@ pub fn job_list_incomplete(held: bool) -> Why {
     Why::new(Reason::JobListIncomplete, format!("{what} {then}"))
 }
 
-/// Why nothing is sent yet: the job list before it may lack rows, or `cut`, is too long to be read.
+/// Why nothing is sent yet: the job list before it may lack rows.
 #[must_use]
-pub fn job_list_incomplete_before(cut: bool) -> Why {
-    let what = if cut {
-        "The Command Center's job list is too long to be read whole: it takes more than 20,000 rows, 200 calls, or more room or time than the operator has for it. To do: let associations name their clientId, so that only its jobs are listed, or have the Command Center keep fewer jobs in its list."
-    } else {
-        "The Command Center's job list changed while it was read, or lacks rows that it counts. To do: nothing."
-    };
+pub fn job_list_incomplete_before() -> Why {
     Why::new(
         Reason::JobListIncomplete,
         format!(
-            "{what} It is looked at before anything is sent, and asked for again; after five times --settle it goes on without."
+            "The Command Center's job list changed while it was read, or lacks rows that it counts. {THEN_WITHOUT} To do: nothing."
         ),
     )
 }
+
+/// Why nothing is sent yet: the job list before it is too long to be read whole.
+#[must_use]
+pub fn job_list_too_long() -> Why {
+    Why::new(
+        Reason::JobListIncomplete,
+        format!(
+            "The Command Center's job list is too long to be read whole: it takes more than 20,000 rows or 200 calls, or more time or memory than the operator has for it. {THEN_WITHOUT} To do: let associations name their clientId, so that only its jobs are listed, or have the Command Center keep fewer jobs in its list."
+        ),
+    )
+}
+
+const THEN_WITHOUT: &str =
+    "It is looked at before anything is sent, and asked for again; after five times --settle it goes on without.";
 
 /// Why an empty list without a count is asked for once more.
 #[must_use]

@@ -10,7 +10,7 @@ use crate::{
         gate::{Need, Wait},
         gates::{Caller, Pass},
         job::{JobReading, Unreadable, read_job},
-        job_list::{JobQuery, Listing},
+        job_list::{JobQuery, Listing, Remark},
         job_task::{JobTask, read_task},
         outcome::RefusedKind,
         unusable::Unusable,
@@ -340,7 +340,7 @@ impl<'a> Observed<'a> {
         let version = self.connection().map_or("", |connection| &connection.version);
         let secret = (self.namespace(), self.secret_name());
         let refusals = context.memory.list_answered(secret, version, refused, as_of.boot);
-        let is_silent = matches!(&listing, Listing::Read(list) if list.silent);
+        let is_silent = matches!(&listing, Listing::Read(list) if list.remark == Remark::Silent);
         let silent_looks = context.memory.note(self.uid(), |kept| {
             kept.silent_looks = if is_silent { kept.silent_looks.saturating_add(1) } else { 0 };
             kept.silent_looks

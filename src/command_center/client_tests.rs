@@ -267,7 +267,7 @@ async fn once_the_body_has_left_every_failure_leaves_the_outcome_open() {
 
 #[tokio::test]
 async fn an_answer_with_many_header_fields_or_a_folded_one_is_read() {
-    let many: String = (0..900).map(|number| format!("X-Field-{number}: x\r\n")).collect();
+    let many = "X-Field: x\r\n".repeat(900);
     for headers in [many.as_str(), "X-Folded: one\r\n two\r\n"] {
         let server = Server::answering(respond("200 OK", headers, ACCEPTED));
         let Reply::Answer(answer) = send_to(&to(&server), true).await else { panic!("{headers}") };

@@ -141,18 +141,35 @@ pub struct JobList {
     pub jobs: Vec<Job>,
     /// Whether every row was read, down to where it was asked for, and their number is the one that the Command Center gave.
     pub whole: bool,
-    /// Whether it is not whole because it is too long to be read: asking again is of no use.
-    pub cut: bool,
-    /// The error that came instead of a list.
-    pub error: Option<Refused>,
-    /// Whether it is empty without saying in numbers that it is.
-    pub silent: bool,
+    /// What else is to be said of it.
+    pub remark: Remark,
     /// Whether it comes from the simulator.
     pub simulated: bool,
     /// How far the Command Center's clock is ahead of this machine's, as its answer's Date says; nothing when it has none.
     pub server_ahead: SignedDuration,
     /// What it takes of the room for lists.
     pub room: Kept,
+}
+
+/// What is to be said of a list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Remark {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It is empty, without saying in numbers that it is.
+    Silent,
+    /// It is too long to be read whole: asking again is of no use.
+    Cut,
+    /// This error came instead of a list.
+    Error(Refused),
+}
+
+impl JobList {
+    /// The list that is not there because of this error.
+    fn failed(error: Refused) -> Self {
+        Self { remark: Remark::Error(error), ..Self::default() }
+    }
 }
 
 /// The room that a list takes, as long as it or a copy of it is there; of no account when two lists are compared.
@@ -202,8 +219,9 @@ pub struct Pages {
     rows: u64,
     reads: u64,
     total: Option<u64>,
+    /// Rows of the page that came last.
+    last_rows: u64,
     unsound: bool,
-    ended: bool,
     simulated: bool,
     order: Order,
     /// Bytes of the jobs.
@@ -244,8 +262,8 @@ impl Pages {
             rows: 0,
             reads: 0,
             total: None,
+            last_rows: 0,
             unsound: false,
-            ended: false,
             simulated: false,
             order: Order::default(),
             bytes: 0,
@@ -283,7 +301,7 @@ impl Pages {
         // Without a total only an empty page shows the end: the server may give fewer rows than it was asked for.
         let all = self.total.is_some_and(|total| self.rows >= total) || self.order.is_below(self.down_to);
         let no_news = self.jobs.len() == known;
-        self.ended |= head.rows == 0;
+        self.last_rows = head.rows;
         let next = if all || no_news {
             Next::Done(Listing::Read(self.list(false)))
         } else if may_go_on && self.rows < MAX_ROWS && !self.full {
@@ -337,15 +355,20 @@ impl Pages {
         let counted = match self.total {
             _ if self.order.is_below(self.down_to) => self.rows == found,
             Some(total) => total == found,
-            None => self.rows == found && self.ended,
+            None => self.rows == found && self.last_rows == 0,
+        };
+        let remark = if cut || self.full {
+            Remark::Cut
+        } else if self.total.is_none() && found == 0 {
+            Remark::Silent
+        } else {
+            Remark::Nothing
         };
         let room = std::mem::replace(&mut self.room, Share::of(0));
         JobList {
             jobs: std::mem::take(&mut self.jobs).into_values().collect(),
             whole: counted && !self.unsound && !cut,
-            cut: cut || self.full,
-            error: None,
-            silent: self.total.is_none() && found == 0,
+            remark,
             simulated: self.simulated,
             server_ahead: SignedDuration::ZERO,
             room: Kept { _share: Some(Arc::new(room)) },
@@ -383,10 +406,8 @@ fn without_rows(answer: &Answer, head: Option<Head>, token: &Token) -> Result<He
         }
         (Some(refused), 403 | 404, _) => Err(Listing::NotAllowed(refused)),
         // What asks for it in another way may get it, but that is not known.
-        (Some(refused), 200 | 400, _) => Err(Listing::Read(JobList { error: Some(refused), ..JobList::default() })),
-        (None, 405, _) => {
-            Err(Listing::Read(JobList { error: Some(RefusedKind::NotFound.into()), ..JobList::default() }))
-        }
+        (Some(refused), 200 | 400, _) => Err(Listing::Read(JobList::failed(refused))),
+        (None, 405, _) => Err(Listing::Read(JobList::failed(RefusedKind::NotFound.into()))),
         // An object without a list and without an error, such as one of processing instructions, says that there is none.
         (None, 200..300, Some(head)) if !head.says_an_error => Ok(head),
         _ => Err(Listing::Failed(Unreadable::Unusable(cause))),

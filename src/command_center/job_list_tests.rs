@@ -100,7 +100,7 @@ fn a_list_without_rows_is_empty_and_it_is_known_whether_it_says_so_in_numbers() 
             match listing(&Reply::Answer(Answer::new(*status, *body))) {
                 Listing::Read(list) => {
                     assert_eq!(
-                        (list.last_id(), list.whole, list.silent),
+                        (list.last_id(), list.whole, list.remark == Remark::Silent),
                         (Some(0), true, is_silent),
                         "{status} {body}"
                     );
@@ -175,12 +175,15 @@ fn a_list_that_takes_more_room_than_there_is_is_cut_and_says_so() {
         other.try_grow(8 << 20).unwrap();
     }
     let few = read(300, &room);
-    assert!(few.whole && !few.cut, "some hundred jobs have their place in any case");
+    assert!(few.whole && few.remark == Remark::Nothing, "some hundred jobs have their place in any case");
     let many = read(2000, &room);
-    assert!(!many.whole && many.cut && (300..1000).contains(&many.jobs.len()), "{}", many.jobs.len());
+    assert!(!many.whole && many.remark == Remark::Cut && (300..1000).contains(&many.jobs.len()), "{}", many.jobs.len());
     all.clear();
     let held: Vec<JobList> = (0..20).map(|_| read(2000, &room)).collect();
-    assert!(held.iter().any(|list| list.whole) && held.iter().any(|list| list.cut), "one Command Center has its part");
+    assert!(
+        held.iter().any(|list| list.whole) && held.iter().any(|list| list.remark == Remark::Cut),
+        "one Command Center has its part"
+    );
     drop(held);
     assert!(read(2000, &room).whole, "what is dropped takes none");
 }
@@ -270,7 +273,7 @@ fn a_list_without_end_is_given_up_and_not_taken_for_whole() {
             let (read, next) = pages.push(&page, number + 1 >= late_at, &token());
             pages = read;
             if let Next::Done(Listing::Read(list)) = next {
-                assert!(!list.whole && list.cut);
+                assert!(!list.whole && list.remark == Remark::Cut);
                 return number + 1;
             }
         }
@@ -290,7 +293,7 @@ fn refusals_errors_and_what_is_no_answer_of_a_command_center_are_told_apart() {
         text: text.map(str::to_owned),
         retry_after: None,
     };
-    let error = |refused| Listing::Read(JobList { error: Some(refused), ..JobList::default() });
+    let error = |refused| Listing::Read(JobList::failed(refused));
     let denied = r#"{"errorMessage":"Access denied","errorCode":5}"#;
     let rejected = || Listing::NotAllowed(refused(RefusedKind::TokenRejected, Some(5), Some("Access denied")));
     let no_path = refused(RefusedKind::NotFound, None, Some("no such path"));

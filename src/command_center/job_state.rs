@@ -60,13 +60,11 @@ const SHOWN: usize = 40;
 
 /// The state that is `said`, of a job of which it is known whether it `has_ended`, and the words for it that are shown.
 pub(super) fn read(said: &str, has_ended: bool, token: &Token) -> (String, JobState) {
-    match recognize(said, has_ended) {
-        Some((name, state)) => (name.to_owned(), state),
-        None => {
-            let word: Option<String> = text::shown(said, token).map(|word| word.chars().take(SHOWN).collect());
-            (word.map_or_else(|| UNKNOWN.to_owned(), |word| format!("{UNKNOWN} ({word})")), unknown(has_ended))
-        }
+    if let Some((name, state)) = recognize(said, has_ended) {
+        return (name.to_owned(), state);
     }
+    let word: Option<String> = text::shown(said, token).map(|word| word.chars().take(SHOWN).collect());
+    (word.map_or_else(|| UNKNOWN.to_owned(), |word| format!("{UNKNOWN} ({word})")), unknown(has_ended))
 }
 
 /// The state of which [`read`] has made the words `shown`.

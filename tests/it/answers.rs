@@ -45,8 +45,8 @@ async fn a_list_without_rows_is_an_empty_one_and_the_backup_starts_at_once() {
 async fn one_job_of_two(world: &World) -> (u64, u64) {
     world.create(NAME, &json!({"associations": [{"clientId": 12}, {"clientId": 13}]})).await;
     world.until_phase(NAME, Phase::Running).await;
-    let ledger = world.simulator.ledger();
-    (ledger[0].job_ids[0], ledger[0].job_ids[1])
+    let jobs: Vec<u64> = world.simulator.ledger().iter().flat_map(|executed| executed.job_ids.clone()).collect();
+    <(u64, u64)>::from(<[u64; 2]>::try_from(jobs).unwrap())
 }
 
 #[tokio::test]

@@ -49,14 +49,13 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     }
     match more_jobs::more(view, submitted) {
         More::First(step) => step,
-        More::Later => follow_known(view, submitted),
         More::None if submitted.looks_for_more() => {
             let without = submitted.associations().saturating_sub(submitted.job_ids.len());
             let associations_without_job = u32::try_from(without).ok();
             let status = SalesforceBackupStatus { associations_without_job, ..status.clone() };
             follow_known(view, &Submitted { status: &status, ..submitted.clone() })
         }
-        More::None => follow_known(view, submitted),
+        More::Later | More::None => follow_known(view, submitted),
     }
 }
 

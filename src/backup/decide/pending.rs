@@ -18,7 +18,7 @@ use crate::{
         connection::Connection,
         gate::{Cause, Wait},
         job::Unreadable,
-        job_list::{JobList, Listing},
+        job_list::{JobList, Listing, Remark},
     },
 };
 
@@ -263,11 +263,12 @@ fn not_allowed(view: &View<'_>, status: SalesforceBackupStatus, why: &Why) -> St
 
 /// The job list may lack rows: it is asked for again, for some time. One that is too long is not read again and again.
 fn incomplete(view: &View<'_>, status: SalesforceBackupStatus, list: &JobList, endpoint: &str) -> Step {
-    let why = match &list.error {
-        Some(error) => messages::job_list_error(error, endpoint),
-        None => messages::job_list_incomplete_before(list.cut),
+    let interval = view.settings.poll_interval;
+    let (why, interval) = match &list.remark {
+        Remark::Error(error) => (messages::job_list_error(error, endpoint), interval),
+        Remark::Cut => (messages::job_list_too_long(), view.settings.settle.saturating_mul(INCOMPLETE)),
+        Remark::Nothing | Remark::Silent => (messages::job_list_incomplete_before(), interval),
     };
-    let interval = if list.cut { view.settings.settle.saturating_mul(INCOMPLETE) } else { view.settings.poll_interval };
     let again = view.until_poll(interval).unwrap_or(interval);
     let status = SalesforceBackupStatus { next_try_at: view.facts.after(again), ..status };
     view.record(view.facts.standing(status, &Standing::Waiting(why)), Some(again))

@@ -19,7 +19,7 @@ use crate::{
     command_center::{
         connection::Connection,
         job::Unreadable,
-        job_list::{JobList, JobQuery, Listing},
+        job_list::{JobList, JobQuery, Listing, Remark},
         outcome::{Accepted, NeverSent, Outcome},
     },
     process::clock::Now,
@@ -166,7 +166,7 @@ fn settle(
         },
         Verdict::Ambiguous => hold(view, status, messages::ambiguous_job()),
         // What says nothing at all has to say it twice.
-        Verdict::Nothing if list.silent && snapshot.silent_looks < SILENT_LOOKS => {
+        Verdict::Nothing if list.remark == Remark::Silent && snapshot.silent_looks < SILENT_LOOKS => {
             view.record(facts.resolving(status, messages::job_list_silent(), false), Some(view.settings.poll_interval))
         }
         Verdict::Nothing => match view.observed.object.spec.on_unknown_outcome {
@@ -184,11 +184,10 @@ fn settle(
                 Step::Rest(Some(view.settings.poll_interval))
             }
             (false, _) => {
-                let error = list.error.as_ref();
-                let why = error.map_or_else(
-                    || messages::job_list_incomplete(false),
-                    |error| messages::job_list_error(error, &connection.endpoint.to_string()),
-                );
+                let why = match &list.remark {
+                    Remark::Error(error) => messages::job_list_error(error, &connection.endpoint.to_string()),
+                    Remark::Nothing | Remark::Silent | Remark::Cut => messages::job_list_incomplete(false),
+                };
                 view.record(facts.resolving(status, why, false), Some(view.settings.poll_interval))
             }
             (true, false) => view.go_on(facts.found(status, jobs, Found::ByDescription)),

@@ -1,6 +1,7 @@
 //! What becomes of a call whose outcome is not known.
 
 use super::*;
+use crate::command_center::job_list::Remark;
 use crate::command_center::unusable::Unusable;
 use crate::{
     api::{BackupLevel, Target, TaskId},
@@ -584,14 +585,14 @@ fn an_empty_list_that_does_not_say_so_in_numbers_is_taken_for_nothing_when_it_sa
     let mut lost = unknown(&json!({}));
     lost.status.as_mut().unwrap().attempt.as_mut().unwrap().last_job_id_before = Some(0);
     let waited = Remembered { open_attempt: Some((AttemptId::from(FIRST), at(0).boot)), ..Remembered::default() };
-    let decided = |silent, silent_looks| {
-        let list = JobList { whole: true, silent, ..JobList::default() };
-        let seen = Seen { job_list: Some(Snapshot { silent_looks, ..snapshot(Listing::Read(list)) }), ..seen() };
+    let decided = |remark, silent_looks| {
+        let empty = JobList { whole: true, remark, ..JobList::default() };
+        let seen = Seen { job_list: Some(Snapshot { silent_looks, ..snapshot(Listing::Read(empty)) }), ..seen() };
         let observed = Observed { remembered: waited.clone(), seen, ..observed(&lost) };
         recorded(decide(&observed, &settings(), &at(170)))
     };
-    let (status, again) = decided(true, 1);
+    let (status, again) = decided(Remark::Silent, 1);
     assert_eq!((reason(&status), again), ((Phase::Resolving, "JobListIncomplete"), Some(Duration::from_secs(30))));
-    assert_eq!(reason(&decided(true, 2).0), (Phase::Pending, "NothingStarted"));
-    assert_eq!(reason(&decided(false, 0).0), (Phase::Pending, "NothingStarted"));
+    assert_eq!(reason(&decided(Remark::Silent, 2).0), (Phase::Pending, "NothingStarted"));
+    assert_eq!(reason(&decided(Remark::Nothing, 0).0), (Phase::Pending, "NothingStarted"));
 }

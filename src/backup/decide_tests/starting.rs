@@ -1,6 +1,7 @@
 //! What is looked at before a backup is started, and what may have started it already.
 
 use super::*;
+use crate::command_center::job_list::Remark;
 use crate::{
     api::{Attempt as AttemptStatus, BackupLevel, Target},
     backup::{
@@ -453,8 +454,8 @@ fn before_a_call_an_incomplete_list_does_not_speak_of_one_and_one_that_is_too_lo
     let error = Refused { text: Some("No".to_owned()), ..RefusedKind::Error.into() };
     let cases = [
         (JobList::default(), "lacks rows", 30),
-        (JobList { error: Some(error), ..JobList::default() }, "saying: No", 30),
-        (JobList { cut: true, ..JobList::default() }, "too long", 600),
+        (JobList { remark: Remark::Error(error), ..JobList::default() }, "saying: No", 30),
+        (JobList { remark: Remark::Cut, ..JobList::default() }, "too long", 600),
     ];
     for (list, words, seconds) in cases {
         let seen = Seen { job_list: Some(snapshot(Listing::Read(list))), ..seen() };

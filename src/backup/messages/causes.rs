@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-use super::{never_sent, saying};
+use super::{THEN_WITHOUT, never_sent, saying};
 
 /// What was wrong with an answer, within a sentence.
 struct Cause {
@@ -160,7 +160,7 @@ pub fn job_list_error(refused: &Refused, endpoint: &str) -> Why {
     Why::new(
         Reason::JobListIncomplete,
         format!(
-            "{endpoint} answers with an error instead of its job list{status}{said}. It is asked again, for ten minutes by default; then it goes on without. To do: see the error and the Command Center's own log."
+            "{endpoint} answers with an error instead of its job list{status}{said}. {THEN_WITHOUT} To do: see the error and the Command Center's own log."
         ),
     )
 }

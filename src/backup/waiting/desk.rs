@@ -92,13 +92,16 @@ impl Desk {
         }
     }
 
-    /// From now on the object `uid` waits so. Gives what is known already, and whether the next round is due sooner than before.
+    /// From now on the object `uid` waits so. Gives what is known already, and whether it wants to know sooner than before, or than all others.
     pub(super) fn ask(&mut self, uid: &str, wait: Wait, now: BootTime) -> (Option<Told>, bool) {
-        let (told, due) = (self.told(&wait), self.until_due(now));
-        self.waits.insert(uid.to_owned(), Waiter { wait, asked: now, told: told.clone() });
-        // Those before it may all have waited for what changes rarely.
-        let sooner = self.until_due(now).is_some_and(|left| due.is_none_or(|due| left < due));
-        (told, sooner)
+        let (told, interval) = (self.told(&wait), self.interval);
+        let wanted = pace(interval, &wait, Duration::ZERO);
+        let hurries = wanted < interval || wait.pace == Pace::Soon;
+        // Those before it may all wait for what changes rarely.
+        let is_fastest = self.waits.values().all(|waiter| wanted < waiter.pace(interval, now));
+        let before = self.waits.insert(uid.to_owned(), Waiter { wait, asked: now, told: told.clone() });
+        let sooner = hurries && before.is_none_or(|before| before.pace(interval, now) >= interval);
+        (told, sooner || is_fastest)
     }
 
     /// The object `uid` does not wait any more.
