@@ -91,6 +91,10 @@ reasons! {
     ConnectionFailed,
     /// The Command Center's certificate was not accepted.
     TlsFailed,
+    /// The operator has no certificates of authorities, so that nothing can be called by https.
+    TlsUnavailable,
+    /// The operator itself fails to go on with the object: the API server refuses or does not answer, or a bug.
+    ReconcileFailing,
     /// The time to send had passed before the connection stood.
     SendWindowMissed,
     /// 400: the Command Center does not accept the request.

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 
 use crate::api::{GROUP, OPERATOR, SalesforceBackup, VERSION};
 
+use super::claims::Claims;
+
 /// No call may take longer.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Objects of one page of a list.
@@ -183,29 +185,29 @@ impl Cluster {
         call(|| format!("reading when the status of SalesforceBackup {namespace}/{name} was stored"), asked).await
     }
 
-    /// Every object of the namespaces that are worked on, as it is stored now.
+    /// What every object of the namespaces that are worked on lays claim to, as it is stored now; read in pages.
     ///
     /// # Errors
     /// When they cannot all be read.
-    pub async fn backups(&self) -> Result<Vec<SalesforceBackup>, ClusterError> {
+    pub async fn claims(&self) -> Result<Claims, ClusterError> {
         let apis: Vec<Api<SalesforceBackup>> = if self.namespaces.is_empty() {
             vec![Api::all(self.client.clone())]
         } else {
             self.namespaces.iter().map(|name| Api::namespaced(self.client.clone(), name)).collect()
         };
-        let mut all = Vec::new();
+        let mut claims = Claims::default();
         for api in apis {
             let mut page = ListParams::default().limit(PAGE);
             loop {
                 let list = call(|| "listing SalesforceBackups".to_owned(), api.list(&page)).await?;
-                all.extend(list.items);
+                list.items.iter().for_each(|object| claims.add(object));
                 match list.metadata.continue_.filter(|token| !token.is_empty()) {
                     Some(token) => page = page.continue_token(&token),
                     None => break,
                 }
             }
         }
-        Ok(all)
+        Ok(claims)
     }
 
     /// Sets `finalizer`, or removes it, if `object` is what is stored.

@@ -44,14 +44,16 @@ use crate::{
 };
 
 use super::{
-    Context, Error,
+    Context, Error, act,
     aside::{Aside, Begin},
     backoff,
     decide::UNTIL_THE_WATCH_FOLLOWS,
+    failing,
     memory::is_older,
     namespaces,
     objects::Objects,
     poll, reconcile,
+    status::Facts,
     turns::Turns,
     waiting::ObjectName,
 };
@@ -345,7 +347,7 @@ fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Action {
         let again = Box::pin(async {
             let result = isolated(reconcile(&object, &shared.context, &mut turn)).await;
             shared.context.metrics.reconciled(&result);
-            after(&object, result, &shared.context)
+            after(&object, result, &shared.context).await
         });
         // Whatever happens, the object is not left as one that is worked on.
         let again = AssertUnwindSafe(again).catch_unwind().await.unwrap_or(Some(UNTIL_THE_WATCH_FOLLOWS));
@@ -361,8 +363,12 @@ async fn isolated<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, 
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(Error::Panicked))
 }
 
-/// When to look at the object again; sooner and then later when the machinery fails.
-fn after(object: &SalesforceBackup, result: Result<Option<Duration>, Error>, context: &Context) -> Option<Duration> {
+/// When to look at the object again; sooner and then later when the machinery fails, which is told once it lasts.
+async fn after(
+    object: &SalesforceBackup,
+    result: Result<Option<Duration>, Error>,
+    context: &Context,
+) -> Option<Duration> {
     let uid = object.metadata.uid.as_deref().unwrap_or_default();
     let error = match result {
         Ok(again) => {
@@ -376,6 +382,13 @@ fn after(object: &SalesforceBackup, result: Result<Option<Duration>, Error>, con
         remembered.failures
     });
     let wait = backoff::after_error(failures, uid);
+    let facts = Facts { object, now: clock::now().wall };
+    let told = failing::trouble(&error, failures).and_then(|trouble| failing::status(object, &facts, trouble));
+    if let Some(status) = told
+        && let Err(error) = act::write(object, status, None, context).await
+    {
+        warn!(namespace = object.metadata.namespace, name = object.metadata.name, error = %chain(&error), "it cannot be told in the status either");
+    }
     warn!(namespace = object.metadata.namespace, name = object.metadata.name, error = %chain(&error), retry_seconds = wait.as_secs(), "reconcile failed");
     Some(wait)
 }

@@ -118,6 +118,8 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::DnsFailed
         | Reason::ConnectionFailed
         | Reason::TlsFailed
+        | Reason::TlsUnavailable
+        | Reason::ReconcileFailing
         | Reason::SendWindowMissed
         | Reason::BadRequest
         | Reason::TokenRejected

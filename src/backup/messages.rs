@@ -22,12 +22,16 @@ use crate::{
 };
 
 use super::{
+    cluster::ClusterError,
     connections::kept::{self, Obstacle},
     memory::NotPermitted,
     observe::SecretProblem,
     standing::Why,
     status::Found,
 };
+
+/// Most characters of what the API server said that are told.
+const MAX_TOLD: usize = 512;
 
 /// Why the Secret `name` gives no connection.
 #[must_use]
@@ -228,6 +232,38 @@ pub fn never_sent(cause: NeverSent, endpoint: &str) -> Why {
     Why::new(
         reason,
         format!("{endpoint} was not reached: {what}. Nothing was sent, and it is tried again. To do: {remedy}."),
+    )
+}
+
+/// Why `endpoint` cannot be called: there are no certificates to trust.
+#[must_use]
+pub fn tls_unavailable(endpoint: &str) -> Why {
+    Why::new(
+        Reason::TlsUnavailable,
+        format!(
+            "The operator finds no certificates of authorities on its machine or in its image, so it cannot tell whether {endpoint} is the Command Center. Nothing was sent, and it is tried again. To do: put the authority's certificate (PEM) into the key ca.crt of the Secret, or give the operator a bundle (chart value caBundle, or the variable SSL_CERT_FILE)."
+        ),
+    )
+}
+
+/// Why the object does not go on: `error` at several tries in a row.
+#[must_use]
+pub fn reconcile_failing(error: &ClusterError) -> Why {
+    let told: String = error.to_string().chars().filter(|c| !c.is_control()).take(MAX_TOLD).collect();
+    Why::new(
+        Reason::ReconcileFailing,
+        format!(
+            "The operator cannot go on with this object: {told}. Nothing was sent meanwhile, and it is tried again. To do: see the operator's log; where the API server refuses, look at the operator's rights, admission policies and quotas."
+        ),
+    )
+}
+
+/// Why the object does not go on: a bug.
+#[must_use]
+pub fn reconcile_panicked() -> Why {
+    Why::new(
+        Reason::ReconcileFailing,
+        "The operator fails on this object through a bug of its own; other objects are not concerned. It is tried again. To do: report it with the operator's log, and upgrade.",
     )
 }
 

@@ -2,13 +2,14 @@
 //!
 //! [`reconcile`] is the whole flow: [`observe`] looks, [`decide`] says what to do, [`act`] does it, [`record`] writes
 //! what came of it. Everything that has to be decided is decided in pure files: [`decide`], [`state`], [`judge`],
-//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`shown_jobs`], [`waiting`], [`progress`], [`backoff`], [`messages`], [`events`].
+//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`shown_jobs`], [`waiting`], [`progress`], [`backoff`], [`failing`], [`messages`], [`events`].
 //!
 //! Beside it, [`poll`] asks about the jobs of all objects at once, and wakes those for which there is news.
 
 pub mod act;
 pub mod aside;
 pub mod backoff;
+pub mod claims;
 pub mod cluster;
 pub mod connections;
 pub mod controller;
@@ -16,6 +17,7 @@ pub mod decide;
 pub mod definition;
 pub mod directive;
 pub mod events;
+pub mod failing;
 pub mod intent;
 pub mod judge;
 pub mod memory;
@@ -45,6 +47,7 @@ use crate::{
 };
 
 use self::{
+    claims::SharedClaims,
     cluster::Cluster,
     connections::Connections,
     decide::Step,
@@ -91,6 +94,8 @@ impl Settings {
 pub struct Context {
     /// The API server.
     pub cluster: Cluster,
+    /// What every object lays claim to, as the API server lists it.
+    pub claims: SharedClaims,
     /// The Command Centers.
     pub command_center: Arc<CommandCenter>,
     /// How they are reached.

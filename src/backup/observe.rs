@@ -1,6 +1,6 @@
 //! Looks at what a decision asks to see: the Secret, the Namespace, other objects, jobs. Effects, no decisions.
 
-use std::{collections::HashSet, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackup, conditions::find},
@@ -89,7 +89,7 @@ pub struct Seen {
     /// The other objects, as the watch told of them.
     pub neighbours: Option<Vec<Other>>,
     /// The other objects, as they are stored now.
-    pub others: Option<Vec<Other>>,
+    pub others: Option<Vec<Arc<Other>>>,
     /// Whether the Command Center may be called to start a backup.
     pub admission: Option<Admission>,
     /// The job list.
@@ -290,11 +290,11 @@ impl<'a> Observed<'a> {
         others.chain(self.of_gone(|claim| claim == Claim::Open, exists, recent, context)).collect()
     }
 
-    async fn others(&self, context: &Context) -> Result<Vec<Other>, Error> {
-        let objects = context.cluster.backups().await?;
-        let others = objects.iter().filter_map(Other::of).filter(|other| other.uid != self.uid());
-        let uids: HashSet<&str> = objects.iter().filter_map(|object| object.metadata.uid.as_deref()).collect();
-        Ok(others.chain(self.of_gone(|_| true, |uid| uids.contains(uid), EARLIER, context)).collect())
+    async fn others(&self, context: &Context) -> Result<Vec<Arc<Other>>, Error> {
+        let claims = context.claims.now(async || context.cluster.claims().await).await?;
+        let others = claims.others.iter().filter(|other| other.uid != self.uid()).map(Arc::clone);
+        let gone = self.of_gone(|_| true, |uid| claims.uids.contains(uid), EARLIER, context);
+        Ok(others.chain(gone.into_iter().map(Arc::new)).collect())
     }
 
     fn of_gone(

@@ -1,5 +1,7 @@
 //! The other objects, as far as they may lay claim to the same target or to the same jobs. Pure.
 
+use std::borrow::Borrow;
+
 use crate::api::{
     ConditionType, JobId, SalesforceBackup,
     conditions::is_true,
@@ -110,8 +112,8 @@ pub fn busy<'a>(others: &'a [Other], endpoint: &str, targets: &[Target]) -> Opti
 
 /// Whether one of `others` may own one of `jobs`, which were found by their target above `mark`.
 #[must_use]
-pub fn disputed(others: &[Other], endpoint: &str, targets: &[Target], mark: i64, jobs: &[JobId]) -> bool {
-    others.iter().any(|other| {
+pub fn disputed(others: &[impl Borrow<Other>], endpoint: &str, targets: &[Target], mark: i64, jobs: &[JobId]) -> bool {
+    others.iter().map(Borrow::borrow).any(|other: &Other| {
         let named = jobs.iter().any(|job| other.owns(endpoint, *job));
         let open = match other.claim {
             Claim::Open | Claim::Held => true,

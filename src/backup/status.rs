@@ -453,7 +453,9 @@ pub fn submission(status: &SalesforceBackupStatus) -> Submission {
     match find(&status.conditions, ConditionType::Submitted).map(|submitted| submitted.status.as_str()) {
         Some("True") => Submission::Yes,
         Some("False") => Submission::No,
-        _ => Submission::Unknown,
+        // Somebody may have removed the condition.
+        None if status.submitted_at.is_some() => Submission::Yes,
+        Some(_) | None => Submission::Unknown,
     }
 }
 

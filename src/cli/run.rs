@@ -23,6 +23,7 @@ use crate::{
     api::validate,
     backup::{
         Context, Settings,
+        claims::SharedClaims,
         cluster::Cluster,
         connections::Connections,
         controller::{self, Broken, Watch},
@@ -41,6 +42,7 @@ use crate::{
         health, kubernetes,
         lease::{Candidate, Lost, decide::Timings},
         metrics::Metrics,
+        proxies::Proxies,
         shutdown,
         supervise::Supervisor,
         telemetry::{self, LogFormat},
@@ -167,7 +169,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start(args.log_format, &args.log_filter)?;
     let stop = shutdown::on_signal().context("signals cannot be listened to")?;
-    let config = kube::Config::infer().await.context("no cluster was found: neither a kubeconfig that can be used (KUBECONFIG, ~/.kube/config) nor a service account")?;
+    let config = kubernetes::config(&Proxies::of_environment()?).await?;
     let outcome = Box::pin(operate(args, config, stop)).await;
     if let Err(error) = &outcome
         && let Some(lost) = error.downcast_ref::<Lost>()
@@ -192,6 +194,7 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
     let policy = policy(&args);
     let identity = identity();
     let candidate = candidate(&args, &config, &identity)?;
+    let proxies = Proxies::of_environment()?;
     let clients = kubernetes::clients(config).context("the cluster configuration cannot be used")?;
     let listener = TcpListener::bind(args.listen)
         .await
@@ -212,10 +215,11 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
         health::serve(listener, Arc::clone(&ready), obstacle, supervisor.clone(), metrics.clone(), stop.clone());
     let health = AbortOnDropHandle::new(tokio::spawn(health));
     let cluster = Cluster::new(clients.requests, identity, args.watch_namespace.clone());
-    let command_center = Arc::new(CommandCenter::new(args.request_timeout, limits(&args)));
+    let command_center = Arc::new(CommandCenter::new(args.request_timeout, limits(&args)).through(proxies));
     let context = Context {
         connections: Connections::new(cluster.clone(), Arc::clone(&command_center), policy, args.renew_tokens),
         cluster,
+        claims: SharedClaims::default(),
         command_center,
         definition,
         memory: Memory::default(),

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::duration;
 use crate::{
     api::{ConditionType, OPERATOR, SalesforceBackup, conditions::find},
-    process::shutdown,
+    process::{kubernetes, proxies::Proxies, shutdown},
     simulator::{Behaviour, Options, Simulator, Tls},
 };
 
@@ -59,7 +59,7 @@ pub struct Args {
 /// When the backup did not end well; says what was seen, and what to look at.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("signals cannot be listened to")?;
-    let config = Config::infer().await.context("no cluster was found: neither a kubeconfig nor a service account")?;
+    let config = kubernetes::config(&Proxies::of_environment()?).await?;
     test(args, config, stop, print).await
 }
 

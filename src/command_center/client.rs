@@ -19,11 +19,13 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body, Frame, SizeHint};
 use jiff::Timestamp;
 use reqwest::{
-    Certificate, Client, Method, RequestBuilder, Response,
+    Certificate, Client, Method, Proxy, RequestBuilder, Response,
     dns::{Addrs, Name, Resolve, Resolving},
 };
 
-use crate::api::JobId;
+use url::Url;
+
+use crate::{api::JobId, process::proxies::Proxies};
 
 use super::{
     connection::{Connection, Roots},
@@ -70,7 +72,8 @@ pub struct CommandCenter {
     /// Room for what they say.
     pub(super) room: Room,
     pub(super) request_timeout: Duration,
-    clients: Mutex<HashMap<(Option<Roots>, LocalAddresses), Client>>,
+    proxies: Proxies,
+    clients: Mutex<HashMap<(Trust, LocalAddresses), Client>>,
     /// Rows of a page of the job list, by base URL, where the usual page is too large.
     pages: Mutex<HashMap<String, u64>>,
     /// Base URLs where the renewal of a token carries the token as a header.
@@ -81,9 +84,34 @@ pub struct CommandCenter {
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client for {endpoint} cannot be set up")]
 pub struct ClientError {
-    endpoint: String,
+    /// Which Command Center it is for.
+    pub endpoint: String,
     #[source]
     source: reqwest::Error,
+}
+
+/// Which certificates a client trusts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Trust {
+    /// None, for an address without TLS: it is called also where there are no certificates.
+    Nothing,
+    /// Those of the Secret.
+    Own(Roots),
+    /// Those of the system.
+    System,
+}
+
+impl Trust {
+    fn of(connection: &Connection, proxies: &Proxies) -> Self {
+        let address = connection.endpoint.join("");
+        let secure = |address: &Url| address.scheme() == "https";
+        let no_tls = !secure(&address) && proxies.of_address(&address).is_none_or(|proxy| !secure(proxy.reveal()));
+        match &connection.roots {
+            _ if no_tls => Self::Nothing,
+            Some(roots) => Self::Own(roots.clone()),
+            None => Self::System,
+        }
+    }
 }
 
 impl CommandCenter {
@@ -95,10 +123,17 @@ impl CommandCenter {
             gates: Gates::new(limits),
             room: Room::default(),
             request_timeout,
+            proxies: Proxies::default(),
             clients: Mutex::default(),
             pages: Mutex::default(),
             renewals_with_header: Mutex::default(),
         }
+    }
+
+    /// The same, through these proxies instead of none.
+    #[must_use]
+    pub fn through(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Sends one CreateTask call, at most once, and only while `permit` holds.
@@ -248,12 +283,12 @@ impl CommandCenter {
 
     /// A client for the connection's certificates. Making one reads the system's certificates, so they are kept.
     fn client(&self, connection: &Connection) -> Result<Client, ClientError> {
-        let key = (connection.roots.clone(), connection.local_addresses);
+        let key = (Trust::of(connection, &self.proxies), connection.local_addresses);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = build_client(key.0.as_ref(), key.1)
+        let client = build_client(&key.0, key.1, &self.proxies)
             .map_err(|source| ClientError { endpoint: connection.endpoint.to_string(), source })?;
         if clients.len() >= MAX_CLIENTS {
             clients.clear();
@@ -265,7 +300,9 @@ impl CommandCenter {
 
 /// No redirects (they would carry the token elsewhere), no retries (they would start a second backup), no connection
 /// kept (a dead one turns into an unknown outcome), HTTP/1.1 (one request a connection).
-fn build_client(roots: Option<&Roots>, local: LocalAddresses) -> reqwest::Result<Client> {
+fn build_client(trust: &Trust, local: LocalAddresses, proxies: &Proxies) -> reqwest::Result<Client> {
+    let proxies = proxies.clone();
+    let proxy = Proxy::custom(move |address| proxies.of_address(address).map(|proxy| proxy.reveal().clone()));
     let builder = Client::builder()
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -276,13 +313,15 @@ fn build_client(roots: Option<&Roots>, local: LocalAddresses) -> reqwest::Result
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .pool_max_idle_per_host(0)
         .connect_timeout(CONNECT_TIMEOUT)
-        .dns_resolver(Arc::new(Resolver(local)));
-    match roots {
-        Some(roots) => {
+        .dns_resolver(Arc::new(Resolver(local)))
+        .proxy(proxy);
+    match trust {
+        Trust::Nothing => builder.tls_certs_only([]).build(),
+        Trust::Own(roots) => {
             let certificates = roots.der().map(Certificate::from_der).collect::<reqwest::Result<Vec<_>>>()?;
             builder.tls_certs_only(certificates).build()
         }
-        None => builder.build(),
+        Trust::System => builder.build(),
     }
 }
 

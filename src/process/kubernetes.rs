@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use kube::{Client, Config};
+use anyhow::Context as _;
+use kube::{Client, Config, config::Kubeconfig};
+use url::Url;
+
+use super::proxies::Proxies;
 
 /// No answer of the API server to one request may take longer.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
@@ -25,6 +29,40 @@ impl std::fmt::Debug for Clients {
     }
 }
 
+/// The cluster that kubectl would use, through the proxy that kubectl would use; or the one of the pod, whose API server is
+/// reached directly.
+///
+/// # Errors
+/// When there is none, or it cannot be used.
+pub async fn config(proxies: &Proxies) -> anyhow::Result<Config> {
+    let mut config = Config::infer().await.context(
+        "no cluster was found: neither a kubeconfig that can be used (KUBECONFIG, ~/.kube/config) nor a service account",
+    )?;
+    if let Ok(kubeconfig) = Kubeconfig::read() {
+        config.proxy_url = proxy(&kubeconfig, &config.cluster_url, proxies)?;
+    }
+    Ok(config)
+}
+
+/// The proxy for the API server at `address`: what the kubeconfig says of its cluster comes before the environment, and
+/// heeds no `NO_PROXY`.
+fn proxy(kubeconfig: &Kubeconfig, address: &http::Uri, proxies: &Proxies) -> anyhow::Result<Option<http::Uri>> {
+    let context = kubeconfig.contexts.iter().find(|context| Some(&context.name) == kubeconfig.current_context.as_ref());
+    let name = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster);
+    let cluster = kubeconfig.clusters.iter().find(|cluster| Some(&cluster.name) == name);
+    let own = cluster.and_then(|cluster| cluster.cluster.as_ref()?.proxy_url.as_ref()).filter(|own| !own.is_empty());
+    let (from, proxy) = match own {
+        Some(own) => ("proxy-url of the kubeconfig's cluster", Some(own.clone())),
+        None => {
+            let address = Url::parse(&address.to_string()).context("the address of the API server is none")?;
+            ("the proxy of the environment", proxies.of_api_server(&address).map(|proxy| proxy.reveal().to_string()))
+        }
+    };
+    // With kube the proxy looks names up, whatever the scheme says.
+    let proxy = proxy.map(|proxy| proxy.replacen("socks5h://", "socks5://", 1));
+    proxy.map(|proxy| proxy.parse().with_context(|| format!("{from} is not the address of a proxy"))).transpose()
+}
+
 /// Clients for the cluster that `config` names. A retry of a write is this program's own matter, so kube does none.
 ///
 /// # Errors
@@ -43,6 +81,29 @@ pub fn clients(mut config: Config) -> kube::Result<Clients> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn through(own: &str, exempt: &str) -> Option<String> {
+        let kubeconfig = format!(
+            "{{current-context: b, contexts: [{{name: a, context: {{cluster: other}}}}, {{name: b, context: {{cluster: here}}}}],
+              clusters: [{{name: other, cluster: {{server: 'https://x', proxy-url: 'http://x:1'}}}},
+                         {{name: here, cluster: {{server: 'https://10.0.0.1', proxy-url: '{own}'}}}}]}}"
+        );
+        let environment = |name: &str| match name {
+            "HTTPS_PROXY" => Some("socks5h://env:1".to_owned()),
+            "NO_PROXY" => Some(exempt.to_owned()),
+            _ => None,
+        };
+        let kubeconfig = Kubeconfig::from_yaml(&kubeconfig).unwrap();
+        let proxies = Proxies::of(environment).unwrap();
+        proxy(&kubeconfig, &"https://10.0.0.1".parse().unwrap(), &proxies).unwrap().map(|proxy| proxy.to_string())
+    }
+
+    #[test]
+    fn the_proxy_of_the_api_server_is_that_of_its_cluster_or_else_that_of_the_environment() {
+        assert_eq!(through("", "").as_deref(), Some("socks5://env:1/"));
+        assert_eq!(through("", "10.0.0.0/8"), None);
+        assert_eq!(through("http://own:1", "10.0.0.0/8").as_deref(), Some("http://own:1/"));
+    }
 
     #[test]
     fn a_connection_that_hangs_is_given_up_and_another_one_made_within_a_minute() {

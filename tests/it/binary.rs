@@ -22,7 +22,8 @@ use crate::world::{NAME, SECRET, World, control_plane};
 
 /// How long a test waits for what it expects.
 const PATIENCE: Duration = Duration::from_mins(5);
-const PROGRAM: &str = env!("CARGO_BIN_EXE_salesforce-backup-operator");
+/// The program of this build.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_salesforce-backup-operator");
 
 fn run(arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(PROGRAM)
@@ -116,12 +117,18 @@ impl Process {
 
     /// One that has the rights of this kubeconfig.
     pub fn start_as(kubeconfig: &Path, flags: &[&str]) -> Self {
+        Self::start_in(kubeconfig, flags, &[])
+    }
+
+    /// One with these variables in its environment.
+    pub fn start_in(kubeconfig: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let mut child = Command::new(PROGRAM)
             .args(["run", "--listen", &listen])
             .args(flags)
             .env("KUBECONFIG", kubeconfig)
             .env("SFB_LEADER_ELECT", "false")
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -12,6 +12,7 @@ mod conditions;
 mod day;
 mod definitions;
 mod enumeration;
+mod environment;
 mod examples;
 mod faults;
 mod following;

@@ -174,7 +174,9 @@ impl Turn<'_> {
                 observed.seen.neighbours = Some(others(cache, protocol.settings.until_settled()));
             }
             Look::Others if protocol.scenario.is(Mutant::NoOthers) => observed.seen.others = Some(Vec::new()),
-            Look::Others => observed.seen.others = Some(others(&world.store, EARLIER)),
+            Look::Others => {
+                observed.seen.others = Some(others(&world.store, EARLIER).into_iter().map(Arc::new).collect());
+            }
             Look::Tasks(_) | Look::Kills(_) => panic!("no object of the model is Cancel"),
             Look::Admission => observed.seen.admission = Some(Admission::Granted),
             Look::JobList(query) => {

@@ -15,7 +15,7 @@ use crate::{
         judge::{Case, Verdict, earlier_jobs},
         memory::Earlier,
         observe::{Look, Snapshot},
-        others::{Claim, Other},
+        others::Claim,
         status::Found,
     },
     command_center::{
@@ -319,7 +319,7 @@ fn of_lost_status(view: &View<'_>, request: &Request<'_>, list: &JobList) -> Opt
     let first = candidates.first()?.shown.id;
     let others_may = others
         .iter()
-        .any(|other: &Other| matches!(other.claim, Claim::Open | Claim::Held) && other.shares(&endpoint, &targets));
+        .any(|other| matches!(other.claim, Claim::Open | Claim::Held) && other.shares(&endpoint, &targets));
     let one_each = targets.len() == candidates.len()
         && targets
             .iter()

@@ -24,7 +24,8 @@ pub(super) enum Decision {
 
 /// It waits for a person.
 pub(super) fn held(view: &View<'_>, status: &SalesforceBackupStatus) -> Step {
-    let Some(Why { reason, message }) = headline(status) else { return Step::Rest(Some(IN_ANY_CASE)) };
+    // Who removed the conditions removed what they said, and a person is needed all the same.
+    let Why { reason, message } = headline(status).unwrap_or_else(messages::status_lost);
     let why = Why::new(reason, messages::without_note(&message));
     let hold = |why, again| view.record(view.facts.held(status.clone(), why, submission(status)), Some(again));
     match decision(view, status) {

@@ -1,6 +1,8 @@
 //! A backup that was started already: for an earlier object of the same name, or by a call of which the status tells nothing
 //! any more; and what a job list proves, and since when.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 
 use super::*;
@@ -306,7 +308,7 @@ mod lost_status {
         }
         let claimed = Seen {
             job_list: Some(listed(vec![started(new_job(7), 10)])),
-            others: Some(vec![claims(Claim::Settled, &[7])]),
+            others: Some(vec![Arc::new(claims(Claim::Settled, &[7]))]),
             ..seen()
         };
         assert!(matches!(looked(&object, claimed, 1000), Step::Attempt(_)));
@@ -319,7 +321,11 @@ mod lost_status {
         let full = vec![started(Job { level: Some(BackupLevel::Full), ..new_job(7) }, 10)];
         let cases = [(two, vec![]), (full, vec![]), (vec![started(new_job(7), 10)], vec![claims(Claim::Held, &[])])];
         for (jobs, others) in cases {
-            let seen = Seen { job_list: Some(listed(jobs)), others: Some(others), ..seen() };
+            let seen = Seen {
+                job_list: Some(listed(jobs)),
+                others: Some(others.into_iter().map(Arc::new).collect()),
+                ..seen()
+            };
             let (status, _) = recorded(looked(&object, seen, 1000));
             assert_eq!(reason(&status), (Phase::Held, "StatusLost"));
             let attempt = status.attempt.as_ref().unwrap();

@@ -1,5 +1,7 @@
 //! What becomes of a call whose outcome is not known.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::command_center::job_list::Remark;
 use crate::command_center::unusable::Unusable;
@@ -192,7 +194,7 @@ fn the_only_new_job_of_the_target_is_adopted_after_a_look_at_all_objects() {
         job_ids: Vec::new(),
     };
     let (status, _) =
-        recorded(after_the_wait(&unknown, Seen { job_list: jobs(), others: Some(vec![other]), ..seen() }));
+        recorded(after_the_wait(&unknown, Seen { job_list: jobs(), others: Some(vec![Arc::new(other)]), ..seen() }));
     assert_eq!(reason(&status), (Phase::Held, "AmbiguousJob"));
 }
 
@@ -370,7 +372,7 @@ fn a_person_leaves_held_by_a_new_run_or_by_the_annotation_bound_to_the_attempt()
 fn a_job_that_a_person_names_must_be_new_of_the_target_and_nobody_elses() {
     let held = annotated(&ambiguous(), &format!("adopt=6@{FIRST}"));
     let named = |reading: JobReading, others: Vec<Other>| {
-        let seen = Seen { job: Some(reading), others: Some(others), ..seen() };
+        let seen = Seen { job: Some(reading), others: Some(others.into_iter().map(Arc::new).collect()), ..seen() };
         recorded(decide(&Observed { remembered: waited(), seen, ..observed(&held) }, &settings(), &at(300))).0
     };
     let status = named(JobReading::Found(new_job(6)), Vec::new());

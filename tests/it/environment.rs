@@ -1,0 +1,267 @@
+//! What surrounds the program: proxies, certificates of the system, and an API server that refuses for some time. What is
+//! not supported or missing is named, and what keeps an object from going on stands in its conditions.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{Method, StatusCode};
+use kube::{
+    Config,
+    api::{Patch, PatchParams},
+};
+use salesforce_backup_operator::{
+    api::{ConditionType, Phase},
+    simulator::{Behaviour, End, Options, Simulator, Tls},
+};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{
+    binary::{PROGRAM, Process},
+    proxy::{Execution, Reply, Upstream, listen},
+    world::{Line, NAME, SECRET, World, control_plane, fast_flags},
+};
+
+/// An address where nobody listens.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+/// A forward proxy, which speaks HTTP and SOCKS5.
+struct Forward {
+    address: String,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Forward {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, connections) = (listener.local_addr().unwrap().to_string(), Arc::<AtomicUsize>::default());
+        let count = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(forward(stream));
+            }
+        });
+        Self { address, connections }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Passes one connection on. An end of either side is the end.
+async fn forward(mut client: TcpStream) -> std::io::Result<()> {
+    let mut first = [0];
+    client.read_exact(&mut first).await?;
+    let mut server = if first == [5] { socks(&mut client).await? } else { http(first[0], &mut client).await? };
+    copy_bidirectional(&mut client, &mut server).await.map(drop)
+}
+
+/// SOCKS5 without authentication, to an IPv4 address or a name.
+async fn socks(client: &mut TcpStream) -> std::io::Result<TcpStream> {
+    let methods = client.read_u8().await?;
+    client.read_exact(&mut vec![0; usize::from(methods)]).await?;
+    client.write_all(&[5, 0]).await?;
+    let mut request = [0; 4];
+    client.read_exact(&mut request).await?;
+    let host = if request[3] == 1 {
+        std::net::Ipv4Addr::from(client.read_u32().await?).to_string()
+    } else {
+        let mut name = vec![0; usize::from(client.read_u8().await?)];
+        client.read_exact(&mut name).await?;
+        String::from_utf8(name).unwrap()
+    };
+    let port = client.read_u16().await?;
+    let server = TcpStream::connect((host, port)).await?;
+    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
+    Ok(server)
+}
+
+/// A tunnel, or a request that names its whole address.
+async fn http(first: u8, client: &mut TcpStream) -> std::io::Result<TcpStream> {
+    let mut head = vec![first];
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await?);
+    }
+    let text = String::from_utf8_lossy(&head);
+    let target = text.split(' ').nth(1).unwrap_or_default();
+    if text.starts_with("CONNECT ") {
+        let server = TcpStream::connect(target).await?;
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+        return Ok(server);
+    }
+    let authority = target.trim_start_matches("http://").split('/').next().unwrap_or_default();
+    let mut server = TcpStream::connect(authority).await?;
+    server.write_all(&head).await?;
+    Ok(server)
+}
+
+/// The control plane's kubeconfig with this proxy for its cluster.
+fn kubeconfig_through(proxy: &str) -> PathBuf {
+    let mut kubeconfig: serde_json::Value =
+        serde_yaml::from_str(&fs::read_to_string(control_plane().kubeconfig_path()).unwrap()).unwrap();
+    for cluster in kubeconfig["clusters"].as_array_mut().unwrap() {
+        cluster["cluster"]["proxy-url"] = json!(proxy);
+    }
+    // Beside the other one, whose certificates it names.
+    let path = control_plane().kubeconfig_path().with_file_name(format!("kubeconfig-{}", uuid::Uuid::new_v4()));
+    fs::write(&path, kubeconfig.to_string()).unwrap();
+    path
+}
+
+async fn world() -> World {
+    let behaviour = Behaviour { job_duration: Duration::from_millis(200), ..Behaviour::default() };
+    let world = World::without_operator(behaviour).await;
+    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    world
+}
+
+fn start(world: &World, kubeconfig: &Path, variables: &[(&str, &str)]) -> Process {
+    let namespace = format!("--watch-namespace={}", world.namespace);
+    Process::start_in(kubeconfig, &[&namespace, "--allow-insecure-http", "--poll-interval=200ms"], variables)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_server_is_reached_through_the_proxy_of_its_cluster() {
+    for scheme in ["http", "socks5"] {
+        let (world, proxy) = (world().await, Forward::start().await);
+        let kubeconfig = kubeconfig_through(&format!("{scheme}://{}", proxy.address));
+        // The proxy of the environment is not the cluster's, and is not meant for this Command Center.
+        let variables = [("HTTPS_PROXY", NOBODY), ("HTTP_PROXY", NOBODY), ("NO_PROXY", "127.0.0.0/8")];
+        let _process = start(&world, &kubeconfig, &variables);
+        world.create(NAME, &json!({})).await;
+        world.until_phase(NAME, Phase::Succeeded).await;
+        assert!(proxy.connections() > 0, "{scheme}");
+        fs::remove_file(kubeconfig).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_center_is_reached_through_the_proxy_of_the_environment() {
+    for scheme in ["http", "socks5", "socks5h"] {
+        let (world, proxy) = (world().await, Forward::start().await);
+        let address = format!("{scheme}://{}", proxy.address);
+        let _process = start(&world, control_plane().kubeconfig_path(), &[("http_proxy", &address)]);
+        world.create(NAME, &json!({})).await;
+        world.until_phase(NAME, Phase::Succeeded).await;
+        assert!(proxy.connections() > 0, "{scheme}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_proxy_with_a_star_exempts_every_address() {
+    let world = world().await;
+    let variables = [("HTTPS_PROXY", NOBODY), ("HTTP_PROXY", NOBODY), ("NO_PROXY", "*")];
+    let _process = start(&world, control_plane().kubeconfig_path(), &variables);
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Succeeded).await;
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_named_at_the_start() {
+    let run = Command::new(PROGRAM)
+        .args(["run", "--listen=127.0.0.1:0"])
+        .env("KUBECONFIG", control_plane().kubeconfig_path())
+        .env("HTTPS_PROXY", "socks4://user:hunter2@127.0.0.1:1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8(run.stderr).unwrap();
+    assert!(!run.status.success());
+    assert!(told.contains("HTTPS_PROXY names a proxy of the scheme socks4") && !told.contains("hunter2"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_certificates_of_the_system_only_what_needs_them_waits_and_says_so() {
+    let world = world().await;
+    let tls = Tls::SelfSigned { names: Vec::new() };
+    let behaviour = Behaviour { job_duration: Duration::ZERO, ..Behaviour::default() };
+    let secure = Simulator::start(Options { tls, behaviour, ..Options::default() }).await.unwrap();
+    let data = json!({"url": secure.url(), "token": secure.token()});
+    world.write_secret_data("without-ca", &data).await;
+    let mut with_ca = data.clone();
+    with_ca["ca.crt"] = json!(secure.ca_pem().unwrap());
+    world.write_secret_data("with-ca", &with_ca).await;
+    let nowhere = [("SSL_CERT_FILE", "/nonexistent/file"), ("SSL_CERT_DIR", "/nonexistent/directory")];
+    let namespace = format!("--watch-namespace={}", world.namespace);
+    let flags = [
+        &namespace,
+        "--allow-insecure-http",
+        "--poll-interval=200ms",
+        &format!("--allowed-endpoint={},{}", secure.url(), world.simulator.url()),
+    ];
+    let _process = Process::start_in(control_plane().kubeconfig_path(), &flags, &nowhere);
+    let with = |name: &str| json!({"commandCenter": {"secretRef": {"name": name}}});
+    world.create("waits", &with("without-ca")).await;
+    let told = world.until_reason("waits", "TlsUnavailable").await;
+    assert_eq!(told.status.as_ref().unwrap().phase, Some(Phase::Pending));
+    let line = Line::of(&told, ConditionType::Stalled);
+    assert!(line.message.contains("ca.crt") && line.message.contains("caBundle"), "{}", line.message);
+    world.until_event("waits", "TlsUnavailable").await;
+    world.create("own", &with("with-ca")).await;
+    world.until_phase("own", Phase::Succeeded).await;
+    world.create("plain", &json!({})).await;
+    world.until_phase("plain", Phase::Succeeded).await;
+    // What it is told to do helps.
+    world.write_secret_data("without-ca", &with_ca).await;
+    world.until_phase("waits", Phase::Succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_server_that_does_not_give_a_secret_for_some_time_is_told_in_the_conditions() {
+    let mut world = world().await;
+    let away = Arc::new(AtomicBool::new(true));
+    let (upstream, is_away) = (Upstream::ApiServer(world.client.clone()), Arc::clone(&away));
+    let url = listen(move |request| {
+        let of_secret = request.method() == Method::GET && request.uri().path().contains("/secrets/");
+        let fails = of_secret && is_away.load(Ordering::SeqCst);
+        let upstream = upstream.clone();
+        async move {
+            if fails {
+                return Reply::Status(StatusCode::INTERNAL_SERVER_ERROR.as_u16()).give(None).await;
+            }
+            let answer = upstream.execute(request, Execution::Now, |_| ()).await;
+            Reply::Given.give(answer).await
+        }
+    });
+    world.start_operator_with(&fast_flags(), Config::new(url.await.parse().unwrap()));
+    world.create(NAME, &json!({})).await;
+    let told = world.until_reason(NAME, "ReconcileFailing").await;
+    let line = Line::of(&told, ConditionType::Reconciling);
+    assert!(line.status == "True" && line.message.contains("reading Secret"), "{line:?}");
+    assert_eq!(told.status.unwrap().phase, Some(Phase::Pending));
+    away.store(false, Ordering::SeqCst);
+    world.until_phase(NAME, Phase::Succeeded).await;
+    assert_eq!(world.executed(), 1);
+}
+
+#[tokio::test]
+async fn conditions_that_somebody_removed_come_back() {
+    let world =
+        World::with(Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() }, &fast_flags()).await;
+    world.create("waits", &json!({"commandCenter": {"secretRef": {"name": "none"}}})).await;
+    world.until_reason("waits", "SecretNotFound").await;
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    world.create("ended", &json!({"associations": [{"clientId": 13}]})).await;
+    let job = world.until_phase("ended", Phase::Running).await.status.unwrap().job_ids[0].number();
+    world.simulator.set_job(u64::try_from(job).unwrap(), End::Completed).unwrap();
+    world.until_phase("ended", Phase::Succeeded).await;
+    for (name, reason) in [("waits", "SecretNotFound"), (NAME, "JobsRunning"), ("ended", "Completed")] {
+        let without = Patch::Merge(json!({"status": {"conditions": null}}));
+        world.backups().patch_status(name, &PatchParams::default(), &without).await.unwrap();
+        world.until_reason(name, reason).await;
+    }
+    assert_eq!(world.executed(), 2);
+}
