@@ -12,6 +12,7 @@ use crate::{
     command_center::{
         kill::{Kill, read_kill},
         outcome::{NeverSent, Reply},
+        tls::TlsFailure,
     },
     process::clock::{self, Machine},
 };
@@ -138,7 +139,7 @@ pub async fn kill(
     turn.end();
     let asking = stream::iter(jobs).map(async |job| {
         let reply = context.command_center.kill(&pass, &connection, job, &permit).await;
-        let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls));
+        let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls(TlsFailure::Other)));
         (job, read_kill(&reply, &connection.token))
     });
     let answers: Vec<_> = asking.buffered(AT_ONCE).collect().await;

@@ -19,6 +19,7 @@ use crate::{
         job::{Job, JobReading, read_job},
         job_list::{JobList, Listing},
         outcome::{Accepted, Answer, NeverSent, NoAnswer, Outcome, Refused, RefusedKind, Reply, Unknown},
+        tls::TlsFailure,
     },
     process::clock::BootTime,
 };
@@ -314,7 +315,9 @@ fn calls_that_never_left_are_tried_again_and_local_names_stall_meanwhile() {
     let cases = [
         (NeverSent::Dns, "DnsFailed"),
         (NeverSent::Connect, "ConnectionFailed"),
-        (NeverSent::Tls, "TlsFailed"),
+        (NeverSent::Tls(TlsFailure::Expired), "TlsFailed"),
+        (NeverSent::ProxyLogin, "ConnectionFailed"),
+        (NeverSent::ProxyRefuses, "ConnectionFailed"),
         (NeverSent::TooLate, "SendWindowMissed"),
         (NeverSent::LocalAddress, "EndpointNotAllowed"),
     ];

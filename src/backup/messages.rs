@@ -4,6 +4,7 @@ mod causes;
 mod definition;
 mod jobs;
 
+use causes::tls_failed;
 pub use causes::{job_list_error, job_list_not_reached, job_list_refused, job_list_unavailable};
 pub use definition::{definition_lacks, definition_lacks_of_spec, definition_outdated, not_defined};
 pub use jobs::{
@@ -218,10 +219,19 @@ pub fn never_sent(cause: NeverSent, endpoint: &str) -> Why {
             "no connection came about",
             "check url in the Secret, firewalls and NetworkPolicies, and whether the Command Center is up",
         ),
-        NeverSent::Tls => (
-            Reason::TlsFailed,
-            "its certificate was not accepted",
-            "put the certificate authority's certificate (PEM) into the key ca.crt of the Secret, or mend the server's certificate",
+        NeverSent::Tls(failure) => {
+            let (what, remedy) = tls_failed(failure);
+            (Reason::TlsFailed, what, remedy)
+        }
+        NeverSent::ProxyLogin => (
+            Reason::ConnectionFailed,
+            "the proxy wants a name and a password (407)",
+            "put both into HTTPS_PROXY of the operator, or the Command Center's host into NO_PROXY",
+        ),
+        NeverSent::ProxyRefuses => (
+            Reason::ConnectionFailed,
+            "the proxy does not connect to it",
+            "check url in the Secret and what the proxy allows, or put the Command Center's host into NO_PROXY of the operator",
         ),
         NeverSent::TooLate => (
             Reason::SendWindowMissed,
@@ -314,6 +324,9 @@ pub fn unknown(cause: Unknown) -> Why {
         Unknown::NoAnswer(NoAnswer::Timeout) => "no answer came in time".to_owned(),
         Unknown::NoAnswer(NoAnswer::ConnectionLost) => {
             "the connection was lost before the answer was complete".to_owned()
+        }
+        Unknown::NoAnswer(NoAnswer::ClientCertificate) => {
+            "the server ended the session, because it wants a certificate of the client".to_owned()
         }
         Unknown::NoAnswer(NoAnswer::NotHttp) => "what came back was not HTTP".to_owned(),
         Unknown::NoAnswer(NoAnswer::TooLarge | NoAnswer::NoRoom) => {

@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body, Frame, SizeHint};
 use jiff::Timestamp;
 use reqwest::{
-    Certificate, Client, Method, Proxy, RequestBuilder, Response,
+    Client, Method, Proxy, RequestBuilder, Response,
     dns::{Addrs, Name, Resolve, Resolving},
 };
 
@@ -39,6 +39,7 @@ use super::{
     request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
     room::{Full, Room, Share},
     text::without_mark,
+    tls::{self, TlsFailure},
 };
 
 /// The header (with the value `true`) that every answer of the simulator carries.
@@ -87,7 +88,16 @@ pub struct ClientError {
     /// Which Command Center it is for.
     pub endpoint: String,
     #[source]
-    source: reqwest::Error,
+    source: NoClient,
+}
+
+/// Why a client could not be set up.
+#[derive(Debug, thiserror::Error)]
+enum NoClient {
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
 }
 
 /// Which certificates a client trusts.
@@ -300,7 +310,7 @@ impl CommandCenter {
 
 /// No redirects (they would carry the token elsewhere), no retries (they would start a second backup), no connection
 /// kept (a dead one turns into an unknown outcome), HTTP/1.1 (one request a connection).
-fn build_client(trust: &Trust, local: LocalAddresses, proxies: &Proxies) -> reqwest::Result<Client> {
+fn build_client(trust: &Trust, local: LocalAddresses, proxies: &Proxies) -> Result<Client, NoClient> {
     let proxies = proxies.clone();
     let proxy = Proxy::custom(move |address| proxies.of_address(address).map(|proxy| proxy.reveal().clone()));
     let builder = Client::builder()
@@ -316,12 +326,9 @@ fn build_client(trust: &Trust, local: LocalAddresses, proxies: &Proxies) -> reqw
         .dns_resolver(Arc::new(Resolver(local)))
         .proxy(proxy);
     match trust {
-        Trust::Nothing => builder.tls_certs_only([]).build(),
-        Trust::Own(roots) => {
-            let certificates = roots.der().map(Certificate::from_der).collect::<reqwest::Result<Vec<_>>>()?;
-            builder.tls_certs_only(certificates).build()
-        }
-        Trust::System => builder.build(),
+        Trust::Nothing => Ok(builder.tls_certs_only([]).build()?),
+        Trust::Own(roots) => Ok(builder.tls_backend_preconfigured(tls::trusting(roots)?).build()?),
+        Trust::System => Ok(builder.build()?),
     }
 }
 
@@ -424,6 +431,8 @@ impl Failure {
             Self::NoRoom => NoAnswer::NoRoom,
             Self::Http(error) if error.is_timeout() => NoAnswer::Timeout,
             Self::Http(error) if is_not_http(error) => NoAnswer::NotHttp,
+            // With TLS 1.3 the server says so after the session stands.
+            Self::Http(error) if wants_certificate(error) => NoAnswer::ClientCertificate,
             Self::Http(_) => NoAnswer::ConnectionLost,
         }
     }
@@ -432,6 +441,11 @@ impl Failure {
 /// Whether something came back that cannot be read as the head of an answer.
 fn is_not_http(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse))
+}
+
+/// Whether the server ended the session because the client showed no certificate.
+fn wants_certificate(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| TlsFailure::of(cause) == Some(TlsFailure::ClientCertificate))
 }
 
 /// An error and what caused it. The source of an I/O error is that of the error within it, which would be passed over.
@@ -447,10 +461,17 @@ fn connect_failure(error: &reqwest::Error) -> NeverSent {
     let known = causes(error).find_map(|cause| match cause.downcast_ref::<ResolveError>() {
         Some(ResolveError::Lookup(_)) => Some(NeverSent::Dns),
         Some(ResolveError::OnlyLocal) => Some(NeverSent::LocalAddress),
-        None if cause.is::<rustls::Error>() => Some(NeverSent::Tls),
-        None => None,
+        None => tunnel_failure(cause).or_else(|| TlsFailure::of(cause).map(NeverSent::Tls)),
     });
     known.unwrap_or(NeverSent::Connect)
+}
+
+/// What keeps a proxy from connecting to the host. The error has no type that could be seen here, only its words.
+fn tunnel_failure(cause: &(dyn std::error::Error + 'static)) -> Option<NeverSent> {
+    match cause.to_string().strip_prefix("tunnel error: ")? {
+        "proxy authorization required" => Some(NeverSent::ProxyLogin),
+        _ => Some(NeverSent::ProxyRefuses),
+    }
 }
 
 /// How far the body of a call got. The body and whoever gives the call up both try to move it on from waiting, and only

@@ -3,8 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "the servers of the tests are threads")]
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    net::TcpListener,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize},
@@ -65,6 +65,19 @@ impl Server {
             }
         });
         Self { address, requests, connections }
+    }
+
+    /// A server that takes the first bytes of each connection, does this, and closes it.
+    fn accepting(answer: impl Fn(&mut TcpStream) -> io::Result<()> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]).and_then(|_| answer(&mut stream));
+            }
+        });
+        Self { address, requests: Arc::default(), connections: Arc::default() }
     }
 
     fn requests(&self) -> Vec<String> {
@@ -316,9 +329,66 @@ async fn a_private_authority_is_trusted_where_the_secret_names_it_and_nothing_is
     let server = Server::with_tls(Some(config), respond("200 OK", "", ACCEPTED));
     let url = format!("https://{}/api", server.address);
     assert!(matches!(send_to(&connection(&url, Some(&ours)), true).await, Reply::Answer(_)));
-    assert_eq!(send_to(&connection(&url, Some(&other)), true).await, Reply::NeverSent(NeverSent::Tls));
-    assert_eq!(send_to(&connection(&url, None), true).await, Reply::NeverSent(NeverSent::Tls));
+    let unknown = Reply::NeverSent(NeverSent::Tls(TlsFailure::UnknownAuthority));
+    assert_eq!(send_to(&connection(&url, Some(&other)), true).await, unknown);
+    assert_eq!(send_to(&connection(&url, None), true).await, unknown);
     assert_eq!(server.requests().len(), 1);
+}
+
+/// A server with a certificate that it made for itself as `openssl req -x509` does, for this name and until this year.
+fn self_signed(name: &str, until: i32) -> (String, Server) {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    (certificate.pem(), Server::with_tls(Some(Arc::new(config)), respond("200 OK", "", ACCEPTED)))
+}
+
+#[tokio::test]
+async fn a_certificate_that_a_server_made_for_itself_is_accepted_where_the_secret_holds_that_very_one() {
+    let (own, server) = self_signed("127.0.0.1", 2100);
+    let (other, _) = self_signed("127.0.0.1", 2100);
+    let url = format!("https://{}/api", server.address);
+    assert!(matches!(send_to(&connection(&url, Some(&own)), true).await, Reply::Answer(_)));
+    let both = format!("{other}{own}");
+    assert!(matches!(send_to(&connection(&url, Some(&both)), true).await, Reply::Answer(_)));
+    let unknown = Reply::NeverSent(NeverSent::Tls(TlsFailure::UnknownAuthority));
+    assert_eq!(send_to(&connection(&url, Some(&other)), true).await, unknown);
+    for (name, until, failure) in
+        [("cc.example.com", 2100, TlsFailure::WrongName), ("127.0.0.1", 2021, TlsFailure::Expired)]
+    {
+        let (own, server) = self_signed(name, until);
+        let url = format!("https://{}/api", server.address);
+        let reply = send_to(&connection(&url, Some(&own)), true).await;
+        assert_eq!(reply, Reply::NeverSent(NeverSent::Tls(failure)), "{name} {until}");
+        assert_eq!(server.requests().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_a_tls_session_from_coming_about_is_told_apart() {
+    let (ca, _) = authority();
+    let to_tls = |server: &Server| connection(&format!("https://{}/api", server.address), Some(&ca));
+    let sent_to = async |answer: &'static [u8]| {
+        let server = Server::accepting(move |stream| stream.write_all(answer));
+        send_to(&to_tls(&server), true).await
+    };
+    // An alert (type 21) of TLS: protocol_version, handshake_failure, certificate_required.
+    for (answer, failure) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], TlsFailure::NotTls),
+        (&[21, 3, 3, 0, 2, 2, 70], TlsFailure::OldProtocol),
+        (&[21, 3, 3, 0, 2, 2, 40], TlsFailure::OldProtocol),
+        (&[21, 3, 3, 0, 2, 2, 116], TlsFailure::ClientCertificate),
+        (b"", TlsFailure::Closed),
+    ] {
+        assert_eq!(sent_to(answer).await, Reply::NeverSent(NeverSent::Tls(failure)), "{answer:?}");
+    }
 }
 
 #[test]

@@ -351,9 +351,13 @@ impl<K: Clone + Eq + Hash> Gate<K> {
                 self.side(kind).refusals = 0;
                 self.answers();
             }
-            Reply::NoAnswer(_) | Reply::NeverSent(NeverSent::Dns | NeverSent::Connect) => self.failed(grant, now),
+            Reply::NoAnswer(_) | Reply::NeverSent(NeverSent::Dns | NeverSent::Connect | NeverSent::ProxyRefuses) => {
+                self.failed(grant, now)
+            }
             // That is the Secret's certificate, or the operator's rules, and says nothing of the host.
-            Reply::NeverSent(NeverSent::Tls | NeverSent::LocalAddress | NeverSent::TooLate) => {}
+            Reply::NeverSent(
+                NeverSent::Tls(_) | NeverSent::ProxyLogin | NeverSent::LocalAddress | NeverSent::TooLate,
+            ) => {}
         }
     }
 

@@ -23,6 +23,7 @@ pub mod response;
 pub mod room;
 pub mod rounds;
 pub(crate) mod text;
+pub mod tls;
 mod token;
 pub mod unusable;
 

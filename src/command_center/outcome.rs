@@ -7,6 +7,8 @@ use jiff::Timestamp;
 
 use crate::api::{JobId, TaskId};
 
+use super::tls::TlsFailure;
+
 /// What the client saw of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -27,8 +29,12 @@ pub enum NeverSent {
     LocalAddress,
     /// No TCP connection: refused, unreachable, or too slow.
     Connect,
-    /// No TLS session: a certificate that is not trusted, or no common version.
-    Tls,
+    /// No TLS session.
+    Tls(TlsFailure),
+    /// A proxy wants a name and a password (407).
+    ProxyLogin,
+    /// A proxy does not connect to the host.
+    ProxyRefuses,
     /// The connection stood only after the time to send had passed.
     TooLate,
 }
@@ -44,6 +50,8 @@ pub enum NoAnswer {
     TooLarge,
     /// There is no room for the body at present.
     NoRoom,
+    /// The server wants a certificate of the client.
+    ClientCertificate,
     /// The answer is not HTTP, or its head is larger than what is read.
     NotHttp,
 }

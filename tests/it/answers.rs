@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use salesforce_backup_operator::{
     api::{ConditionType, Phase},
-    simulator::{Behaviour, End, Fault, JobOrder, Operation, When},
+    simulator::{Behaviour, End, Fault, JobOrder, On, Operation, When},
 };
 use serde_json::json;
 
@@ -131,6 +131,24 @@ async fn whatever_keeps_the_job_list_away_is_named_with_what_to_do_about_it() {
         assert!(told.message.contains(words) && told.message.contains("To do: "), "{status}: {}", told.message);
         world.simulator.set_faults(Vec::new());
         world.until_phase(&name, Phase::Running).await;
+    }
+    assert_eq!(world.executed(), 8);
+}
+
+#[tokio::test]
+async fn every_object_that_waits_for_a_command_center_that_is_away_says_so() {
+    let world = World::with(Behaviour::default(), &fast_flags()).await;
+    world.simulator.set_faults(vec![Fault::dropped(On::Any, When::BeforeExecuting)]);
+    let name = |number: u32| format!("waits-{number}");
+    for number in 0..8 {
+        world.create(&name(number), &json!({"associations": [{"clientId": 100 + number}]})).await;
+    }
+    for number in 0..8 {
+        world.until_reason(&name(number), "CommandCenterUnavailable").await;
+    }
+    world.simulator.set_faults(Vec::new());
+    for number in 0..8 {
+        world.until_phase(&name(number), Phase::Succeeded).await;
     }
     assert_eq!(world.executed(), 8);
 }

@@ -5,6 +5,7 @@ use crate::{
     backup::standing::Why,
     command_center::{
         outcome::{NeverSent, NoAnswer, Refused, RefusedKind},
+        tls::TlsFailure,
         unusable::Unusable,
     },
 };
@@ -45,6 +46,10 @@ fn cause(unusable: Unusable) -> Cause {
             "the operator has no room for its answer, because others send very much at present".to_owned(),
             "nothing unless it lasts; then look for a Command Center that sends very large answers slowly",
         ),
+        Unusable::NoAnswer(NoAnswer::ClientCertificate) => {
+            let (what, remedy) = tls_failed(TlsFailure::ClientCertificate);
+            new(what.to_owned(), remedy)
+        }
         Unusable::NoAnswer(NoAnswer::NotHttp) => new(
             "it answers with something that is not HTTP, or with more than 1,000 header fields".to_owned(),
             "check port and scheme of url in the Secret: a port that speaks TLS needs https",
@@ -80,6 +85,47 @@ fn cause(unusable: Unusable) -> Cause {
         Unusable::NoClient => {
             new("the TLS side of the call could not be set up".to_owned(), "see what the operator's log says of it")
         }
+    }
+}
+
+/// Why there is no TLS session, and what to do.
+pub(super) const fn tls_failed(failure: TlsFailure) -> (&'static str, &'static str) {
+    match failure {
+        TlsFailure::Expired => {
+            ("its certificate has expired", "renew the server's certificate, and see whether the clocks are right")
+        }
+        TlsFailure::NotYetValid => {
+            ("its certificate is not valid yet", "see whether the clocks are right, or mend the server's certificate")
+        }
+        TlsFailure::UnknownAuthority => (
+            "its certificate is signed by an authority that is not known here, or by itself",
+            "put the authority's certificate (PEM) into the key ca.crt of the Secret, or the server's own where it signed itself",
+        ),
+        TlsFailure::WrongName => (
+            "its certificate is for another name",
+            "write url in the Secret with a name that the certificate has, or mend the server's certificate",
+        ),
+        TlsFailure::Certificate => ("its certificate is not accepted", "mend the server's certificate"),
+        TlsFailure::OldProtocol => (
+            "it speaks no version of TLS, or no cipher, that is safe (TLS 1.2 and 1.3 are)",
+            "enable TLS 1.2 or 1.3 on the server",
+        ),
+        TlsFailure::ClientCertificate => (
+            "it wants a certificate of the client, which the operator does not have",
+            "let it take calls without one, as its API does with a token, or call it at another port",
+        ),
+        TlsFailure::NotTls => (
+            "it does not speak TLS there",
+            "check the port in url of the Secret; plain http is for development only, with --allow-insecure-http",
+        ),
+        TlsFailure::Closed => (
+            "it closes the connection instead of speaking TLS",
+            "check the port in url of the Secret, and what stands between the Command Center and this cluster",
+        ),
+        TlsFailure::Other => (
+            "no TLS session came about",
+            "see whether its TLS works with another client, and put the authority's certificate (PEM) into the key ca.crt of the Secret",
+        ),
     }
 }
 
