@@ -119,7 +119,7 @@ fn snapshot(listing: Listing) -> Snapshot {
         Listing::NotAllowed(_) => Refusals { looks: 3, lasting: Duration::from_mins(1) },
         Listing::Read(_) | Listing::Failed(_) => Refusals::default(),
     };
-    Snapshot { as_of: at(0), answered: at(0), listing, refusals, silent_looks: 0 }
+    Snapshot { as_of: at(0), answered: at(0), listing, refusals, silent_looks: 0, away: false }
 }
 
 /// What is decided when every list was asked for just now.

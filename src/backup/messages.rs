@@ -5,7 +5,7 @@ mod definition;
 mod jobs;
 
 use causes::tls_failed;
-pub use causes::{job_list_error, job_list_not_reached, job_list_refused, job_list_unavailable};
+pub use causes::{away, job_list_error, job_list_not_reached, job_list_refused, job_list_unavailable};
 pub use definition::{definition_lacks, definition_lacks_of_spec, definition_outdated, not_defined};
 pub use jobs::{
     about, cancel_in_line, cancel_refused, cancel_waits, cancelled, cancelling, finding_jobs, finding_more_jobs,

@@ -120,6 +120,8 @@ pub struct Snapshot {
     pub refusals: Refusals,
     /// How often in a row it has been empty for this object without saying so in numbers, this time included.
     pub silent_looks: u32,
+    /// Whether the Command Center does not answer at present, to others neither.
+    pub away: bool,
 }
 
 /// Whether a Command Center may be called.
@@ -345,7 +347,9 @@ impl<'a> Observed<'a> {
             kept.silent_looks = if is_silent { kept.silent_looks.saturating_add(1) } else { 0 };
             kept.silent_looks
         });
-        Ok(Snapshot { as_of, answered: clock::now(), listing, refusals, silent_looks })
+        let gates = &context.command_center.gates;
+        let away = self.connection().is_some_and(|connection| gates.is_away(&connection.endpoint.to_string()));
+        Ok(Snapshot { as_of, answered: clock::now(), listing, refusals, silent_looks, away })
     }
 
     async fn job(&mut self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {

@@ -154,6 +154,7 @@ impl Turn<'_> {
             listing: list(query),
             refusals: Refusals::default(),
             silent_looks: 0,
+            away: false,
         };
         let others = |objects: &[Option<Version>], recent: Duration| -> Vec<Other> {
             let objects: Vec<&Version> = objects.iter().flatten().collect();

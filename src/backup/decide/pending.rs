@@ -25,7 +25,7 @@ use crate::{
 use super::{
     Attempt, IN_ANY_CASE, INCOMPLETE, Step, View,
     already_started::{Already, Request, already_started, earlier_object, own_request, query},
-    since,
+    headline, since,
 };
 
 /// Velero's label of what it restored.
@@ -152,6 +152,7 @@ fn unobstructed(
         Some(_) | None => return Step::Look(Look::JobList(query(view, &status))),
     };
     let list = match &snapshot.listing {
+        Listing::Failed(cause) if snapshot.away => return away(view, status, *cause, &endpoint),
         Listing::Failed(cause) => return unlisted(view, status, *cause, &endpoint),
         Listing::NotAllowed(refused) if !view.is_refused(snapshot) => {
             return not_allowed(view, status, &messages::job_list_refused(refused, &endpoint));
@@ -229,7 +230,10 @@ fn in_line(view: &View<'_>, status: SalesforceBackupStatus, wait: Wait, endpoint
         // What was said once stands: thousands may wait, and each call that is made moves them all.
         Cause::Limited | Cause::Away => known.or_else(|| view.facts.after(wait.left)),
     };
-    let waiting = Standing::Waiting(messages::in_line(wait.cause, endpoint));
+    // The cause that was seen is told until there is another one.
+    let known = headline(&status).filter(|why| why.reason == Reason::CommandCenterUnavailable);
+    let why = known.filter(|_| wait.cause == Cause::Away).unwrap_or_else(|| messages::in_line(wait.cause, endpoint));
+    let waiting = Standing::Waiting(why);
     view.record(view.facts.standing(SalesforceBackupStatus { next_try_at, ..status }, &waiting), Some(again))
 }
 
@@ -252,6 +256,17 @@ fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, 
     let wait = backoff::until_list(waited(view), view.observed.uid());
     let waiting = SalesforceBackupStatus { next_try_at: view.facts.after(wait), ..status };
     view.record(view.facts.standing(waiting, &standing), Some(wait))
+}
+
+/// The job list does not come because the Command Center is away: the object takes its place among those who wait for it,
+/// instead of trying by itself.
+fn away(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
+    let why = match cause {
+        Unreadable::NeverSent(cause) => messages::never_sent(cause, endpoint),
+        Unreadable::Refused(refused) => messages::job_list_refused(&refused.into(), endpoint),
+        Unreadable::Unusable(cause) => messages::job_list_unavailable(cause, endpoint),
+    };
+    view.go_on(view.facts.standing(without_next_try(status), &Standing::Waiting(messages::away(&why))))
 }
 
 /// The job list is refused, which is not believed yet.

@@ -482,3 +482,16 @@ fn the_list_before_a_later_attempt_is_not_read_further_than_to_what_matters() {
     again.status.as_mut().unwrap().attempt.as_mut().unwrap().last_job_id_before = Some(500);
     assert_eq!(query(&again, None), 500);
 }
+
+#[test]
+fn an_object_whose_look_fails_while_the_command_center_is_away_takes_its_place_in_the_line_and_keeps_the_cause() {
+    let new = object(&json!({}));
+    let failed = snapshot(Listing::Failed(Unreadable::NeverSent(NeverSent::Dns)));
+    let (status, again) = recorded(look_at(&new, Seen { job_list: Some(Snapshot { away: true, ..failed }), ..seen() }));
+    assert_eq!((reason(&status), again), ((Phase::Pending, "CommandCenterUnavailable"), Some(UNTIL_THE_WATCH_FOLLOWS)));
+    let waiting = SalesforceBackup { status: Some(status), ..new };
+    let (status, _) = recorded(waits(&waiting, 1, Cause::Away, 30, 0));
+    assert_eq!(reason(&status), (Phase::Pending, "CommandCenterUnavailable"));
+    let message = &find(&status.conditions, ConditionType::Ready).unwrap().message;
+    assert!(message.contains("cannot be resolved") && message.contains("one call at a time"), "{message}");
+}

@@ -149,6 +149,16 @@ pub fn job_list_not_reached(cause: NeverSent, endpoint: &str) -> Why {
     Why { reason: Reason::JobListUnavailable, message }
 }
 
+/// What is told of a Command Center that is away, where a call ended as `why` says.
+#[must_use]
+pub fn away(why: &Why) -> Why {
+    let message = format!(
+        "{} It did not answer several calls in a row: it is tried with one call at a time, and this backup follows when it answers.",
+        why.message
+    );
+    Why { reason: Reason::CommandCenterUnavailable, message }
+}
+
 /// Why jobs could not be read.
 #[must_use]
 pub fn jobs_unavailable(unusable: Unusable, endpoint: &str) -> Why {
