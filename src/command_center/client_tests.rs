@@ -428,3 +428,36 @@ fn servers_say_how_long_to_wait_in_seconds_or_as_a_date_and_how_many_calls_they_
         assert_eq!(limit(status, &map), calls, "{status} {headers:?}");
     }
 }
+
+#[tokio::test]
+async fn many_command_centers_that_send_much_and_stall_take_no_more_than_their_room_and_a_small_answer_is_read() {
+    let center = Arc::new(CommandCenter::new(Duration::from_mins(10), Limits::NONE));
+    let body = vec![b' '; MAX_PAGE - 1];
+    let stalling = Server::accepting(move |stream| {
+        let mut stream = stream.try_clone()?;
+        let body = body.clone();
+        thread::spawn(move || {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MAX_PAGE}\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+            thread::sleep(Duration::from_mins(10));
+        });
+        Ok(())
+    });
+    let list = async |center: Arc<CommandCenter>, connection: Connection| {
+        let endpoint = connection.endpoint.to_string();
+        let pass = center.gates.pass(&endpoint, "n", Need::Look).await.unwrap();
+        let page = job_list::JobQuery::of(&[], Duration::ZERO).page((0, job_list::PAGE));
+        center.jobs(&pass, &connection, &page).await.unwrap()
+    };
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let hostile = connection(&format!("http://{}/{number}/api", stalling.address), None);
+        calls.spawn(list(Arc::clone(&center), hostile));
+    }
+    // Whoever finds no room gives up; the others hold what there is.
+    for _ in 0..30 {
+        assert_eq!(calls.join_next().await.unwrap().unwrap(), Reply::NoAnswer(NoAnswer::NoRoom));
+    }
+    let empty = Server::answering(respond("200 OK", "", r#"{"totalRecordsWithoutPaging":0}"#));
+    assert!(matches!(list(center, to(&empty)).await, Reply::Answer(answer) if answer.status == 200));
+}
