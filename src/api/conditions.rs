@@ -183,6 +183,8 @@ reasons! {
     JobsNotReadable,
     /// The Command Center does not know a job any more that it named.
     JobLost,
+    /// The jobs ended, one of them with a word for how that the operator does not know.
+    JobStatusUnknown,
     /// Every job ended well.
     Completed,
     /// Every job ended, some with errors or with a part missing.

@@ -11,6 +11,10 @@ use super::{GROUP, SalesforceBackup, SalesforceBackupStatus, VERSION, salesforce
 /// The subresource by which a status is written, as it is named among the missing fields.
 const SUBRESOURCE: &str = "the subresource status";
 
+/// Fields of the status that only tell: without them nothing is started twice, or lost, and an older definition is not
+/// outdated for the lack of them.
+const TOLD_ONLY: [&str; 2] = ["status.associationsWithoutJob", "status.otherJobs"];
+
 /// Most fields that are named to people.
 const NAMED: usize = 6;
 
@@ -121,6 +125,7 @@ pub fn served(document: &Value) -> Result<Served, serde_json::Error> {
         missing
     };
     let mut status = of("status");
+    status.retain(|field| !only_tells(field));
     let writes = format!("/{}/{{name}}/status", <SalesforceBackup as kube::Resource>::plural(&()));
     let paths = document.get("paths").and_then(Value::as_object);
     if !paths.is_some_and(|paths| paths.keys().any(|path| path.ends_with(&writes))) {
@@ -188,9 +193,15 @@ impl Kept {
     }
 }
 
+/// Whether `field`, or what it is a part of, only tells.
+fn only_tells(field: &str) -> bool {
+    TOLD_ONLY.iter().any(|told| field.strip_prefix(told).is_some_and(begins_a_part))
+}
+
 fn kept(written: &Value, stored: &Value) -> Kept {
     let (mut missing, mut changed) = (Vec::new(), Vec::new());
     lost(written, Some(stored), "status", &mut missing, &mut changed);
+    missing.retain(|field| !only_tells(field));
     for fields in [&mut missing, &mut changed] {
         fields.sort();
         fields.dedup();
@@ -254,6 +265,10 @@ mod tests {
             ("/properties/status/properties/jobs/items", without(&[], &["status.jobs[]"])),
             ("/properties/status/properties/jobs/items/properties/reason", without(&[], &["status.jobs[].reason"])),
             ("/properties/spec/properties/deletionPolicy", without(&["spec.deletionPolicy"], &[])),
+            // Only told.
+            ("/properties/status/properties/otherJobs", without(&[], &[])),
+            ("/properties/status/properties/otherJobs/properties/failed", without(&[], &[])),
+            ("/properties/status/properties/associationsWithoutJob", without(&[], &[])),
         ];
         assert_eq!(served(&document(&[])).unwrap(), without(&[], &[]));
         for (place, expected) in cases {
@@ -306,6 +321,12 @@ mod tests {
         for (stored, expected) in cases {
             assert_eq!(kept(&written, &stored), expected, "{stored}");
         }
+        let told = json!({"phase": "Running", "otherJobs": {"failed": 1}, "associationsWithoutJob": 1});
+        assert_eq!(kept(&told, &json!({"phase": "Running"})), Kept::Whole, "what only tells is of no account");
+        assert_eq!(
+            kept(&told, &json!({"phase": "Running", "otherJobs": {}, "associationsWithoutJob": 1})),
+            Kept::Whole
+        );
     }
 
     #[test]

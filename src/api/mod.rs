@@ -18,7 +18,7 @@ pub use conditions::{ConditionType, Conditions, Reason};
 pub use crd::{all_crds, salesforce_backup_crd};
 pub use fields::{Fields, Kept, Served};
 pub use ids::{AttemptId, JobId, TaskId};
-pub use status::{Attempt, Cancel, JobStatus, Phase, SalesforceBackupStatus};
+pub use status::{Attempt, Cancel, JobStatus, OtherJobs, Phase, SalesforceBackupStatus};
 pub use target::Target;
 
 /// The API group of every kind of this operator.

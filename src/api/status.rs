@@ -68,10 +68,20 @@ pub struct SalesforceBackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found_by_target: Option<bool>,
 
-    /// The jobs as the Command Center last told of them.
+    /// How many associations have no job of their own: the Command Center started fewer jobs than there are associations, and
+    /// lists no other one of the task, or with the description that was sent. Absent while that is being found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 64), extend("format" = "int32"))]
+    pub associations_without_job: Option<u32>,
+
+    /// The jobs as the Command Center last told of them; of more than 64, those that did not end well come first.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "readable")]
     #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub jobs: Vec<JobStatus>,
+
+    /// How the jobs go that are not among jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_one")]
+    pub other_jobs: Option<OtherJobs>,
 
     /// How far the jobs are, in percent, the mean of all jobs of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,6 +233,41 @@ pub struct JobStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub reason: Option<String>,
+}
+
+/// How many jobs go how, of those that are not shown one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherJobs {
+    /// Jobs that go on.
+    #[serde(default)]
+    #[schemars(!default, range(min = 0), extend("format" = "int32"))]
+    pub active: u32,
+
+    /// Jobs that ended well.
+    #[serde(default)]
+    #[schemars(!default, range(min = 0), extend("format" = "int32"))]
+    pub completed: u32,
+
+    /// Jobs that ended with errors, or with a part missing.
+    #[serde(default)]
+    #[schemars(!default, range(min = 0), extend("format" = "int32"))]
+    pub with_errors: u32,
+
+    /// Jobs that failed.
+    #[serde(default)]
+    #[schemars(!default, range(min = 0), extend("format" = "int32"))]
+    pub failed: u32,
+
+    /// Jobs that ended with a status that the operator does not know.
+    #[serde(default)]
+    #[schemars(!default, range(min = 0), extend("format" = "int32"))]
+    pub unknown: u32,
+
+    /// Files and folders that could not be backed up.
+    #[serde(default)]
+    #[schemars(!default, range(min = 0), extend("format" = "int64"))]
+    pub failed_items: i64,
 }
 
 /// Where a run is, in one word.

@@ -64,14 +64,14 @@ impl SharedClaims {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         let waiting = Waiting(&self.waiting);
         let mine = self.asked.fetch_add(1, Ordering::AcqRel);
-        let mut last = self.last.lock().await;
-        let (before, claims) = match last.take() {
+        let mut shared = self.last.lock().await;
+        let (before, claims) = match shared.take() {
             Some((before, claims)) if mine < before => (before, claims),
             Some(_) | None => (self.asked.load(Ordering::Acquire), Arc::new(list().await?)),
         };
         drop(waiting);
         if self.waiting.load(Ordering::Acquire) > 0 {
-            *last = Some((before, Arc::clone(&claims)));
+            *shared = Some((before, Arc::clone(&claims)));
         }
         Ok(claims)
     }

@@ -5,6 +5,7 @@ mod already_started;
 mod follow;
 mod held;
 pub mod leave;
+mod more_jobs;
 mod pending;
 mod resolve;
 mod settled;

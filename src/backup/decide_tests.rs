@@ -19,6 +19,7 @@ use crate::{
         job::{Job, JobReading, read_job},
         job_list::{JobList, Listing},
         outcome::{Accepted, Answer, NeverSent, NoAnswer, Outcome, Refused, RefusedKind, Reply, Unknown},
+        tls::TlsFailure,
     },
     process::clock::BootTime,
 };
@@ -29,6 +30,8 @@ mod already_started;
 mod jobs;
 #[path = "decide_tests/leaving.rs"]
 mod leaving;
+#[path = "decide_tests/more_jobs.rs"]
+mod more_jobs;
 #[path = "decide_tests/resolving.rs"]
 mod resolving;
 #[path = "decide_tests/starting.rs"]
@@ -116,7 +119,7 @@ fn snapshot(listing: Listing) -> Snapshot {
         Listing::NotAllowed(_) => Refusals { looks: 3, lasting: Duration::from_mins(1) },
         Listing::Read(_) | Listing::Failed(_) => Refusals::default(),
     };
-    Snapshot { as_of: at(0), answered: at(0), listing, refusals }
+    Snapshot { as_of: at(0), answered: at(0), listing, refusals, silent_looks: 0, away: false }
 }
 
 /// What is decided when every list was asked for just now.
@@ -312,7 +315,9 @@ fn calls_that_never_left_are_tried_again_and_local_names_stall_meanwhile() {
     let cases = [
         (NeverSent::Dns, "DnsFailed"),
         (NeverSent::Connect, "ConnectionFailed"),
-        (NeverSent::Tls, "TlsFailed"),
+        (NeverSent::Tls(TlsFailure::Expired), "TlsFailed"),
+        (NeverSent::ProxyLogin, "ConnectionFailed"),
+        (NeverSent::ProxyRefuses, "ConnectionFailed"),
         (NeverSent::TooLate, "SendWindowMissed"),
         (NeverSent::LocalAddress, "EndpointNotAllowed"),
     ];

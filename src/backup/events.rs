@@ -148,9 +148,12 @@ const fn worth(reason: Reason) -> Worth {
         | Reason::Abandoned => Worth::Warning("Resolve"),
         Reason::Cancelling => Worth::Knowing("Cancel"),
         Reason::CancelRefused => Worth::Warning("Cancel"),
-        Reason::NoJob | Reason::JobsNotReadable | Reason::JobLost | Reason::CompletedWithErrors | Reason::JobFailed => {
-            Worth::Warning("Follow")
-        }
+        Reason::NoJob
+        | Reason::JobsNotReadable
+        | Reason::JobLost
+        | Reason::JobStatusUnknown
+        | Reason::CompletedWithErrors
+        | Reason::JobFailed => Worth::Warning("Follow"),
     }
 }
 

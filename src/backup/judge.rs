@@ -93,10 +93,11 @@ impl<'a> Case<'a> {
             && !matches!((job.level, self.level), (Some(its), Some(ours)) if its != ours)
     }
 
-    /// Whether `job` speaks against "nothing": it came after the mark, is of the target, and no other attempt's. The
-    /// Command Center may have changed the level, or written a description of its own.
+    /// Whether `job` speaks against "nothing": it came after the mark, is of the target, and no other attempt's. What the
+    /// Command Center's own clients do not show is no backup that somebody started. The Command Center may have changed the level, or written a description of its own.
     fn is_evidence(&self, job: &Job) -> bool {
         !matches!(job.described, Described::Ours { .. })
+            && !job.hidden
             && job.shown.id.number() > self.floor
             && self.targets.iter().any(|target| target.has(&job.target) != Belongs::No)
     }

@@ -57,6 +57,7 @@ fn all_jobs_that_carry_our_description_are_ours_whatever_else_is_there() {
 fn without_a_description_the_only_new_job_of_the_target_counts() {
     assert_eq!(judge(vec![job(100), job(101)]), Verdict::OfTarget(numbers(&[101])));
     let others = [
+        (Job { hidden: true, ..job(102) }, Verdict::Nothing),
         (Job { described: Described::Other, ..job(102) }, Verdict::Ambiguous),
         (Job { level: Some(BackupLevel::Incremental), ..job(102) }, Verdict::Ambiguous),
         (marked(102, &AttemptId::from("ffffffffffffffffffffffffffffffff")), Verdict::Nothing),

@@ -113,6 +113,8 @@ pub struct Remembered {
     pub kills_unsent: Option<(AttemptId, Vec<JobId>)>,
     /// Since when the job list does not tell enough about the open attempt.
     pub incomplete_since: Option<BootTime>,
+    /// How often in a row the job list was empty without saying so in numbers.
+    pub silent_looks: u32,
     /// The version of the Secret with which the job list was refused last.
     pub list_refused: Option<String>,
     /// What the API server did not keep of the object's status.

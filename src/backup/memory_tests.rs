@@ -157,8 +157,8 @@ fn a_removed_status_does_not_make_this_process_forget_the_request() {
 fn refusals_of_a_job_list_are_counted_in_a_row_and_for_one_connection() {
     let memory = Memory::default();
     let answered = |secret, version, refused: bool, second| {
-        let not_given = Listing::Failed(Unreadable::Unavailable);
-        let list = if refused { Listing::NotAllowed(RefusedKind::Forbidden) } else { not_given };
+        let not_given = Listing::Failed(Unreadable::NeverSent(NeverSent::Dns));
+        let list = if refused { Listing::NotAllowed(RefusedKind::Forbidden.into()) } else { not_given };
         let refusals = memory.list_answered(("n", secret), version, &list, at(second));
         (refusals.looks, refusals.lasting.as_secs())
     };

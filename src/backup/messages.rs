@@ -1,12 +1,15 @@
 //! What people are told: each thing that can go wrong as a reason and a message that names what to do. Pure.
 
+mod causes;
 mod definition;
 mod jobs;
 
+use causes::tls_failed;
+pub use causes::{away, job_list_error, job_list_not_reached, job_list_refused, job_list_unavailable};
 pub use definition::{definition_lacks, definition_lacks_of_spec, definition_outdated, not_defined};
 pub use jobs::{
-    about, cancel_in_line, cancel_refused, cancel_waits, cancelled, cancelling, finding_jobs, job_lost, job_missing,
-    job_suspended, jobs_forbidden, no_job, unconfirmed, unreadable,
+    about, cancel_in_line, cancel_refused, cancel_waits, cancelled, cancelling, finding_jobs, finding_more_jobs,
+    job_lost, job_missing, job_status_unknown, job_suspended, jobs_forbidden, no_job, unconfirmed, unreadable,
 };
 
 use crate::{
@@ -216,10 +219,19 @@ pub fn never_sent(cause: NeverSent, endpoint: &str) -> Why {
             "no connection came about",
             "check url in the Secret, firewalls and NetworkPolicies, and whether the Command Center is up",
         ),
-        NeverSent::Tls => (
-            Reason::TlsFailed,
-            "its certificate was not accepted",
-            "put the certificate authority's certificate (PEM) into the key ca.crt of the Secret, or mend the server's certificate",
+        NeverSent::Tls(failure) => {
+            let (what, remedy) = tls_failed(failure);
+            (Reason::TlsFailed, what, remedy)
+        }
+        NeverSent::ProxyLogin => (
+            Reason::ConnectionFailed,
+            "the proxy wants a name and a password (407)",
+            "put both into HTTPS_PROXY of the operator, or the Command Center's host into NO_PROXY",
+        ),
+        NeverSent::ProxyRefuses => (
+            Reason::ConnectionFailed,
+            "the proxy does not connect to it",
+            "check url in the Secret and what the proxy allows, or put the Command Center's host into NO_PROXY of the operator",
         ),
         NeverSent::TooLate => (
             Reason::SendWindowMissed,
@@ -331,7 +343,13 @@ pub fn unknown(cause: Unknown) -> Why {
         Unknown::NoAnswer(NoAnswer::ConnectionLost) => {
             "the connection was lost before the answer was complete".to_owned()
         }
-        Unknown::NoAnswer(NoAnswer::TooLarge) => "the answer was too large to be one of the API".to_owned(),
+        Unknown::NoAnswer(NoAnswer::ClientCertificate) => {
+            "the server ended the session, because it wants a certificate of the client".to_owned()
+        }
+        Unknown::NoAnswer(NoAnswer::NotHttp) => "what came back was not HTTP".to_owned(),
+        Unknown::NoAnswer(NoAnswer::TooLarge | NoAnswer::NoRoom) => {
+            "the answer was too large to be one of the API".to_owned()
+        }
         Unknown::Status(status) => format!("the answer was HTTP status {status}, which says nothing about it"),
         Unknown::NotJson => "the answer was not JSON, as during maintenance".to_owned(),
         Unknown::Nothing => "the answer named neither a task nor an error that is understood".to_owned(),
@@ -380,33 +398,6 @@ pub fn target_busy(other: &str) -> Why {
     )
 }
 
-/// Why the job list does not come.
-#[must_use]
-pub fn job_list_unavailable(endpoint: &str) -> Why {
-    Why::new(
-        Reason::JobListUnavailable,
-        format!(
-            "{endpoint} does not give its job list at present, which has to be seen before anything is sent; it is asked again. To do: nothing unless it lasts; then see whether POST Jobs works there."
-        ),
-    )
-}
-
-/// Why a job list that is refused is asked for again before that is believed.
-#[must_use]
-pub fn job_list_refused(refused: RefusedKind, endpoint: &str) -> Why {
-    let (what, remedy) = match refused {
-        RefusedKind::TokenRejected => ("(401)", "put a valid token into the Secret"),
-        RefusedKind::NotFound => ("(404)", "check url in the Secret, and whether POST Jobs works there"),
-        _ => ("(403)", "give the token's user the right to view jobs"),
-    };
-    Why::new(
-        Reason::JobListUnavailable,
-        format!(
-            "{endpoint} refuses its job list {what}, which has to be seen before anything is sent. A gateway may do so for a moment, so it is asked for again several times before that is believed. To do: {remedy}."
-        ),
-    )
-}
-
 /// Why a backup comes after one of an earlier object.
 #[must_use]
 pub fn earlier_backup_runs() -> Why {
@@ -435,10 +426,44 @@ pub fn job_list_incomplete(held: bool) -> Why {
     Why::new(Reason::JobListIncomplete, format!("{what} {then}"))
 }
 
+/// Why nothing is sent yet: the job list before it may lack rows.
+#[must_use]
+pub fn job_list_incomplete_before() -> Why {
+    Why::new(
+        Reason::JobListIncomplete,
+        format!(
+            "The Command Center's job list changed while it was read, or lacks rows that it counts. {THEN_WITHOUT} To do: nothing."
+        ),
+    )
+}
+
+/// Why nothing is sent yet: the job list before it is too long to be read whole.
+#[must_use]
+pub fn job_list_too_long() -> Why {
+    Why::new(
+        Reason::JobListIncomplete,
+        format!(
+            "The Command Center's job list is too long to be read whole: it takes more than 20,000 rows or 200 calls, or more time or memory than the operator has for it. {THEN_WITHOUT} To do: let associations name their clientId, so that only its jobs are listed, or have the Command Center keep fewer jobs in its list."
+        ),
+    )
+}
+
+const THEN_WITHOUT: &str =
+    "It is looked at before anything is sent, and asked for again; after five times --settle it goes on without.";
+
+/// Why an empty list without a count is asked for once more.
+#[must_use]
+pub fn job_list_silent() -> Why {
+    Why::new(
+        Reason::JobListIncomplete,
+        "The Command Center's job list is empty and does not say so in numbers, so it is asked for once more before that is taken for proof that the call started nothing.",
+    )
+}
+
 /// Why an attempt cannot be resolved with this token.
 #[must_use]
-pub fn job_list_forbidden(refused: RefusedKind) -> Why {
-    let remedy = match refused {
+pub fn job_list_forbidden(refused: &Refused) -> Why {
+    let remedy = match refused.kind {
         RefusedKind::TokenRejected => "put a valid token into the Secret",
         _ => "give the token's user the right to view jobs",
     };

@@ -10,9 +10,10 @@ use crate::{
         gate::{Need, Wait},
         gates::{Caller, Pass},
         job::{JobReading, Unreadable, read_job},
-        job_list::{JobQuery, Listing},
+        job_list::{JobQuery, Listing, Remark},
         job_task::{JobTask, read_task},
         outcome::RefusedKind,
+        unusable::Unusable,
     },
     process::clock::{self, BootTime, Now},
 };
@@ -117,6 +118,10 @@ pub struct Snapshot {
     pub listing: Listing,
     /// How often in a row it has been refused, this time included.
     pub refusals: Refusals,
+    /// How often in a row it has been empty for this object without saying so in numbers, this time included.
+    pub silent_looks: u32,
+    /// Whether the Command Center does not answer at present, to others neither.
+    pub away: bool,
 }
 
 /// Whether a Command Center may be called.
@@ -333,18 +338,25 @@ impl<'a> Observed<'a> {
 
     async fn job_list(&mut self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Snapshot, Error> {
         let mut seen = self.list_once(query, context, turn).await?;
-        if seen.1 == Listing::NotAllowed(RefusedKind::TokenRejected) && self.token_changed(context, turn).await? {
+        if seen.1.rejects_the_token() && self.token_changed(context, turn).await? {
             seen = self.list_once(query, context, turn).await?;
         }
-        Ok(self.snapshot(seen, clock::now(), &context.memory))
+        let gates = &context.command_center.gates;
+        let away = self.connection().is_some_and(|connection| gates.is_away(&connection.endpoint.to_string()));
+        Ok(self.snapshot(seen, clock::now(), away, &context.memory))
     }
 
     /// The job list that was asked for at `as_of` and there at `answered`; remembers how often it was refused.
     #[must_use]
-    pub fn snapshot(&self, (as_of, listing): (Now, Listing), answered: Now, memory: &Memory) -> Snapshot {
+    pub fn snapshot(&self, (as_of, listing): (Now, Listing), answered: Now, away: bool, memory: &Memory) -> Snapshot {
         let version = self.connection().map_or("", |connection| &connection.version);
         let refusals = memory.list_answered((self.namespace(), self.secret_name()), version, &listing, as_of.boot);
-        Snapshot { as_of, answered, listing, refusals }
+        let is_silent = matches!(&listing, Listing::Read(list) if list.remark == Remark::Silent);
+        let silent_looks = memory.note(self.uid(), |kept| {
+            kept.silent_looks = if is_silent { kept.silent_looks.saturating_add(1) } else { 0 };
+            kept.silent_looks
+        });
+        Snapshot { as_of, answered, listing, refusals, silent_looks, away }
     }
 
     async fn job(&mut self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
@@ -380,7 +392,7 @@ impl<'a> Observed<'a> {
 
     /// What asking for the list once gave, and when it was asked for.
     async fn list_once(&self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<(Now, Listing), Error> {
-        let none = || (clock::now(), Listing::Failed(Unreadable::Unavailable));
+        let none = || (clock::now(), Listing::Failed(Unreadable::Unusable(Unusable::NotAsked)));
         let Some(connection) = self.connection() else { return Ok(none()) };
         let look = async |pass: &Pass| (clock::now(), context.command_center.list(pass, connection, query).await);
         match self.visit(connection, look, context, turn).await {
@@ -390,11 +402,13 @@ impl<'a> Observed<'a> {
     }
 
     async fn job_once(&self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
-        let Some(connection) = self.connection() else { return Ok(JobReading::Unreadable(Unreadable::Unavailable)) };
+        let Some(connection) = self.connection() else {
+            return Ok(JobReading::Unreadable(Unreadable::Unusable(Unusable::NotAsked)));
+        };
         let look = async |pass: &Pass| context.command_center.job(pass, connection, id).await;
         let reply = self.visit(connection, look, context, turn).await.transpose()?;
         let reading = reply.map(|reply| read_job(&reply, id, &connection.token));
-        Ok(reading.unwrap_or(JobReading::Unreadable(Unreadable::Unavailable)))
+        Ok(reading.unwrap_or(JobReading::Unreadable(Unreadable::Unusable(Unusable::NotAsked))))
     }
 
     /// What a look at a Command Center gives, if it answers and that ends in a few times what one call may take; without the

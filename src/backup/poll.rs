@@ -21,7 +21,7 @@ use crate::{
         job::{JobReading, Unreadable, read_job},
         job_list::{JobQuery, Listing},
         lister::Listed,
-        outcome::RefusedKind,
+        unusable::Unusable,
     },
     process::{clock, telemetry::chain},
 };
@@ -152,7 +152,7 @@ async fn list(
 ) -> Listed {
     let center = &context.command_center;
     let first = center.list(pass, connection, query).await.unwrap_or_else(|error| unusable(&error));
-    if first.listing != Listing::NotAllowed(RefusedKind::TokenRejected) {
+    if !first.listing.rejects_the_token() {
         return first;
     }
     let Ok(Some(newer)) = context.connections.newer(connection, namespace, name).await else { return first };
@@ -164,7 +164,7 @@ async fn look_up(pass: &Pass, ids: Vec<JobId>, connection: &Connection, context:
     let readings = stream::iter(ids).map(|id| async move {
         let reading = match context.command_center.job(pass, connection, id).await {
             Ok(reply) => read_job(&reply, id, &connection.token),
-            Err(_) => JobReading::Unreadable(Unreadable::Unavailable),
+            Err(_) => JobReading::Unreadable(Unreadable::Unusable(Unusable::NoClient)),
         };
         (id, reading)
     });
@@ -173,12 +173,12 @@ async fn look_up(pass: &Pass, ids: Vec<JobId>, connection: &Connection, context:
 
 fn unusable(error: &ClientError) -> Listed {
     warn!(error = %chain(error), "no call could be made");
-    away()
+    Listed { listing: Listing::Failed(Unreadable::Unusable(Unusable::NoClient)), asked_to_wait: None }
 }
 
 /// The list of a Command Center that cannot be asked.
 const fn away() -> Listed {
-    Listed { listing: Listing::Failed(Unreadable::Unavailable), asked_to_wait: None }
+    Listed { listing: Listing::Failed(Unreadable::Unusable(Unusable::NotAsked)), asked_to_wait: None }
 }
 
 #[cfg(test)]

@@ -41,13 +41,18 @@ fn percent(status: &SalesforceBackupStatus) -> Option<u8> {
 
 fn without_numbers(status: &SalesforceBackupStatus) -> SalesforceBackupStatus {
     let job = |job: &JobStatus| JobStatus { percent_complete: None, failed_items: None, reason: None, ..job.clone() };
-    SalesforceBackupStatus { progress: None, jobs: status.jobs.iter().map(job).collect(), ..status.clone() }
+    SalesforceBackupStatus {
+        progress: None,
+        other_jobs: None,
+        jobs: status.jobs.iter().map(job).collect(),
+        ..status.clone()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{JobId, Phase};
+    use crate::api::{JobId, OtherJobs, Phase};
 
     fn status(progress: u8, job: JobStatus) -> SalesforceBackupStatus {
         SalesforceBackupStatus { progress: Some(format!("{progress}%")), jobs: vec![job], ..Default::default() }
@@ -75,6 +80,7 @@ mod tests {
             (status(45, job("Running", 45)), News::AtOnce),
             (status(35, job("Running", 35)), News::AtOnce),
             (status(40, with_reason), News::Numbers),
+            (SalesforceBackupStatus { other_jobs: Some(OtherJobs::default()), ..before.clone() }, News::Numbers),
             (status(40, job("Suspended", 40)), News::AtOnce),
             (SalesforceBackupStatus { phase: Some(Phase::Running), ..before.clone() }, News::AtOnce),
             (SalesforceBackupStatus { jobs: Vec::new(), ..before.clone() }, News::AtOnce),

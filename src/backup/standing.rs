@@ -142,7 +142,12 @@ impl Standing {
         let why = messages::never_sent(cause, endpoint);
         match cause {
             NeverSent::LocalAddress => Self::Stalled(why),
-            NeverSent::Dns | NeverSent::Connect | NeverSent::Tls | NeverSent::TooLate => Self::Waiting(why),
+            NeverSent::Dns
+            | NeverSent::Connect
+            | NeverSent::Tls(_)
+            | NeverSent::ProxyLogin
+            | NeverSent::ProxyRefuses
+            | NeverSent::TooLate => Self::Waiting(why),
         }
     }
 

@@ -47,6 +47,22 @@ pub struct Submitted<'a> {
     pub by_target: bool,
 }
 
+impl Submitted<'_> {
+    /// Whether jobs are known, and others are still looked for, because there are more associations.
+    #[must_use]
+    pub fn looks_for_more(&self) -> bool {
+        !self.job_ids.is_empty()
+            && self.job_ids.len() < self.associations()
+            && self.status.associations_without_job.is_none()
+    }
+
+    /// How many associations the call had.
+    #[must_use]
+    pub fn associations(&self) -> usize {
+        self.status.attempt.as_ref().map_or(0, |attempt| attempt.targets.len())
+    }
+}
+
 impl<'a> RunState<'a> {
     /// Where the run of `object` is.
     #[must_use]
@@ -81,15 +97,14 @@ impl<'a> RunState<'a> {
         }
     }
 
-    /// The attempt whose outcome is not known, or whose jobs are not.
+    /// The attempt whose outcome is not known, or whose jobs are not all.
     #[must_use]
-    pub const fn unresolved(&self) -> Option<&'a AttemptId> {
+    pub fn unresolved(&self) -> Option<&'a AttemptId> {
         match self {
             Self::Open(open) => Some(open.id),
-            Self::Submitted(Submitted { status, job_ids: [], .. }) => match &status.attempt {
-                Some(attempt) => attempt.id.as_ref(),
-                None => None,
-            },
+            Self::Submitted(submitted) if submitted.job_ids.is_empty() || submitted.looks_for_more() => {
+                submitted.status.attempt.as_ref().and_then(|attempt| attempt.id.as_ref())
+            }
             Self::New | Self::Pending(_) | Self::Submitted(_) | Self::Held(_) | Self::Ended(_) => None,
         }
     }
@@ -136,10 +151,11 @@ fn is_held(status: &SalesforceBackupStatus) -> bool {
     }
 }
 
-/// Whether a held run is looked at again by itself, because a mended Secret or right, or room in the object, lets it go on.
+/// Whether a held run is looked at again by itself, because a mended Secret or right, or room in the object, lets it go on, or
+/// the Command Center says more.
 fn may_pass(status: &SalesforceBackupStatus, object: &SalesforceBackup) -> bool {
     match finished(status) {
-        Some(Reason::JobsNotReadable | Reason::ConnectionChanged | Reason::JobLost) => true,
+        Some(Reason::JobsNotReadable | Reason::ConnectionChanged | Reason::JobLost | Reason::JobStatusUnknown) => true,
         Some(Reason::ObjectTooLarge) => room::is_left_in(object),
         Some(_) | None => false,
     }

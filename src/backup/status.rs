@@ -107,7 +107,7 @@ impl Facts<'_> {
     pub fn standing(&self, mut status: SalesforceBackupStatus, standing: &Standing) -> SalesforceBackupStatus {
         let mut conditions = standing.conditions(self.object.spec.ready_when);
         if let Standing::Ended(ending) = standing
-            && let Some(about) = messages::about(&status.jobs)
+            && let Some(about) = messages::about(&status)
         {
             conditions = conditions.saying(ending.reason(), &about);
         }
@@ -270,6 +270,16 @@ impl Facts<'_> {
             say_submitted(&mut status, why.reason.as_str(), &why.message);
         }
         status
+    }
+
+    /// The status once further jobs of a run are known.
+    #[must_use]
+    pub fn with_more_jobs(&self, mut status: SalesforceBackupStatus, more: Vec<JobId>) -> SalesforceBackupStatus {
+        status.job_ids.extend(more);
+        status.job_ids.sort_unstable();
+        status.job_ids.dedup();
+        status.job_ids.truncate(MAX_JOBS);
+        self.standing(status, &Standing::Running(None))
     }
 
     /// The status after the open attempt is known to have started nothing.

@@ -69,7 +69,13 @@ pub struct Known {
     pub missing_since: Option<BootTime>,
     /// How often in a row it might not be read.
     pub refused_looks: u32,
+    /// How often in a row it had ended with a word that is not known, up to [`UNKNOWN_LOOKS`].
+    pub unknown_ends: u32,
 }
+
+/// How often in a row a job has to be seen that ended with a word that is not known, until that is believed: the word may
+/// be one of a moment.
+pub const UNKNOWN_LOOKS: u32 = 3;
 
 /// Everyone who waits.
 #[derive(Debug)]

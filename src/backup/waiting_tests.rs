@@ -7,7 +7,9 @@ use super::{
 use crate::command_center::{
     job::{Job, Unreadable},
     job_list::{JobList, JobQuery, Listing},
+    job_state::JobState,
     outcome::RefusedKind,
+    unusable::Unusable,
 };
 
 const HERE: &str = "https://cc.example.com/api";
@@ -140,7 +142,7 @@ fn a_server_that_asks_for_time_gets_it_even_if_everybody_has_left_meanwhile() {
     let mut waiting = all([wait(&[1])]);
     begin(&mut waiting, 30);
     let desk = waiting.desk(&secret()).unwrap();
-    desk.listed(&Listing::Failed(Unreadable::Unavailable), Some(Duration::from_mins(10)), at(30));
+    desk.listed(&Listing::Failed(Unreadable::Unusable(Unusable::Status(500))), Some(Duration::from_mins(10)), at(30));
     desk.done();
     waiting.leave("u1");
     assert_eq!(due(&mut waiting, 100), (0, None));
@@ -148,7 +150,7 @@ fn a_server_that_asks_for_time_gets_it_even_if_everybody_has_left_meanwhile() {
     assert_eq!(due(&mut waiting, 629), (0, Some(Duration::from_secs(1))));
     begin(&mut waiting, 630);
     let desk = waiting.desk(&secret()).unwrap();
-    desk.listed(&Listing::Failed(Unreadable::Unavailable), Some(Duration::ZERO), at(630));
+    desk.listed(&Listing::Failed(Unreadable::Unusable(Unusable::Status(500))), Some(Duration::ZERO), at(630));
     desk.done();
     assert_eq!(due(&mut waiting, 640), (0, Some(Duration::from_secs(50))), "where it does not say, for two intervals");
 }
@@ -179,7 +181,7 @@ fn the_list_reaches_back_to_where_the_jobs_began_and_then_to_the_last_whole_list
     desk.done();
     assert_eq!(begin(&mut waiting, 60).ended_within, Duration::from_secs(30) + MARGIN);
     let desk = waiting.desk(&secret()).unwrap();
-    desk.listed(&Listing::Failed(Unreadable::Unavailable), None, at(60));
+    desk.listed(&Listing::Failed(Unreadable::Unusable(Unusable::Status(500))), None, at(60));
     desk.done();
     let day = 24 * 60 * 60;
     assert_eq!(begin(&mut waiting, day).ended_within, Duration::from_secs(day - 30) + MARGIN, "after a day's outage");
@@ -239,10 +241,10 @@ fn a_job_is_looked_up_each_round_however_long_each_list_takes() {
 
 #[test]
 fn a_page_that_may_be_anybodys_does_not_say_that_a_job_is_missing() {
-    let no_list = Listing::NotAllowed(RefusedKind::NotFound);
-    let no_right = Listing::NotAllowed(RefusedKind::Forbidden);
+    let no_list = Listing::NotAllowed(RefusedKind::NotFound.into());
+    let no_right = Listing::NotAllowed(RefusedKind::Forbidden.into());
     for (listing, reading) in [
-        (&no_list, JobReading::Unreadable(Unreadable::Unavailable)),
+        (&no_list, JobReading::Unreadable(Unreadable::Unusable(Unusable::Status(404)))),
         (&no_right, JobReading::Missing),
         (&list([]), JobReading::Missing),
     ] {
@@ -256,14 +258,14 @@ fn a_page_that_may_be_anybodys_does_not_say_that_a_job_is_missing() {
 fn where_there_is_no_list_jobs_are_looked_up_and_where_nothing_answers_they_are_not() {
     let forbidden = JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden));
     let mut waiting = all((1..=100).map(|job| wait(&[job])));
-    let no_right = Listing::NotAllowed(RefusedKind::Forbidden);
+    let no_right = Listing::NotAllowed(RefusedKind::Forbidden.into());
     assert_eq!(round(&mut waiting, 30, &no_right, &forbidden).0.len(), WITHOUT_LIST);
     assert_eq!(round(&mut waiting, 60, &no_right, &forbidden).0[0], id(65), "the others come next");
     assert_eq!(known(&mut waiting, wait(&[1]), 61).refused_looks, 2);
-    let token = Listing::NotAllowed(RefusedKind::TokenRejected);
+    let token = Listing::NotAllowed(RefusedKind::TokenRejected.into());
     for (listing, cause) in [
         (&token, Unreadable::Refused(RefusedKind::TokenRejected)),
-        (&Listing::Failed(Unreadable::Unavailable), Unreadable::Unavailable),
+        (&Listing::Failed(Unreadable::Unusable(Unusable::Status(500))), Unreadable::Unusable(Unusable::Status(500))),
     ] {
         let mut waiting = all([wait(&[1]), wait(&[2])]);
         assert_eq!(round(&mut waiting, 30, listing, &JobReading::Missing), (vec![], 2));
@@ -286,4 +288,38 @@ fn what_one_command_center_said_is_forgotten_when_the_secret_points_to_another()
     assert_eq!(desk.connected(Err(SecretProblem::NotFound), at(90)), None);
     assert_eq!(desk.done().len(), 1);
     assert_eq!(begin(&mut waiting, 120).ended_within, HOUR + Duration::from_secs(59) + MARGIN, "all is asked anew");
+}
+
+#[test]
+fn it_is_counted_how_often_in_a_row_a_job_had_ended_with_a_word_that_is_not_known() {
+    let state = |state| {
+        let jobs = vec![Job { state, ..Job::bare(1) }];
+        Listing::Read(JobList { jobs, whole: true, ..JobList::default() })
+    };
+    let mut waiting = all([wait(&[1])]);
+    let mut looks = |seconds, listing: &Listing| {
+        let news = round(&mut waiting, seconds, listing, &JobReading::Missing).1;
+        (known(&mut waiting, wait(&[1]), seconds + 1).unknown_ends, news)
+    };
+    assert_eq!(looks(30, &state(JobState::EndedUnknown)).0, 1);
+    assert_eq!(looks(60, &state(JobState::EndedUnknown)), (2, 1));
+    assert_eq!(looks(90, &Listing::Failed(Unreadable::Unusable(Unusable::Status(500)))).0, 2, "no look at the job");
+    assert_eq!(looks(120, &state(JobState::EndedUnknown)), (UNKNOWN_LOOKS, 1));
+    assert_eq!(looks(150, &state(JobState::EndedUnknown)), (UNKNOWN_LOOKS, 0), "nobody is told of more");
+    assert_eq!(looks(180, &state(JobState::Active)).0, 0);
+}
+
+#[test]
+fn the_list_is_not_read_further_than_to_the_lowest_job_that_is_awaited() {
+    let mut waiting = all([wait(&[90, 70]), wait(&[80])]);
+    assert_eq!(begin(&mut waiting, 30).down_to, 70);
+}
+
+#[test]
+fn one_who_waits_as_usual_is_not_kept_waiting_by_one_who_wants_to_know_rarely() {
+    let mut waiting = all([Wait { pace: Pace::Rarely, ..wait(&[1]) }]);
+    round(&mut waiting, 600, &list([1]), &JobReading::Missing);
+    assert!(waiting.ask(secret(), "u2", wait(&[2]), at(610)).1);
+    assert_eq!(due(&mut waiting, 610).1, Some(Duration::from_secs(20)));
+    assert!(!waiting.ask(secret(), "u3", wait(&[3]), at(611)).1, "the next round is soon enough");
 }

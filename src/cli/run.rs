@@ -169,7 +169,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start(args.log_format, &args.log_filter)?;
     let stop = shutdown::on_signal().context("signals cannot be listened to")?;
-    let config = kubernetes::config(&Proxies::of_environment()?).await?;
+    let config = kubernetes::config(&Proxies::of(environment)?).await?;
     let outcome = Box::pin(operate(args, config, stop)).await;
     if let Err(error) = &outcome
         && let Some(lost) = error.downcast_ref::<Lost>()
@@ -194,7 +194,7 @@ pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationTok
     let policy = policy(&args);
     let identity = identity();
     let candidate = candidate(&args, &config, &identity)?;
-    let proxies = Proxies::of_environment()?;
+    let proxies = Proxies::of(environment)?;
     let clients = kubernetes::clients(config).context("the cluster configuration cannot be used")?;
     let listener = TcpListener::bind(args.listen)
         .await
@@ -347,7 +347,8 @@ fn identity() -> String {
     format!("{host}-{}", run.get(..8).unwrap_or(&run))
 }
 
-fn environment(variable: &str) -> Option<String> {
+/// What a variable of the environment says, unless it is empty.
+pub(super) fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|value| !value.is_empty())
 }
 

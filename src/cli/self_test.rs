@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::duration;
+use super::{duration, run::environment};
 use crate::{
     api::{ConditionType, OPERATOR, SalesforceBackup, conditions::find},
     process::{kubernetes, proxies::Proxies, shutdown},
@@ -59,7 +59,7 @@ pub struct Args {
 /// When the backup did not end well; says what was seen, and what to look at.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("signals cannot be listened to")?;
-    let config = kubernetes::config(&Proxies::of_environment()?).await?;
+    let config = kubernetes::config(&Proxies::of(environment)?).await?;
     test(args, config, stop, print).await
 }
 

@@ -14,12 +14,12 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body, Frame, SizeHint};
 use jiff::Timestamp;
 use reqwest::{
-    Certificate, Client, Method, Proxy, RequestBuilder, Response,
+    Client, Method, Proxy, RequestBuilder, Response,
     dns::{Addrs, Name, Resolve, Resolving},
 };
 
@@ -37,13 +37,21 @@ use super::{
     outcome::{Answer, NeverSent, NoAnswer, RateLimit, Reply},
     renewal::{self, Pair},
     request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
+    room::{Full, Room, Share},
     text::without_mark,
+    tls::{self, TlsFailure},
 };
 
 /// The header (with the value `true`) that every answer of the simulator carries.
 pub const SIMULATOR_HEADER: &str = "x-command-center-simulator";
-/// Bytes of a body that are read.
-const MAX_BODY: usize = 1 << 20;
+/// Bytes of a page of jobs that are read.
+const MAX_PAGE: usize = 1 << 20;
+/// Bytes of any other body that are read, which have their place in any case; no answer is nearly as long.
+const MAX_BODY: usize = 64 << 10;
+/// Bytes by which the room for a body grows.
+const STEP: usize = 64 << 10;
+/// Header fields of an answer; some proxies add many.
+const MAX_HEADERS: usize = 1000;
 /// A connection that does not stand by then will not be of use within the send window.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait that a server may ask for.
@@ -62,7 +70,9 @@ pub trait Permit: Send + Sync + 'static {
 pub struct CommandCenter {
     /// Who may call, and when.
     pub gates: Gates,
-    request_timeout: Duration,
+    /// Room for what they say.
+    pub(super) room: Room,
+    pub(super) request_timeout: Duration,
     proxies: Proxies,
     clients: Mutex<HashMap<(Trust, LocalAddresses), Client>>,
     /// Rows of a page of the job list, by base URL, where the usual page is too large.
@@ -78,7 +88,16 @@ pub struct ClientError {
     /// Which Command Center it is for.
     pub endpoint: String,
     #[source]
-    source: reqwest::Error,
+    source: NoClient,
+}
+
+/// Why a client could not be set up.
+#[derive(Debug, thiserror::Error)]
+enum NoClient {
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
 }
 
 /// Which certificates a client trusts.
@@ -112,6 +131,7 @@ impl CommandCenter {
     pub fn new(request_timeout: Duration, limits: Limits) -> Self {
         Self {
             gates: Gates::new(limits),
+            room: Room::default(),
             request_timeout,
             proxies: Proxies::default(),
             clients: Mutex::default(),
@@ -203,7 +223,8 @@ impl CommandCenter {
             .request(&client, Method::POST, connection, job_list::OPERATION)
             .header(header::CONTENT_TYPE, JSON)
             .body(body);
-        Ok(pass.call(Kind::Read, reply(request)).await)
+        let room = self.room.share(&connection.endpoint.to_string(), MAX_BODY);
+        Ok(pass.call(Kind::Read, page_of_jobs(request, room)).await)
     }
 
     /// Rows to ask `endpoint` for in a page of the job list.
@@ -289,7 +310,7 @@ impl CommandCenter {
 
 /// No redirects (they would carry the token elsewhere), no retries (they would start a second backup), no connection
 /// kept (a dead one turns into an unknown outcome), HTTP/1.1 (one request a connection).
-fn build_client(trust: &Trust, local: LocalAddresses, proxies: &Proxies) -> reqwest::Result<Client> {
+fn build_client(trust: &Trust, local: LocalAddresses, proxies: &Proxies) -> Result<Client, NoClient> {
     let proxies = proxies.clone();
     let proxy = Proxy::custom(move |address| proxies.of_address(address).map(|proxy| proxy.reveal().clone()));
     let builder = Client::builder()
@@ -298,17 +319,16 @@ fn build_client(trust: &Trust, local: LocalAddresses, proxies: &Proxies) -> reqw
         .retry(reqwest::retry::never())
         .referer(false)
         .http1_only()
+        .http1_max_headers(MAX_HEADERS)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
         .pool_max_idle_per_host(0)
         .connect_timeout(CONNECT_TIMEOUT)
         .dns_resolver(Arc::new(Resolver(local)))
         .proxy(proxy);
     match trust {
-        Trust::Nothing => builder.tls_certs_only([]).build(),
-        Trust::Own(roots) => {
-            let certificates = roots.der().map(Certificate::from_der).collect::<reqwest::Result<Vec<_>>>()?;
-            builder.tls_certs_only(certificates).build()
-        }
-        Trust::System => builder.build(),
+        Trust::Nothing => Ok(builder.tls_certs_only([]).build()?),
+        Trust::Own(roots) => Ok(builder.tls_backend_preconfigured(tls::trusting(roots)?).build()?),
+        Trust::System => Ok(builder.build()?),
     }
 }
 
@@ -317,11 +337,20 @@ fn build_client(trust: &Trust, local: LocalAddresses, proxies: &Proxies) -> reqw
 enum Failure {
     Http(reqwest::Error),
     TooLarge,
+    NoRoom,
 }
 
 /// The reply to a call that starts nothing.
 async fn reply(request: RequestBuilder) -> Reply {
-    match send(request).await {
+    match send(request, Reader::of_small_body()).await {
+        Ok(answer) => Reply::Answer(answer),
+        Err(failure) => failure.into_reply(),
+    }
+}
+
+/// The reply to a call for a page of jobs, which takes its place in `room`.
+async fn page_of_jobs(request: RequestBuilder, room: Share) -> Reply {
+    match send(request, Reader { limit: MAX_PAGE, room }).await {
         Ok(answer) => Reply::Answer(answer),
         Err(failure) => failure.into_reply(),
     }
@@ -329,60 +358,120 @@ async fn reply(request: RequestBuilder) -> Reply {
 
 /// The reply to a call that may start something, and certainly did not while its body never began to flow.
 async fn begun(request: RequestBuilder, flow: &Flow) -> Reply {
-    match send(request).await {
+    match send(request, Reader::of_small_body()).await {
         Ok(answer) => Reply::Answer(answer),
         Err(failure) => flow.explain(&failure),
     }
 }
 
-async fn send(request: RequestBuilder) -> Result<Answer, Failure> {
+async fn send(request: RequestBuilder, reader: Reader) -> Result<Answer, Failure> {
     let response = request.send().await.map_err(Failure::Http)?;
     let status = response.status().as_u16();
     let headers = response.headers();
     let (retry_after, limit, date) = (retry_after(headers), limit(status, headers), date(headers));
     let simulated = headers.contains_key(SIMULATOR_HEADER);
-    let body = read_body(response).await?;
+    let body = reader.read(response).await?;
     let body = body.slice_ref(without_mark(&body));
     Ok(Answer { status, retry_after, limit, date, simulated, body })
 }
 
-async fn read_body(mut response: Response) -> Result<Bytes, Failure> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(Failure::Http)? {
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(Failure::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
+/// Reads a body, as far as there is room for it.
+struct Reader {
+    limit: usize,
+    room: Share,
+}
+
+/// A body and the room that it takes.
+struct Held {
+    body: Vec<u8>,
+    _room: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
     }
-    Ok(body.freeze())
+}
+
+impl Reader {
+    fn of_small_body() -> Self {
+        Self { limit: MAX_BODY, room: Share::of(MAX_BODY) }
+    }
+
+    async fn read(mut self, mut response: Response) -> Result<Bytes, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(Failure::Http)? {
+            let length = body.len() + chunk.len();
+            if length > self.limit {
+                return Err(Failure::TooLarge);
+            }
+            if length > body.capacity() {
+                let capacity = length.next_multiple_of(STEP);
+                self.room.grow(capacity).await.map_err(|Full| Failure::NoRoom)?;
+                body.reserve_exact(capacity - body.len());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Bytes::from_owner(Held { body, _room: self.room }))
+    }
 }
 
 impl Failure {
     fn into_reply(self) -> Reply {
+        match &self {
+            Self::Http(error) if error.is_connect() => Reply::NeverSent(connect_failure(error)),
+            failure => Reply::NoAnswer(failure.no_answer()),
+        }
+    }
+
+    /// Why there is no answer to a call that was sent.
+    fn no_answer(&self) -> NoAnswer {
         match self {
-            Self::TooLarge => Reply::NoAnswer(NoAnswer::TooLarge),
-            Self::Http(error) if error.is_connect() => Reply::NeverSent(connect_failure(&error)),
-            Self::Http(error) if error.is_timeout() => Reply::NoAnswer(NoAnswer::Timeout),
-            Self::Http(_) => Reply::NoAnswer(NoAnswer::ConnectionLost),
+            Self::TooLarge => NoAnswer::TooLarge,
+            Self::NoRoom => NoAnswer::NoRoom,
+            Self::Http(error) if error.is_timeout() => NoAnswer::Timeout,
+            Self::Http(error) if is_not_http(error) => NoAnswer::NotHttp,
+            // With TLS 1.3 the server says so after the session stands.
+            Self::Http(error) if wants_certificate(error) => NoAnswer::ClientCertificate,
+            Self::Http(_) => NoAnswer::ConnectionLost,
         }
     }
 }
 
+/// Whether something came back that cannot be read as the head of an answer.
+fn is_not_http(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse))
+}
+
+/// Whether the server ended the session because the client showed no certificate.
+fn wants_certificate(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| TlsFailure::of(cause) == Some(TlsFailure::ClientCertificate))
+}
+
+/// An error and what caused it. The source of an I/O error is that of the error within it, which would be passed over.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |cause| {
+        let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        within.map(|within| within as &(dyn std::error::Error + 'static)).or_else(|| cause.source())
+    })
+}
+
 /// What kept a connection from coming about.
 fn connect_failure(error: &reqwest::Error) -> NeverSent {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(cause) = next {
-        match cause.downcast_ref::<ResolveError>() {
-            Some(ResolveError::Lookup(_)) => return NeverSent::Dns,
-            Some(ResolveError::OnlyLocal) => return NeverSent::LocalAddress,
-            None if cause.is::<rustls::Error>() => return NeverSent::Tls,
-            None => {}
-        }
-        // The source of an I/O error is that of the error within it, which would be passed over.
-        let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = within.map(|within| within as &(dyn std::error::Error + 'static)).or_else(|| cause.source());
+    let known = causes(error).find_map(|cause| match cause.downcast_ref::<ResolveError>() {
+        Some(ResolveError::Lookup(_)) => Some(NeverSent::Dns),
+        Some(ResolveError::OnlyLocal) => Some(NeverSent::LocalAddress),
+        None => tunnel_failure(cause).or_else(|| TlsFailure::of(cause).map(NeverSent::Tls)),
+    });
+    known.unwrap_or(NeverSent::Connect)
+}
+
+/// What keeps a proxy from connecting to the host. The error has no type that could be seen here, only its words.
+fn tunnel_failure(cause: &(dyn std::error::Error + 'static)) -> Option<NeverSent> {
+    match cause.to_string().strip_prefix("tunnel error: ")? {
+        "proxy authorization required" => Some(NeverSent::ProxyLogin),
+        _ => Some(NeverSent::ProxyRefuses),
     }
-    NeverSent::Connect
 }
 
 /// How far the body of a call got. The body and whoever gives the call up both try to move it on from waiting, and only
@@ -406,9 +495,7 @@ impl Flow {
         match (self.leave_waiting(Self::FORBIDDEN), failure) {
             (Ok(()), Failure::Http(error)) => Reply::NeverSent(connect_failure(error)),
             (Err(Self::FORBIDDEN), _) => Reply::NeverSent(NeverSent::TooLate),
-            (_, Failure::TooLarge) => Reply::NoAnswer(NoAnswer::TooLarge),
-            (_, Failure::Http(error)) if error.is_timeout() => Reply::NoAnswer(NoAnswer::Timeout),
-            (_, Failure::Http(_)) => Reply::NoAnswer(NoAnswer::ConnectionLost),
+            (_, failure) => Reply::NoAnswer(failure.no_answer()),
         }
     }
 }

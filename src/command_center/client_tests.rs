@@ -3,8 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "the servers of the tests are threads")]
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    net::TcpListener,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize},
@@ -65,6 +65,19 @@ impl Server {
             }
         });
         Self { address, requests, connections }
+    }
+
+    /// A server that takes the first bytes of each connection, does this, and closes it.
+    fn accepting(answer: impl Fn(&mut TcpStream) -> io::Result<()> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]).and_then(|_| answer(&mut stream));
+            }
+        });
+        Self { address, requests: Arc::default(), connections: Arc::default() }
     }
 
     fn requests(&self) -> Vec<String> {
@@ -262,7 +275,17 @@ async fn once_the_body_has_left_every_failure_leaves_the_outcome_open() {
     });
     assert_eq!(send_in_vain(&to(&silent)).await, Reply::NoAnswer(NoAnswer::Timeout));
     let garbage = Server::answering(|stream| stream.write_all(b"SSH-2.0-OpenSSH\r\n").and_then(|()| close()));
-    assert_eq!(send_to(&to(&garbage), true).await, Reply::NoAnswer(NoAnswer::ConnectionLost));
+    assert_eq!(send_to(&to(&garbage), true).await, Reply::NoAnswer(NoAnswer::NotHttp));
+}
+
+#[tokio::test]
+async fn an_answer_with_many_header_fields_or_a_folded_one_is_read() {
+    let many = "X-Field: x\r\n".repeat(900);
+    for headers in [many.as_str(), "X-Folded: one\r\n two\r\n"] {
+        let server = Server::answering(respond("200 OK", headers, ACCEPTED));
+        let Reply::Answer(answer) = send_to(&to(&server), true).await else { panic!("{headers}") };
+        assert_eq!(answer.body, ACCEPTED);
+    }
 }
 
 #[tokio::test]
@@ -306,9 +329,66 @@ async fn a_private_authority_is_trusted_where_the_secret_names_it_and_nothing_is
     let server = Server::with_tls(Some(config), respond("200 OK", "", ACCEPTED));
     let url = format!("https://{}/api", server.address);
     assert!(matches!(send_to(&connection(&url, Some(&ours)), true).await, Reply::Answer(_)));
-    assert_eq!(send_to(&connection(&url, Some(&other)), true).await, Reply::NeverSent(NeverSent::Tls));
-    assert_eq!(send_to(&connection(&url, None), true).await, Reply::NeverSent(NeverSent::Tls));
+    let unknown = Reply::NeverSent(NeverSent::Tls(TlsFailure::UnknownAuthority));
+    assert_eq!(send_to(&connection(&url, Some(&other)), true).await, unknown);
+    assert_eq!(send_to(&connection(&url, None), true).await, unknown);
     assert_eq!(server.requests().len(), 1);
+}
+
+/// A server with a certificate that it made for itself as `openssl req -x509` does, for this name and until this year.
+fn self_signed(name: &str, until: i32) -> (String, Server) {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    (certificate.pem(), Server::with_tls(Some(Arc::new(config)), respond("200 OK", "", ACCEPTED)))
+}
+
+#[tokio::test]
+async fn a_certificate_that_a_server_made_for_itself_is_accepted_where_the_secret_holds_that_very_one() {
+    let (own, server) = self_signed("127.0.0.1", 2100);
+    let (other, _) = self_signed("127.0.0.1", 2100);
+    let url = format!("https://{}/api", server.address);
+    assert!(matches!(send_to(&connection(&url, Some(&own)), true).await, Reply::Answer(_)));
+    let both = format!("{other}{own}");
+    assert!(matches!(send_to(&connection(&url, Some(&both)), true).await, Reply::Answer(_)));
+    let unknown = Reply::NeverSent(NeverSent::Tls(TlsFailure::UnknownAuthority));
+    assert_eq!(send_to(&connection(&url, Some(&other)), true).await, unknown);
+    for (name, until, failure) in
+        [("cc.example.com", 2100, TlsFailure::WrongName), ("127.0.0.1", 2021, TlsFailure::Expired)]
+    {
+        let (own, server) = self_signed(name, until);
+        let url = format!("https://{}/api", server.address);
+        let reply = send_to(&connection(&url, Some(&own)), true).await;
+        assert_eq!(reply, Reply::NeverSent(NeverSent::Tls(failure)), "{name} {until}");
+        assert_eq!(server.requests().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_a_tls_session_from_coming_about_is_told_apart() {
+    let (ca, _) = authority();
+    let to_tls = |server: &Server| connection(&format!("https://{}/api", server.address), Some(&ca));
+    let sent_to = async |answer: &'static [u8]| {
+        let server = Server::accepting(move |stream| stream.write_all(answer));
+        send_to(&to_tls(&server), true).await
+    };
+    // An alert (type 21) of TLS: protocol_version, handshake_failure, certificate_required.
+    for (answer, failure) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], TlsFailure::NotTls),
+        (&[21, 3, 3, 0, 2, 2, 70], TlsFailure::OldProtocol),
+        (&[21, 3, 3, 0, 2, 2, 40], TlsFailure::OldProtocol),
+        (&[21, 3, 3, 0, 2, 2, 116], TlsFailure::ClientCertificate),
+        (b"", TlsFailure::Closed),
+    ] {
+        assert_eq!(sent_to(answer).await, Reply::NeverSent(NeverSent::Tls(failure)), "{answer:?}");
+    }
 }
 
 #[test]
@@ -347,4 +427,37 @@ fn servers_say_how_long_to_wait_in_seconds_or_as_a_date_and_how_many_calls_they_
         assert_eq!(retry_after(&map), wait.map(Duration::from_secs), "{status} {headers:?}");
         assert_eq!(limit(status, &map), calls, "{status} {headers:?}");
     }
+}
+
+#[tokio::test]
+async fn many_command_centers_that_send_much_and_stall_take_no_more_than_their_room_and_a_small_answer_is_read() {
+    let center = Arc::new(CommandCenter::new(Duration::from_mins(10), Limits::NONE));
+    let body = vec![b' '; MAX_PAGE - 1];
+    let stalling = Server::accepting(move |stream| {
+        let mut stream = stream.try_clone()?;
+        let body = body.clone();
+        thread::spawn(move || {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MAX_PAGE}\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+            thread::sleep(Duration::from_mins(10));
+        });
+        Ok(())
+    });
+    let list = async |center: Arc<CommandCenter>, connection: Connection| {
+        let endpoint = connection.endpoint.to_string();
+        let pass = center.gates.pass(&endpoint, "n", Need::Look).await.unwrap();
+        let page = job_list::JobQuery::of(&[], Duration::ZERO).page((0, job_list::PAGE));
+        center.jobs(&pass, &connection, &page).await.unwrap()
+    };
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let hostile = connection(&format!("http://{}/{number}/api", stalling.address), None);
+        calls.spawn(list(Arc::clone(&center), hostile));
+    }
+    // Whoever finds no room gives up; the others hold what there is.
+    for _ in 0..30 {
+        assert_eq!(calls.join_next().await.unwrap().unwrap(), Reply::NoAnswer(NoAnswer::NoRoom));
+    }
+    let empty = Server::answering(respond("200 OK", "", r#"{"totalRecordsWithoutPaging":0}"#));
+    assert!(matches!(list(center, to(&empty)).await, Reply::Answer(answer) if answer.status == 200));
 }

@@ -18,7 +18,7 @@ use crate::process::clock::BootTime;
 
 use self::side::{FIRST, LONGEST, Side};
 use super::{
-    outcome::{Answer, NeverSent, Reply},
+    outcome::{Answer, NeverSent, NoAnswer, Reply},
     rounds::Rounds,
 };
 
@@ -347,13 +347,19 @@ impl<K: Clone + Eq + Hash> Gate<K> {
                 self.side(kind).too_many(*retry_after, *limit, now);
                 self.answers();
             }
-            Reply::Answer(_) | Reply::NoAnswer(super::outcome::NoAnswer::TooLarge) => {
+            Reply::Answer(_) | Reply::NoAnswer(NoAnswer::TooLarge | NoAnswer::NoRoom) => {
                 self.side(kind).refusals = 0;
                 self.answers();
             }
-            Reply::NoAnswer(_) | Reply::NeverSent(NeverSent::Dns | NeverSent::Connect) => self.failed(grant, now),
-            // That is the Secret's certificate, or the operator's rules, and says nothing of the host.
-            Reply::NeverSent(NeverSent::Tls | NeverSent::LocalAddress | NeverSent::TooLate) => {}
+            Reply::NoAnswer(NoAnswer::Timeout | NoAnswer::ConnectionLost)
+            | Reply::NeverSent(NeverSent::Dns | NeverSent::Connect | NeverSent::ProxyRefuses) => {
+                self.failed(grant, now);
+            }
+            // That is the Secret's address or certificate, or the operator's rules, and says nothing of the host.
+            Reply::NoAnswer(NoAnswer::NotHttp | NoAnswer::ClientCertificate)
+            | Reply::NeverSent(
+                NeverSent::Tls(_) | NeverSent::ProxyLogin | NeverSent::LocalAddress | NeverSent::TooLate,
+            ) => {}
         }
     }
 
@@ -366,6 +372,12 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         if let Some(away) = self.away.as_mut().filter(|_| grant.probe) {
             away.probing = false;
         }
+    }
+
+    /// Whether the host does not answer at present.
+    #[must_use]
+    pub const fn is_away(&self) -> bool {
+        self.away.is_some()
     }
 
     /// Whether nobody misses it: nobody is there, and what it knows has passed.

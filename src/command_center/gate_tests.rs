@@ -1,6 +1,7 @@
 //! Who may call one Command Center, as a table of what happens and what is said.
 
 use super::*;
+use crate::command_center::tls::TlsFailure;
 use crate::command_center::{
     budget::Budget,
     outcome::{NoAnswer, RateLimit},
@@ -251,7 +252,7 @@ fn when_a_host_answers_again_calls_come_back_one_after_another() {
 
 #[test]
 fn only_what_says_something_of_the_host_counts_against_it() {
-    let tls = Reply::NeverSent(NeverSent::Tls);
+    let tls = Reply::NeverSent(NeverSent::Tls(TlsFailure::Expired));
     let html = Reply::Answer(Answer::new(200, " <html>Scheduled Maintenance</html>"));
     for (reply, away) in [
         (LOST, true),

@@ -103,6 +103,12 @@ impl Gates {
         }
     }
 
+    /// Whether `endpoint` does not answer at present.
+    #[must_use]
+    pub fn is_away(&self, endpoint: &str) -> bool {
+        self.0.at(endpoint, |gate, _| gate.is_away())
+    }
+
     /// `caller` does not want to call any more.
     pub fn leave(&self, caller: &Caller) {
         self.0.lock().values_mut().for_each(|gate| gate.leave(caller));

@@ -1,16 +1,18 @@
 //! What the Command Center tells of a job. Pure: an answer of `GET Job/{id}` becomes a [`JobReading`].
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use serde_json::Value;
 
 use crate::api::{BackupLevel, JobId, JobStatus, Target};
 
 use super::{
     Token,
+    job_rows::{self, Head, Ids, Row, Scalar},
+    job_state::{self, JobState, KILL_PENDING},
     mark::Described,
+    number::Number,
     outcome::{Answer, NeverSent, RefusedKind, Reply},
-    response::positive,
     text,
+    unusable::Unusable,
 };
 
 /// What one look at one job gave.
@@ -35,7 +37,7 @@ pub enum Unreadable {
     /// No connection.
     NeverSent(NeverSent),
     /// No whole answer, or one that says nothing about the job.
-    Unavailable,
+    Unusable(Unusable),
 }
 
 /// A job and whether it goes on.
@@ -51,57 +53,16 @@ pub struct Job {
     pub level: Option<BackupLevel>,
     /// Whose it is, by its description.
     pub described: Described,
+    /// Whether the Command Center's own clients do not show it (`isVisible`): it is none that somebody started.
+    pub hidden: bool,
 }
-
-/// Whether a job goes on, or how it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum JobState {
-    /// It goes on, or says something that we do not know.
-    Active,
-    /// Everything was backed up.
-    EndedWell,
-    /// A part is missing.
-    EndedInPart,
-    /// Nothing usable was backed up.
-    Failed,
-}
-
-/// The Command Center's words for the state of a job, and what they mean.
-const STATUSES: &[(&str, JobState)] = &[
-    ("Running", JobState::Active),
-    ("Waiting", JobState::Active),
-    ("Pending", JobState::Active),
-    ("Queued", JobState::Active),
-    ("Suspended", JobState::Active),
-    ("Suspend", JobState::Active),
-    ("Suspend Pending", JobState::Active),
-    (KILL_PENDING, JobState::Active),
-    ("Interrupt Pending", JobState::Active),
-    ("Interrupted", JobState::Active),
-    ("Not Started", JobState::Active),
-    ("Running (cannot be verified)", JobState::Active),
-    ("Completed", JobState::EndedWell),
-    ("Completed w/ one or more warnings", JobState::EndedWell),
-    ("Completed w/ one or more errors", JobState::EndedInPart),
-    ("Committed", JobState::EndedInPart),
-    ("Failed", JobState::Failed),
-    ("Failed to Start", JobState::Failed),
-    ("Killed", JobState::Failed),
-    ("No Run", JobState::Failed),
-];
-
-/// The status of a job that was asked to be killed and has not ended.
-const KILL_PENDING: &str = "Kill Pending";
-
-/// Shown for a status that is none of the known ones; it counts as active.
-const UNKNOWN_STATUS: &str = "Unknown";
 
 impl Job {
     /// The job behind its line in the status.
     #[must_use]
     pub fn from_shown(shown: JobStatus) -> Self {
-        let (_, state) = recognize(shown.status.as_deref().unwrap_or_default());
-        Self { shown, state, target: Target::default(), level: None, described: Described::Nothing }
+        let state = job_state::read_shown(shown.status.as_deref().unwrap_or_default(), shown.ended_at.is_some());
+        Self { shown, state, target: Target::default(), level: None, described: Described::Nothing, hidden: false }
     }
 }
 
@@ -110,6 +71,12 @@ impl Job {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.state == JobState::Active
+    }
+
+    /// Whether it is known how it ended, so that nothing new is told of it.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        matches!(self.state, JobState::EndedWell | JobState::EndedInPart | JobState::Failed)
     }
 
     /// Whether it was asked to be killed already, by whoever: a second kill would discard what it has backed up.
@@ -125,90 +92,79 @@ impl Job {
     }
 }
 
-fn recognize(said: &str) -> (&'static str, JobState) {
-    let known = STATUSES.iter().find(|(name, _)| name.eq_ignore_ascii_case(said)).copied();
-    // A word that we do not know may still say that a kill is under way: asking for another one would discard data.
-    let killing = || said.to_ascii_lowercase().contains("kill").then_some((KILL_PENDING, JobState::Active));
-    known.or_else(killing).unwrap_or((UNKNOWN_STATUS, JobState::Active))
-}
-
 /// What `reply` to `GET Job/{id}` tells of job `id`.
 #[must_use]
 pub fn read_job(reply: &Reply, id: JobId, token: &Token) -> JobReading {
     let answer = match reply {
         Reply::Answer(answer) => answer,
         Reply::NeverSent(cause) => return JobReading::Unreadable(Unreadable::NeverSent(*cause)),
-        Reply::NoAnswer(_) => return JobReading::Unreadable(Unreadable::Unavailable),
+        Reply::NoAnswer(cause) => {
+            return JobReading::Unreadable(Unreadable::Unusable(Unusable::NoAnswer(*cause)));
+        }
     };
     match answer.status {
         200 | 404 => read_rows(answer, id, token),
         401 => JobReading::Unreadable(Unreadable::Refused(RefusedKind::TokenRejected)),
         403 => JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden)),
-        _ => JobReading::Unreadable(Unreadable::Unavailable),
+        _ => JobReading::Unreadable(Unreadable::Unusable(Unusable::of(answer))),
     }
 }
 
 fn read_rows(answer: &Answer, id: JobId, token: &Token) -> JobReading {
-    let Ok(json) = serde_json::from_slice::<Value>(&answer.body) else {
-        return if answer.status == 404 {
-            JobReading::NotFound
-        } else {
-            JobReading::Unreadable(Unreadable::Unavailable)
-        };
-    };
-    let rows = json.get("jobs").and_then(Value::as_array);
-    let row = rows.into_iter().flatten().filter_map(|row| row.get("jobSummary")).find(|row| job_id(row) == Some(id));
-    match row {
-        Some(row) => JobReading::Found(job(row, id, token)),
-        None if answer.status == 404 || rows.is_some_and(Vec::is_empty) || counts_none(&json) => JobReading::Missing,
-        None => JobReading::Unreadable(Unreadable::Unavailable),
+    let mut found = None;
+    let head = job_rows::read(&answer.body, &mut |row| {
+        if let Some(row) = row.filter(|row| row.job_id() == Some(id)) {
+            found = Some(job(&row, id, token));
+        }
+    });
+    match (found, head) {
+        (Some(job), Some(_)) => JobReading::Found(job),
+        (None, Some(head)) if answer.status == 404 || says_that_none(&head) => JobReading::Missing,
+        (_, None) if answer.status == 404 => JobReading::NotFound,
+        (_, _) => JobReading::Unreadable(Unreadable::Unusable(Unusable::of(answer))),
     }
 }
 
-pub(super) fn counts_none(json: &Value) -> bool {
-    json.get("totalRecordsWithoutPaging").and_then(Value::as_u64) == Some(0)
+/// Whether an answer without the job says that there is none.
+fn says_that_none(head: &Head) -> bool {
+    head.rows == 0 && (head.lists || head.total == Some(0))
 }
 
-pub(super) fn job_id(row: &Value) -> Option<JobId> {
-    row.get("jobId").and_then(positive).and_then(JobId::new)
-}
-
-/// The job of a `jobSummary` whose `jobId` is `id`.
-pub(super) fn job(row: &Value, id: JobId, token: &Token) -> Job {
-    let (status, state) = recognize(row.get("status").and_then(Value::as_str).unwrap_or_default().trim());
-    let time = |name: &str| seconds(row.get(name)).map(Time);
-    let failed = ["totalFailedFiles", "totalFailedFolders"]
-        .iter()
-        .filter_map(|name| row.get(*name)?.as_i64())
+/// The job of `row`, whose id is `id`.
+pub(super) fn job(row: &Row<'_>, id: JobId, token: &Token) -> Job {
+    let ended_at = seconds(&row.ended);
+    let (status, state) = job_state::read(&row.status.word(), ended_at.is_some(), token);
+    let failed = [&row.failed_files, &row.failed_folders]
+        .into_iter()
+        .filter_map(|count| count.number().map(Number::whole))
         .fold(0, i64::saturating_add);
+    let percent = row.percent_complete.number().map(Number::whole);
     Job {
         shown: JobStatus {
             id,
-            status: Some(status.to_owned()),
-            percent_complete: row
-                .get("percentComplete")
-                .and_then(Value::as_u64)
-                .and_then(|percent| u8::try_from(percent.min(100)).ok()),
-            started_at: time("jobStartTime"),
-            ended_at: time("jobEndTime").filter(|_| state != JobState::Active),
+            status: Some(status),
+            percent_complete: percent.and_then(|percent| u8::try_from(percent.clamp(0, 100)).ok()),
+            started_at: seconds(&row.started),
+            ended_at: ended_at.filter(|_| state != JobState::Active),
             failed_items: (failed > 0).then_some(failed),
-            reason: row.get("pendingReason").and_then(Value::as_str).and_then(|raw| text::shown(raw, token)),
+            reason: row.pending_reason.text().and_then(|raw| text::shown(raw, token)),
         },
         state,
-        target: target(row),
-        level: row.get("backupLevelName").and_then(Value::as_str).and_then(level),
-        described: row.get("jobDescription").and_then(Value::as_str).map_or(Described::Nothing, Described::read),
+        target: target(&row.subclient),
+        level: row.level.text().and_then(level),
+        described: row.description.text().map_or(Described::Nothing, Described::read),
+        hidden: row.is_hidden(),
     }
 }
 
-fn target(row: &Value) -> Target {
-    let id = |name: &str| row.get("subclient")?.get(name).and_then(positive).and_then(|id| i64::try_from(id).ok());
+fn target(ids: &Ids<'_>) -> Target {
+    let id = |id: &Scalar<'_>| id.number().and_then(Number::positive).and_then(|id| i64::try_from(id).ok());
     Target {
-        client_id: id("clientId"),
-        instance_id: id("instanceId"),
-        backupset_id: id("backupsetId"),
-        subclient_id: id("subclientId"),
-        application_id: id("applicationId"),
+        client_id: id(&ids.client),
+        instance_id: id(&ids.instance),
+        backupset_id: id(&ids.backupset),
+        subclient_id: id(&ids.subclient),
+        application_id: id(&ids.application),
     }
 }
 
@@ -226,19 +182,20 @@ fn level(name: &str) -> Option<BackupLevel> {
 }
 
 /// Epoch seconds above 0; 0 means "not yet".
-fn seconds(value: Option<&Value>) -> Option<Timestamp> {
-    let seconds = value.and_then(positive)?;
-    Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
+fn seconds(said: &Scalar<'_>) -> Option<Time> {
+    let seconds = said.number().and_then(Number::positive)?;
+    Timestamp::from_second(i64::try_from(seconds).ok()?).ok().map(Time)
 }
 
-/// How far `jobs` are together: the mean of their percentages, an ended one counting as 100.
+/// How far `count` jobs are together of which `known` are known: the mean of their percentages, an ended one counting as 100,
+/// and one of which nothing is known as 0.
 #[must_use]
-pub fn progress(jobs: &[Job]) -> Option<u8> {
-    let parts = jobs.iter().map(|job| match job.state {
+pub fn progress(known: &[Job], count: usize) -> Option<u8> {
+    let parts = known.iter().map(|job| match job.state {
         JobState::Active => u64::from(job.shown.percent_complete.unwrap_or(0)),
-        JobState::EndedWell | JobState::EndedInPart | JobState::Failed => 100,
+        JobState::EndedWell | JobState::EndedInPart | JobState::EndedUnknown | JobState::Failed => 100,
     });
-    let count = u64::try_from(jobs.len()).ok().filter(|count| *count > 0)?;
+    let count = u64::try_from(count.max(known.len())).ok().filter(|_| !known.is_empty())?;
     u8::try_from(parts.sum::<u64>() / count).ok()
 }
 
@@ -261,7 +218,7 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -280,18 +237,57 @@ mod tests {
     }
 
     #[test]
-    fn every_status_of_the_notes_is_mapped_without_case_and_unknown_ones_count_as_active() {
-        for (name, state) in STATUSES {
-            let job = found(&json!({"jobId": 149_806, "status": name.to_uppercase()}));
-            assert_eq!((job.state, job.shown.status.as_deref()), (*state, Some(*name)));
+    fn a_word_that_is_not_known_says_whether_the_job_goes_on_by_the_time_of_its_end() {
+        for (status, shown) in [
+            (json!("<b>Dancing</b>"), "Unknown (Dancing)"),
+            (json!(7), "Unknown (7)"),
+            (json!(""), "Unknown"),
+            (json!(null), "Unknown"),
+        ] {
+            let job = found(&json!({"jobId": 149_806, "status": status, "jobEndTime": 0}));
+            assert_eq!(
+                (job.state, job.shown.status.as_deref(), job.shown.ended_at.as_ref()),
+                (JobState::Active, Some(shown), None)
+            );
+            let ended = found(&json!({"jobId": "149806", "status": status, "jobEndTime": "1700000060"}));
+            assert_eq!((ended.state, ended.shown.status.as_deref()), (JobState::EndedUnknown, Some(shown)));
+            assert!(!ended.is_active() && !ended.is_settled());
+            assert_eq!(
+                Job::from_shown(ended.shown.clone()).state,
+                JobState::EndedUnknown,
+                "what is stored says the same"
+            );
         }
-        let job = found(&json!({"jobId": "149806", "status": "<b>Dancing</b>"}));
-        assert_eq!((job.state, job.shown.status.as_deref()), (JobState::Active, Some("Unknown")));
-        for (said, killing) in
-            [("kill pending", true), ("Killing", true), ("Kill Requested", true), ("Killed", false), ("Running", false)]
-        {
-            let job = found(&json!({"jobId": 149_806, "status": said}));
-            assert_eq!((job.is_being_killed(), job.is_active()), (killing, said != "Killed"), "{said}");
+    }
+
+    #[test]
+    fn numbers_of_a_job_are_read_however_they_are_written() {
+        for (percent, shown) in [
+            (json!(62.7), 62),
+            (json!("62.700000"), 62),
+            (json!("100.000000"), 100),
+            (json!(-1), 0),
+            (json!("250"), 100),
+        ] {
+            assert_eq!(
+                found(&json!({"jobId": 149_806, "percentComplete": percent})).shown.percent_complete,
+                Some(shown),
+                "{percent}"
+            );
+        }
+        let job = found(
+            &json!({"jobId": "149806", "totalFailedFiles": "7", "totalFailedFolders": 2.0, "jobStartTime": "1700000000"}),
+        );
+        assert_eq!(
+            (job.shown.failed_items, job.shown.started_at),
+            (Some(9), Some(Time(Timestamp::constant(1_700_000_000, 0))))
+        );
+    }
+
+    #[test]
+    fn a_job_that_is_being_killed_is_known_as_such() {
+        for (said, killing) in [("Kill Pending", true), ("Killing", true), ("Killed", false), ("Running", false)] {
+            assert_eq!(found(&json!({"jobId": 149_806, "status": said})).is_being_killed(), killing, "{said}");
         }
     }
 
@@ -330,14 +326,16 @@ mod tests {
 
     #[test]
     fn a_job_that_is_not_listed_is_missing_and_anything_else_is_unreadable() {
+        let unusable = |cause| JobReading::Unreadable(Unreadable::Unusable(cause));
         let other = json!({"jobs": [{"jobSummary": {"jobId": 1, "status": "Failed"}}]});
         let cases = [
             (404, json!({"totalRecordsWithoutPaging": 0}), JobReading::Missing),
             (200, json!({"totalRecordsWithoutPaging": 0}), JobReading::Missing),
             (200, json!({"jobs": []}), JobReading::Missing),
-            (200, other, JobReading::Unreadable(Unreadable::Unavailable)),
-            (200, json!({"errorCode": 3}), JobReading::Unreadable(Unreadable::Unavailable)),
-            (500, json!({}), JobReading::Unreadable(Unreadable::Unavailable)),
+            (200, other, unusable(Unusable::NotUnderstood)),
+            (200, json!({"errorCode": 3}), unusable(Unusable::NotUnderstood)),
+            (500, json!({}), unusable(Unusable::Status(500))),
+            (407, json!({}), unusable(Unusable::ProxyLogin)),
             (401, json!({}), JobReading::Unreadable(Unreadable::Refused(RefusedKind::TokenRejected))),
             (403, json!({}), JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden))),
         ];
@@ -350,8 +348,9 @@ mod tests {
     fn progress_is_the_mean_of_all_jobs() {
         let at =
             |status: &str, percent: u8| found(&json!({"jobId": 149_806, "status": status, "percentComplete": percent}));
-        assert_eq!(progress(&[]), None);
-        assert_eq!(progress(&[at("Running", 30), at("Queued", 0)]), Some(15));
-        assert_eq!(progress(&[at("Running", 30), at("Failed", 10)]), Some(65));
+        assert_eq!(progress(&[], 2), None);
+        assert_eq!(progress(&[at("Running", 30), at("Queued", 0)], 2), Some(15));
+        assert_eq!(progress(&[at("Running", 30), at("Failed", 10)], 2), Some(65));
+        assert_eq!(progress(&[at("Completed", 100)], 2), Some(50), "nothing is known of the other one");
     }
 }

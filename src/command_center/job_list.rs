@@ -1,17 +1,22 @@
 //! The job list: which jobs to ask for, page by page (`POST Jobs`), and what the pages say together. Pure.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::{JobId, Target};
+use crate::api::{JobId, JobStatus, Target};
 
 use super::{
     Token,
-    job::{Job, Unreadable, counts_none, job, job_id},
-    outcome::{Answer, NoAnswer, RefusedKind, Reply},
+    job::{Job, Unreadable, job},
+    job_rows::{self, Head, Row},
+    mark::Described,
+    outcome::{Answer, NoAnswer, Refused, RefusedKind, Reply},
+    response::refusal,
+    room::Share,
+    unusable::Unusable,
 };
 
 /// The operation, relative to the base address.
@@ -20,8 +25,12 @@ pub const OPERATION: &str = "Jobs";
 pub const PAGE: u64 = 1000;
 /// A page of so few rows that is too large is not asked for again.
 const SMALLEST_PAGE: u64 = 16;
-/// Pages that are read; a target with more jobs than that cannot be looked through.
-const MAX_PAGES: u64 = 50;
+/// Calls that are made for one list: the cloud service allows 1,000 an hour.
+const MAX_READS: u64 = 200;
+/// Rows that are read for one list.
+const MAX_ROWS: u64 = 20_000;
+/// Bytes of a list that have their place in any case: some hundred jobs.
+pub(super) const FREE: usize = 256 << 10;
 
 /// Which jobs to list: all that are active, and those that ended within a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +39,8 @@ pub struct JobQuery {
     pub ended_within: Duration,
     /// Only jobs of these clients; none means all.
     pub clients: Vec<i64>,
+    /// The list, which begins with the newest jobs, is not read further than to this job.
+    pub down_to: i64,
 }
 
 impl JobQuery {
@@ -40,7 +51,13 @@ impl JobQuery {
         let mut clients = clients.unwrap_or_default();
         clients.sort_unstable();
         clients.dedup();
-        Self { ended_within, clients }
+        Self { ended_within, clients, down_to: 0 }
+    }
+
+    /// The same, not further than to job `id`, or one below it.
+    #[must_use]
+    pub fn down_to(self, id: i64) -> Self {
+        Self { down_to: id, ..self }
     }
 
     /// The request for the page of `limit` rows that begins at row `offset`.
@@ -104,9 +121,17 @@ pub enum Listing {
     /// Jobs.
     Read(JobList),
     /// The Command Center does not give the list to this token, or does not have one.
-    NotAllowed(RefusedKind),
+    NotAllowed(Refused),
     /// No usable answer this time.
     Failed(Unreadable),
+}
+
+impl Listing {
+    /// Whether the token is refused.
+    #[must_use]
+    pub fn rejects_the_token(&self) -> bool {
+        matches!(self, Self::NotAllowed(Refused { kind: RefusedKind::TokenRejected, .. }))
+    }
 }
 
 /// The jobs that were listed; by default, an answer that tells of none and does not say that there are none.
@@ -114,12 +139,49 @@ pub enum Listing {
 pub struct JobList {
     /// One for each id, the lowest id first, whatever order the pages had.
     pub jobs: Vec<Job>,
-    /// Whether every row of every page was read, and their number is the one that the Command Center gave.
+    /// Whether every row was read, down to where it was asked for, and their number is the one that the Command Center gave.
     pub whole: bool,
+    /// What else is to be said of it.
+    pub remark: Remark,
     /// Whether it comes from the simulator.
     pub simulated: bool,
     /// How far the Command Center's clock is ahead of this machine's, as its answer's Date says; nothing when it has none.
     pub server_ahead: SignedDuration,
+    /// What it takes of the room for lists.
+    pub room: Kept,
+}
+
+/// What is to be said of a list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Remark {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It is empty, without saying in numbers that it is.
+    Silent,
+    /// It is too long to be read whole: asking again is of no use.
+    Cut,
+    /// This error came instead of a list.
+    Error(Refused),
+}
+
+impl JobList {
+    /// The list that is not there because of this error.
+    fn failed(error: Refused) -> Self {
+        Self { remark: Remark::Error(error), ..Self::default() }
+    }
+}
+
+/// The room that a list takes, as long as it or a copy of it is there; of no account when two lists are compared.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    _share: Option<Arc<Share>>,
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl JobList {
@@ -151,116 +213,205 @@ pub enum Next {
 pub struct Pages {
     /// Rows of the page that was asked for last.
     limit: u64,
+    /// The job that the list has to be read down to.
+    down_to: i64,
     jobs: BTreeMap<JobId, Job>,
     rows: u64,
-    read: u64,
+    reads: u64,
     total: Option<u64>,
+    /// Rows of the page that came last.
+    last_rows: u64,
     unsound: bool,
-    ended: bool,
     simulated: bool,
+    order: Order,
+    /// Bytes of the jobs.
+    bytes: usize,
+    room: Share,
+    full: bool,
+}
+
+/// The order of the rows. Where a server keeps to the one that was asked for, what is not read is older.
+#[derive(Clone, Copy, Debug, Default)]
+struct Order {
+    last: Option<i64>,
+    falls: bool,
+    rises: bool,
+}
+
+impl Order {
+    fn next(&mut self, id: i64) {
+        self.falls |= self.last.is_some_and(|last| id < last);
+        self.rises |= self.last.is_some_and(|last| id > last);
+        self.last = Some(id);
+    }
+
+    /// Whether there is no job above `id` among those that are not read.
+    fn is_below(&self, id: i64) -> bool {
+        id > 0 && self.falls && !self.rises && self.last.is_some_and(|last| last <= id)
+    }
 }
 
 impl Pages {
-    /// No page yet; the first one is asked for with `limit` rows.
+    /// No page yet; the first one is asked for with `limit` rows. What is kept of them takes its place in `room`.
     #[must_use]
-    pub const fn of(limit: u64) -> Self {
+    pub fn of(limit: u64, query: &JobQuery, room: Share) -> Self {
         Self {
             limit,
+            down_to: query.down_to,
             jobs: BTreeMap::new(),
             rows: 0,
-            read: 0,
+            reads: 0,
             total: None,
+            last_rows: 0,
             unsound: false,
-            ended: false,
             simulated: false,
+            order: Order::default(),
+            bytes: 0,
+            room,
+            full: false,
         }
     }
 
-    /// Takes the reply to the next page.
+    /// Takes the reply to the next page. When it `is_late` there is no time for another one.
     #[must_use]
-    pub fn push(mut self, reply: &Reply, token: &Token) -> (Self, Next) {
-        if *reply == Reply::NoAnswer(NoAnswer::TooLarge) && self.limit > SMALLEST_PAGE {
-            self.limit = (self.limit / 2).max(SMALLEST_PAGE);
+    pub fn push(mut self, reply: &Reply, is_late: bool, token: &Token) -> (Self, Next) {
+        let is_first = self.reads == 0;
+        self.reads = self.reads.saturating_add(1);
+        let may_go_on = self.reads < MAX_READS && !is_late;
+        if let Reply::NoAnswer(NoAnswer::TooLarge | NoAnswer::NoRoom) = reply
+            && self.limit > SMALLEST_PAGE
+            && may_go_on
+        {
+            // Where others take the room, a small page has its own.
+            let divisor = if *reply == Reply::NoAnswer(NoAnswer::NoRoom) { 8 } else { 2 };
+            self.limit = (self.limit / divisor).max(SMALLEST_PAGE);
             let next = Next::Page(self.rows, self.limit);
             return (self, next);
         }
-        self.simulated |= matches!(reply, Reply::Answer(answer) if answer.simulated);
-        let page = match page(reply) {
-            Ok(page) => page,
+        let known = self.jobs.len();
+        let head = match self.page(reply, token) {
+            Ok(head) => head,
             Err(listing) => return (self, Next::Done(listing)),
         };
+        self.simulated |= matches!(reply, Reply::Answer(answer) if answer.simulated);
         // Rows move between pages when the list changes meanwhile.
-        self.unsound |= self.read > 0 && self.total != page.total;
-        self.total = page.total;
-        self.read = self.read.saturating_add(1);
-        let (length, known) = (u64::try_from(page.rows.len()).unwrap_or(u64::MAX), self.jobs.len());
-        self.rows = self.rows.saturating_add(length);
-        for row in &page.rows {
-            match row.get("jobSummary").and_then(|row| Some((row, job_id(row)?))) {
-                Some((row, id)) => {
-                    self.jobs.insert(id, job(row, id, token));
-                }
-                None => self.unsound = true,
-            }
-        }
+        self.unsound |= !is_first && self.rows > 0 && self.total != head.total;
+        self.total = head.total;
+        self.rows = self.rows.saturating_add(head.rows);
         // Without a total only an empty page shows the end: the server may give fewer rows than it was asked for.
-        let all = self.total.is_some_and(|total| self.rows >= total);
+        let all = self.total.is_some_and(|total| self.rows >= total) || self.order.is_below(self.down_to);
         let no_news = self.jobs.len() == known;
-        self.ended |= length == 0;
-        let next = if all || no_news || self.read >= MAX_PAGES {
-            Next::Done(Listing::Read(self.list()))
-        } else {
+        self.last_rows = head.rows;
+        let next = if all || no_news {
+            Next::Done(Listing::Read(self.list(false)))
+        } else if may_go_on && self.rows < MAX_ROWS && !self.full {
             Next::Page(self.rows, self.limit)
+        } else {
+            Next::Done(Listing::Read(self.list(true)))
         };
         (self, next)
     }
 
-    fn list(&self) -> JobList {
+    /// Takes the rows of a page.
+    fn page(&mut self, reply: &Reply, token: &Token) -> Result<Head, Listing> {
+        let answer = match reply {
+            Reply::Answer(answer) => answer,
+            Reply::NeverSent(cause) => return Err(Listing::Failed(Unreadable::NeverSent(*cause))),
+            Reply::NoAnswer(cause) => return Err(Listing::Failed(Unreadable::Unusable(Unusable::NoAnswer(*cause)))),
+        };
+        if is_empty(answer) {
+            return Ok(Head::default());
+        }
+        let has_rows = matches!(answer.status, 200..300 | 404);
+        let head =
+            if has_rows { job_rows::read(&answer.body, &mut |row| self.take(row.as_ref(), token)) } else { None };
+        match head {
+            // A page of an address that does not exist has no rows, whatever it says.
+            Some(head) if head.rows > 0 || head.total == Some(0) => Ok(head),
+            Some(head) if answer.status != 404 && (head.lists || head.total.is_some()) => Ok(head),
+            head => without_rows(answer, head, token),
+        }
+    }
+
+    fn take(&mut self, row: Option<&Row<'_>>, token: &Token) {
+        let Some((row, id)) = row.and_then(|row| Some((row, row.job_id()?))) else {
+            self.unsound = true;
+            return;
+        };
+        self.order.next(id.number());
+        let job = job(row, id, token);
+        let bytes = self.bytes.saturating_add(bytes(&job));
+        if self.full || self.room.try_grow(bytes).is_err() {
+            self.full = true;
+            self.unsound = true;
+            return;
+        }
+        self.bytes = bytes;
+        self.jobs.insert(id, job);
+    }
+
+    fn list(&mut self, cut: bool) -> JobList {
         let found = u64::try_from(self.jobs.len()).unwrap_or(u64::MAX);
-        // An empty list has to say so in numbers: that nothing is there is never guessed.
-        let counted = self.total.map_or(found > 0 && self.rows == found && self.ended, |total| total == found);
-        let jobs = self.jobs.values().cloned().collect();
-        JobList { jobs, whole: counted && !self.unsound, simulated: self.simulated, server_ahead: SignedDuration::ZERO }
+        let counted = match self.total {
+            _ if self.order.is_below(self.down_to) => self.rows == found,
+            Some(total) => total == found,
+            None => self.rows == found && self.last_rows == 0,
+        };
+        let remark = if cut || self.full {
+            Remark::Cut
+        } else if self.total.is_none() && found == 0 {
+            Remark::Silent
+        } else {
+            Remark::Nothing
+        };
+        let room = std::mem::replace(&mut self.room, Share::of(0));
+        JobList {
+            jobs: std::mem::take(&mut self.jobs).into_values().collect(),
+            whole: counted && !self.unsound && !cut,
+            remark,
+            simulated: self.simulated,
+            server_ahead: SignedDuration::ZERO,
+            room: Kept { _share: Some(Arc::new(room)) },
+        }
     }
 }
 
-struct Page {
-    rows: Vec<Value>,
-    total: Option<u64>,
+/// What a job takes in memory.
+fn bytes(job: &Job) -> usize {
+    let JobStatus { status, reason, .. } = &job.shown;
+    let texts = [status, reason].into_iter().flatten().map(String::len).sum::<usize>();
+    let described = match &job.described {
+        Described::Ours { request, attempt } => request.len() + attempt.as_str().len(),
+        Described::Nothing | Described::Other => 0,
+    };
+    // Of a tree, about as much again as a quarter of it.
+    (size_of::<Job>() + texts + described) * 5 / 4
 }
 
-fn page(reply: &Reply) -> Result<Page, Listing> {
-    let answer = match reply {
-        Reply::Answer(answer) => answer,
-        Reply::NeverSent(cause) => return Err(Listing::Failed(Unreadable::NeverSent(*cause))),
-        Reply::NoAnswer(_) => return Err(Listing::Failed(Unreadable::Unavailable)),
-    };
-    let refused = match answer.status {
-        200 => return rows(answer),
-        404 => return rows(answer).map_err(|_| Listing::NotAllowed(RefusedKind::NotFound)),
-        401 => RefusedKind::TokenRejected,
-        403 => RefusedKind::Forbidden,
-        400 | 405 => return Err(Listing::Read(JobList::default())),
-        _ => return Err(Listing::Failed(Unreadable::Unavailable)),
-    };
-    Err(Listing::NotAllowed(refused))
+/// Whether an answer has nothing at all to say: a list without rows.
+fn is_empty(answer: &Answer) -> bool {
+    answer.status == 204 || ((200..300).contains(&answer.status) && answer.body.trim_ascii().is_empty())
 }
 
-fn rows(answer: &Answer) -> Result<Page, Listing> {
-    let unusable = Listing::Failed(Unreadable::Unavailable);
-    let Ok(mut json) = serde_json::from_slice::<Value>(&answer.body) else { return Err(unusable) };
-    let total = json.get("totalRecordsWithoutPaging").and_then(Value::as_u64);
-    match json.get_mut("jobs").map(Value::take) {
-        // A page of an address that does not exist has no rows, whatever it says.
-        Some(Value::Array(rows)) if answer.status == 200 || !rows.is_empty() => Ok(Page { rows, total }),
-        _ if counts_none(&json) => Ok(Page { rows: Vec::new(), total }),
-        _ if error_code(&json).is_some_and(|code| code != 0) => Err(Listing::Read(JobList::default())),
-        _ => Err(unusable),
+/// What an answer means that has no list of rows; `head` when it is an object. Only then it is read as a whole, unless it is
+/// larger than any such answer.
+fn without_rows(answer: &Answer, head: Option<Head>, token: &Token) -> Result<Head, Listing> {
+    const LARGEST: usize = 64 << 10;
+    let json = (answer.body.len() <= LARGEST).then(|| serde_json::from_slice::<Value>(&answer.body).ok()).flatten();
+    let cause = Unusable::of(answer);
+    let refused = refusal(answer, json.as_ref(), token).filter(|_| !cause.is_of_no_command_center());
+    match (refused, answer.status, head) {
+        (Some(refused), ..) if refused.is_of_token() => {
+            Err(Listing::NotAllowed(Refused { kind: RefusedKind::TokenRejected, ..refused }))
+        }
+        (Some(refused), 403 | 404, _) => Err(Listing::NotAllowed(refused)),
+        // What asks for it in another way may get it, but that is not known.
+        (Some(refused), 200 | 400, _) => Err(Listing::Read(JobList::failed(refused))),
+        (None, 405, _) => Err(Listing::Read(JobList::failed(RefusedKind::NotFound.into()))),
+        // An object without a list and without an error, such as one of processing instructions, says that there is none.
+        (None, 200..300, Some(head)) if !head.says_an_error => Ok(head),
+        _ => Err(Listing::Failed(Unreadable::Unusable(cause))),
     }
-}
-
-fn error_code(json: &Value) -> Option<i64> {
-    json.get("errorCode").or_else(|| json.pointer("/error/errorCode"))?.as_i64()
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use super::{
     client::{ClientError, CommandCenter},
     connection::Connection,
     gates::Pass,
-    job_list::{JobList, JobQuery, Listing, Next, Pages},
-    outcome::Reply,
+    job_list::{self, JobList, JobQuery, Listing, Next, Pages},
+    outcome::{NoAnswer, Reply},
 };
 
 /// A job list, and how long the server wants to be left alone.
@@ -32,11 +32,14 @@ impl CommandCenter {
     pub async fn list(&self, pass: &Pass, connection: &Connection, query: &JobQuery) -> Result<Listed, ClientError> {
         let endpoint = connection.endpoint.to_string();
         let first = self.page_of(&endpoint);
-        let (mut pages, mut at, mut asked_to_wait) = (Pages::of(first), (0, first), None);
+        let room = self.room.share(&endpoint, job_list::FREE);
+        let (mut pages, mut at, mut asked_to_wait) = (Pages::of(first, query, room), (0, first), None);
+        let began = clock::now().boot;
         loop {
             let reply = self.jobs(pass, connection, &query.page(at)).await?;
             asked_to_wait = asked_to_wait.max(asks_to_wait(&reply));
-            match pages.push(&reply, &connection.token) {
+            let is_late = clock::now().boot.since(began) >= self.request_timeout;
+            match pages.push(&reply, is_late, &connection.token) {
                 (_, Next::Done(Listing::Read(list))) => {
                     let listing = Listing::Read(JobList { server_ahead: server_ahead(&reply), ..list });
                     return Ok(Listed { listing, asked_to_wait });
@@ -45,7 +48,9 @@ impl CommandCenter {
                 (read, Next::Page(offset, limit)) => (pages, at) = (read, (offset, limit)),
             }
             // Pages that were too large once are not asked for again.
-            self.note_page(&endpoint, at.1);
+            if reply == Reply::NoAnswer(NoAnswer::TooLarge) {
+                self.note_page(&endpoint, at.1);
+            }
         }
     }
 }
@@ -75,11 +80,12 @@ mod tests {
             endpoint::EndpointPolicy,
             gate::{Limits, Need},
             job::Unreadable,
+            unusable::Unusable,
         },
         simulator::{Association, BackupLevel, Behaviour, Fault, Operation, Options, Reply as Answer, Simulator, When},
     };
 
-    const EVERYTHING: JobQuery = JobQuery { ended_within: Duration::ZERO, clients: Vec::new() };
+    const EVERYTHING: JobQuery = JobQuery { ended_within: Duration::ZERO, clients: Vec::new(), down_to: 0 };
 
     async fn simulator() -> (Simulator, Connection) {
         // A job that ends while pages are read would leave the list.
@@ -135,13 +141,15 @@ mod tests {
             let status = http::StatusCode::from_u16(status).unwrap();
             simulator.set_faults(vec![Fault::answer(Operation::ListJobs, When::BeforeExecuting, status, "{}")]);
             let seen = listed(&client(), &connection).await;
-            assert_eq!(seen.listing, Listing::Failed(Unreadable::Unavailable));
+            let cause = Unusable::Status(status.as_u16());
+            assert_eq!(seen.listing, Listing::Failed(Unreadable::Unusable(cause)));
             assert_eq!(seen.asked_to_wait, wait, "{status}");
         }
         simulator.set_faults(vec![Fault::reply(Operation::ListJobs, When::BeforeExecuting, Answer::HugeBody)]);
         let before = simulator.calls()[&Operation::ListJobs];
         let seen = listed(&client(), &connection).await;
-        assert_eq!(seen.listing, Listing::Failed(Unreadable::Unavailable));
+        let cause = Unusable::NoAnswer(NoAnswer::TooLarge);
+        assert_eq!(seen.listing, Listing::Failed(Unreadable::Unusable(cause)));
         assert_eq!(simulator.calls()[&Operation::ListJobs] - before, 7, "from 1,000 rows to 16, and not for ever");
     }
 }

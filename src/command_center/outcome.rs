@@ -7,6 +7,8 @@ use jiff::Timestamp;
 
 use crate::api::{JobId, TaskId};
 
+use super::tls::TlsFailure;
+
 /// What the client saw of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -27,8 +29,12 @@ pub enum NeverSent {
     LocalAddress,
     /// No TCP connection: refused, unreachable, or too slow.
     Connect,
-    /// No TLS session: a certificate that is not trusted, or no common version.
-    Tls,
+    /// No TLS session.
+    Tls(TlsFailure),
+    /// A proxy wants a name and a password (407).
+    ProxyLogin,
+    /// A proxy does not connect to the host.
+    ProxyRefuses,
     /// The connection stood only after the time to send had passed.
     TooLate,
 }
@@ -42,6 +48,12 @@ pub enum NoAnswer {
     ConnectionLost,
     /// The body is larger than what is read.
     TooLarge,
+    /// There is no room for the body at present.
+    NoRoom,
+    /// The server wants a certificate of the client.
+    ClientCertificate,
+    /// The answer is not HTTP, or its head is larger than what is read.
+    NotHttp,
 }
 
 /// An answer with its body read to the end.
@@ -124,6 +136,29 @@ pub struct Refused {
     pub text: Option<String>,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
+}
+
+impl Refused {
+    /// Whether it is the token that is refused, be it in the body of a 200.
+    #[must_use]
+    pub fn is_of_token(&self) -> bool {
+        const ACCESS_DENIED: i64 = 5;
+        match self.kind {
+            RefusedKind::TokenRejected => true,
+            RefusedKind::Error => self.error_code == Some(ACCESS_DENIED),
+            RefusedKind::BadRequest
+            | RefusedKind::Forbidden
+            | RefusedKind::NotFound
+            | RefusedKind::Conflict
+            | RefusedKind::RateLimited => false,
+        }
+    }
+}
+
+impl From<RefusedKind> for Refused {
+    fn from(kind: RefusedKind) -> Self {
+        Self { kind, error_code: None, text: None, retry_after: None }
+    }
 }
 
 /// The kind of refusal.

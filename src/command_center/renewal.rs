@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{
     Token,
+    number::Number,
     outcome::{Answer, Reply},
 };
 
@@ -105,7 +106,7 @@ fn error_code(json: &Value) -> Option<i64> {
 }
 
 fn number(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+    Number::of(value).and_then(Number::code)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::api::{JobId, TaskId};
 
 use super::{
     Token,
+    number::Number,
     outcome::{Accepted, Answer, Outcome, Refused, RefusedKind, Reply, Unknown},
     text,
 };
@@ -105,14 +106,9 @@ fn accepted(json: &Value) -> Option<Accepted> {
     (task_id.is_some() || !job_ids.is_empty()).then_some(Accepted { task_id, job_ids })
 }
 
-/// A number above 0, written as a number or as a string.
+/// A whole number above 0, however it is written.
 pub(super) fn positive(value: &Value) -> Option<u64> {
-    match value {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
-    .filter(|number| *number > 0)
+    Number::of(value).and_then(Number::positive)
 }
 
 /// Whether an id that would mean acceptance stands anywhere in `json`. `serde_json` bounds how deep a value can be.
@@ -170,11 +166,7 @@ fn errors(json: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn error_code(error: &Value) -> Option<i64> {
-    match error.get("errorCode")? {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
+    Number::of(error.get("errorCode")?).and_then(Number::code)
 }
 
 fn error_texts(error: &Value) -> impl Iterator<Item = &str> {

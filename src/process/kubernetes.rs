@@ -51,12 +51,11 @@ fn proxy(kubeconfig: &Kubeconfig, address: &http::Uri, proxies: &Proxies) -> any
     let name = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster);
     let cluster = kubeconfig.clusters.iter().find(|cluster| Some(&cluster.name) == name);
     let own = cluster.and_then(|cluster| cluster.cluster.as_ref()?.proxy_url.as_ref()).filter(|own| !own.is_empty());
-    let (from, proxy) = match own {
-        Some(own) => ("proxy-url of the kubeconfig's cluster", Some(own.clone())),
-        None => {
-            let address = Url::parse(&address.to_string()).context("the address of the API server is none")?;
-            ("the proxy of the environment", proxies.of_api_server(&address).map(|proxy| proxy.reveal().to_string()))
-        }
+    let (from, proxy) = if let Some(own) = own {
+        ("proxy-url of the kubeconfig's cluster", Some(own.clone()))
+    } else {
+        let address = Url::parse(&address.to_string()).context("the address of the API server is none")?;
+        ("the proxy of the environment", proxies.of_api_server(&address).map(|proxy| proxy.reveal().to_string()))
     };
     // With kube the proxy looks names up, whatever the scheme says.
     let proxy = proxy.map(|proxy| proxy.replacen("socks5h://", "socks5://", 1));

@@ -1,5 +1,5 @@
 //! Through which proxy an address is reached, by the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in
-//! upper or in lower case, as curl and kubectl read them. Pure, but for [`Proxies::of_environment`].
+//! upper or in lower case, as curl and kubectl read them. Pure.
 
 use std::{fmt, net::IpAddr};
 
@@ -69,14 +69,6 @@ enum Exempt {
 }
 
 impl Proxies {
-    /// What the environment of this process says.
-    ///
-    /// # Errors
-    /// When it names a proxy that cannot be used.
-    pub fn of_environment() -> Result<Self, ProxyError> {
-        Self::of(|name| std::env::var(name).ok())
-    }
-
     /// What these variables say. Of two spellings the one in upper case counts, and an empty value is none.
     ///
     /// # Errors

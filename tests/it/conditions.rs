@@ -192,7 +192,7 @@ async fn calls_that_never_left_are_retried() {
     let cases = [
         ("dns", "http://no-such-host.invalid/api".to_owned(), "DnsFailed", "cluster's DNS"),
         ("refused", format!("http://{free}/api"), "ConnectionFailed", "firewalls and NetworkPolicies"),
-        ("tls", tls_expected, "TlsFailed", "key ca.crt of the Secret"),
+        ("tls", tls_expected, "TlsFailed", "it does not speak TLS there"),
     ];
     for (name, url, reason, to_do) in cases {
         world.write_secret(name, &url, "t").await;

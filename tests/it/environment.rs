@@ -112,8 +112,9 @@ async fn http(first: u8, client: &mut TcpStream) -> std::io::Result<TcpStream> {
 fn kubeconfig_through(proxy: &str) -> PathBuf {
     let mut kubeconfig: serde_json::Value =
         serde_yaml::from_str(&fs::read_to_string(control_plane().kubeconfig_path()).unwrap()).unwrap();
-    for cluster in kubeconfig["clusters"].as_array_mut().unwrap() {
-        cluster["cluster"]["proxy-url"] = json!(proxy);
+    let clusters = kubeconfig.get_mut("clusters").unwrap().as_array_mut().unwrap();
+    for cluster in clusters.iter_mut().map(|cluster| cluster.get_mut("cluster").unwrap().as_object_mut().unwrap()) {
+        cluster.insert("proxy-url".to_owned(), json!(proxy));
     }
     // Beside the other one, whose certificates it names.
     let path = control_plane().kubeconfig_path().with_file_name(format!("kubeconfig-{}", uuid::Uuid::new_v4()));

@@ -12,7 +12,7 @@ use std::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use kube::{
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
     runtime::{WatchStreamExt as _, watcher},
 };
 use salesforce_backup_operator::{
@@ -161,6 +161,51 @@ async fn a_job_that_vanishes_is_held_as_lost_and_a_new_run_follows() {
         })
         .await;
     assert_eq!(world.executed(), 2);
+}
+
+/// From now on, every list and every look at `job` says that it ended so.
+fn ends_with(world: &World, job: u64, said: &serde_json::Value) {
+    let summary = json!({"jobId": job, "status": said, "jobStartTime": 1, "jobEndTime": "1700000060"});
+    let body = json!({"totalRecordsWithoutPaging": "1", "jobs": [{"jobSummary": summary}]}).to_string();
+    let answer = |on| Fault::answer(on, When::BeforeExecuting, StatusCode::OK, body.clone());
+    world.simulator.set_faults(vec![answer(Operation::ListJobs), answer(Operation::GetJob)]);
+}
+
+#[tokio::test]
+async fn a_job_that_ended_with_another_word_ends_the_run_and_with_an_unknown_one_holds_it_until_a_new_run() {
+    let world = world(&[]).await;
+    let ends = [
+        ("network", json!("Failed (Network)"), Phase::Failed),
+        ("errors", json!("Completed with errors"), Phase::PartiallySucceeded),
+        ("abnormal", json!("Abnormal Terminated Cleanup"), Phase::Failed),
+    ];
+    for (name, said, phase) in ends {
+        world.create(name, &json!({"runId": "1"})).await;
+        ends_with(&world, running(&world, name).await[0], &said);
+        world.until_phase(name, phase).await;
+        world.simulator.set_faults(Vec::new());
+    }
+    world.create(NAME, &json!({"runId": "1", "deletionPolicy": "Cancel"})).await;
+    ends_with(&world, running(&world, NAME).await[0], &json!(7));
+    let held = world.until_reason(NAME, "JobStatusUnknown").await;
+    assert_eq!(held.status.as_ref().unwrap().phase, Some(Phase::Held));
+    let line = Line::of(&held, ConditionType::Stalled);
+    assert!(line.status == "True" && line.message.contains("Unknown (7)"), "{}", line.message);
+    world.until_event(NAME, "JobStatusUnknown").await;
+    world.simulator.set_faults(Vec::new());
+    world.change(NAME, &json!({"runId": "2"})).await.unwrap();
+    world
+        .until(NAME, "the second run", |backup| {
+            let status = backup.status.as_ref().unwrap();
+            (status.phase, status.run_id.as_deref()) == (Some(Phase::Running), Some("2"))
+        })
+        .await;
+    ends_with(&world, running(&world, NAME).await[0], &json!(""));
+    world.until_reason(NAME, "JobStatusUnknown").await;
+    world.backups().delete(NAME, &DeleteParams::default()).await.unwrap();
+    world.until_gone(NAME).await;
+    let kills = world.simulator.calls().get(&Operation::Kill).copied().unwrap_or_default();
+    assert_eq!((world.executed(), kills), (5, 0), "a job that ended is not killed");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests read clocks and start tasks")]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod answers;
 mod binary;
 mod bounded;
 mod busy;

@@ -12,6 +12,7 @@ use salesforce_backup_operator::{
         job_list::{JobQuery, Listing, Next, PAGE, Pages},
         job_task::{JobTask, read_task},
         outcome::{Answer, Reply},
+        room::Share,
     },
 };
 use serde_json::{Value, json};
@@ -233,10 +234,11 @@ impl Center {
             rows.pop();
         }
         let reply = answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": rows}));
-        match Pages::of(PAGE).push(&reply, token) {
+        match Pages::of(PAGE, query, Share::of(1 << 20)).push(&reply, false, token) {
             (_, Next::Done(listing)) => listing,
             (pages, Next::Page(..)) => {
-                match pages.push(&answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": []})), token).1 {
+                match pages.push(&answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": []})), false, token).1
+                {
                     Next::Done(listing) => listing,
                     Next::Page(..) => panic!("an empty page is the last one"),
                 }
@@ -246,7 +248,8 @@ impl Center {
 
     /// The job list that is refused, or fails.
     pub fn no_list(status: u16, token: &Token) -> Listing {
-        match Pages::of(PAGE).push(&answer(status, &Value::Null), token) {
+        let pages = Pages::of(PAGE, &JobQuery::of(&[], std::time::Duration::ZERO), Share::of(1 << 20));
+        match pages.push(&answer(status, &Value::Null), false, token) {
             (_, Next::Done(listing)) => listing,
             (_, Next::Page(..)) => panic!("there are no pages of an error"),
         }

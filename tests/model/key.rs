@@ -36,6 +36,8 @@ const LIST: u64 = 8;
 const INCOMPLETE: u64 = 5;
 /// Ticks, and looks in a row, after which a refusal is believed.
 const REFUSED: u32 = 3;
+/// Looks in a row after which a list without rows is believed.
+const SILENT: u32 = 2;
 /// Ticks after which an object that leaves goes in any case.
 const LEFT: u64 = CANCEL_TIMEOUT as u64 + 1;
 /// Seconds by which clocks may differ where the start of a job is held against the times of a status.
@@ -156,11 +158,14 @@ pub fn digest(object: &SalesforceBackup) -> u64 {
         adopted,
         found_by_target,
         jobs,
+        other_jobs,
+        associations_without_job,
         progress,
         cancel,
         conditions,
     } = status;
     (observed_generation, phase, run_id, task_id, job_ids, adopted, found_by_target, progress).hash(into);
+    format!("{other_jobs:?} {associations_without_job:?}").hash(into);
     (requested_at.is_some(), submitted_at.is_some(), finished_at.is_some()).hash(into);
     attempt.is_some().hash(into);
     if let Some(attempt) = attempt {
@@ -323,12 +328,15 @@ fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> BTreeMap<&K, &V> {
 fn seen_digest(seen: &Seen, world: &World, index: usize) -> String {
     let mut seen = seen.clone();
     let Seen { job_list, recent_jobs, .. } = &mut seen;
-    for Snapshot { as_of, answered, listing: _, refusals } in [job_list, recent_jobs].into_iter().flatten() {
+    for Snapshot { as_of, answered, listing: _, refusals, silent_looks, away: _ } in
+        [job_list, recent_jobs].into_iter().flatten()
+    {
         let age = Duration::from_secs(world.age(index, as_of.boot, LIST));
         *as_of = Now { wall: Timestamp::UNIX_EPOCH, boot: BootTime::after_boot(age) };
         *answered = *as_of;
         let Refusals { looks, lasting } = refusals;
         (*looks, *lasting) = ((*looks).min(REFUSED), (*lasting).min(TICK * REFUSED));
+        *silent_looks = (*silent_looks).min(SILENT);
     }
     format!("{seen:?}")
 }
@@ -351,6 +359,7 @@ fn remembered(kept: &Remembered, world: &World, (replica, open): (usize, &HashSe
         kills_unsent,
         incomplete_since,
         list_refused,
+        silent_looks,
         not_kept,
         failures: _,
     } = kept;
@@ -365,6 +374,7 @@ fn remembered(kept: &Remembered, world: &World, (replica, open): (usize, &HashSe
         answered.map(|Answered { attempt, outcome, answered_by }| format!("{attempt} {outcome:?} {answered_by:?}"));
     (answered, age(leaving_since, LEFT), tasks, kills_unsent, age(incomplete_since, INCOMPLETE), list_refused)
         .hash(into);
+    (*silent_looks).min(SILENT).hash(into);
     let not_kept =
         not_kept.as_ref().map(|NotKept { fields, since }| (world.age(replica, *since, 1), fields.to_string()));
     not_kept.filter(|(age, _)| *age == 0).hash(into);

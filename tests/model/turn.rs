@@ -173,7 +173,7 @@ impl Turn<'_> {
             }
         };
         let snapshot = |observed: &Observed<'_>, query: &JobQuery| {
-            let seen = observed.snapshot((now, list(query)), now, memory);
+            let seen = observed.snapshot((now, list(query)), now, false, memory);
             if protocol.scenario.is(Mutant::BelievesOneRefusal) { believed(seen, protocol) } else { seen }
         };
         match look {
@@ -213,7 +213,7 @@ impl Turn<'_> {
             Look::Kills(jobs) => observed.seen.kills = Some(Ok(jobs)),
             Look::Told(wait) => {
                 let read = |id| world.center.read(id, described, token);
-                let known = |id| Known { reading: read(id), missing_since: None, refused_looks: 0 };
+                let known = |id| Known { reading: read(id), missing_since: None, refused_looks: 0, unknown_ends: 0 };
                 let jobs = wait.jobs.iter().map(|id| (*id, known(*id))).collect();
                 let connection = Ok(protocol.connection.endpoint.to_string());
                 observed.seen.told = Some(Some(Told { connection, jobs }));

@@ -24,6 +24,7 @@ use crate::{
     command_center::{
         kill::{Kill, read_kill},
         outcome::{NeverSent, Reply},
+        tls::TlsFailure,
     },
     process::clock::{self, Machine, Now, Time},
 };
@@ -72,7 +73,7 @@ pub async fn make(
     turn.end();
     let asking = stream::iter(kills.jobs.clone()).map(async |job| {
         let reply = context.command_center.kill(&pass, &kills.connection, job, &permit).await;
-        let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls));
+        let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls(TlsFailure::Other)));
         (job, read_kill(&reply, &kills.connection.token))
     });
     let answers: Vec<_> = asking.buffered(AT_ONCE).collect().await;

@@ -32,6 +32,7 @@ use crate::{
         outcome::{NeverSent, Outcome, Reply},
         request::CreateTask,
         response::interpret,
+        tls::TlsFailure,
     },
     process::clock::{self, Machine},
 };
@@ -135,7 +136,7 @@ async fn call(
         Ok(reply) => reply,
         Err(error) => {
             warn!(namespace, name, error = %error, "no call could be made");
-            Reply::NeverSent(NeverSent::Tls)
+            Reply::NeverSent(NeverSent::Tls(TlsFailure::Other))
         }
     }
 }

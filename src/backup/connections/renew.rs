@@ -13,6 +13,7 @@ use crate::{
         gates::Pass,
         outcome::{NeverSent, Reply},
         renewal::{AGAIN, Renewal, interpret},
+        tls::TlsFailure,
     },
     process::{clock, telemetry::chain},
 };
@@ -81,7 +82,7 @@ impl Shared {
             Ok(reply) => reply,
             Err(error) => {
                 warn!(namespace, secret = name, error = %chain(&error), "no call could be made");
-                Reply::NeverSent(NeverSent::Tls)
+                Reply::NeverSent(NeverSent::Tls(TlsFailure::Other))
             }
         };
         drop(pass);

@@ -20,8 +20,9 @@ use crate::{
     },
     command_center::{
         connection::Connection,
-        job::{Job, JobState, Unreadable},
+        job::{Job, Unreadable},
         job_list::{JobList, JobQuery, Listing},
+        job_state::JobState,
         mark::{Described, Mark},
     },
 };
@@ -74,9 +75,20 @@ pub(super) struct Request<'a> {
     pub(super) namespace_uid: &'a str,
 }
 
+/// The jobs that may matter for the call that `status` is about to make. Where it tells of earlier ones, nothing below those
+/// does.
+pub(super) fn query(view: &View<'_>, status: &SalesforceBackupStatus) -> JobQuery {
+    let attempt = status.attempt.as_ref();
+    let second_look = attempt.filter(|attempt| attempt.follows.is_some());
+    let floor = second_look
+        .map_or_else(|| attempt.map_or(0, AttemptStatus::floor), |attempt| attempt.last_job_id_before.unwrap_or(0));
+    let known = view.observed.last_request.iter().flat_map(|last| &last.job_ids).map(|id| id.number()).min();
+    JobQuery::of(&view.facts.targets(), look_back(view, status)).down_to(known.map_or(floor, |known| known.min(floor)))
+}
+
 /// How far back the job list is read. Where the status tells of no call, as far as the creation of the object: a job of its
 /// own may be that old.
-pub(super) fn look_back(view: &View<'_>, status: &SalesforceBackupStatus) -> Duration {
+fn look_back(view: &View<'_>, status: &SalesforceBackupStatus) -> Duration {
     let created = view.observed.object.metadata.creation_timestamp.as_ref();
     let age = created.filter(|_| tells_of_no_call(status)).map_or(Duration::ZERO, |at| since(at.0, view.now.wall));
     super::LOOK_BACK.max(age.saturating_add(super::LOOK_BACK)).min(LONGEST_LOOK_BACK)
@@ -215,7 +227,7 @@ fn recently_ended(view: &View<'_>, shows: impl Fn(&JobList) -> bool, taken: Alre
     match &recent.listing {
         Listing::Failed(cause) => Some(Already::CannotTell(*cause)),
         Listing::NotAllowed(refused) if !view.is_refused(recent) => {
-            Some(Already::CannotTell(Unreadable::Refused(*refused)))
+            Some(Already::CannotTell(Unreadable::Refused(refused.kind)))
         }
         Listing::NotAllowed(_) => None,
         Listing::Read(list) => shows(list).then_some(taken),
@@ -291,6 +303,7 @@ fn of_lost_status(view: &View<'_>, request: &Request<'_>, list: &JobList) -> Opt
     let floor = request.status.attempt.as_ref().map_or(0, AttemptStatus::floor).max(known_of_other_runs(view));
     let may_be = |job: &&Job| {
         job.described == Described::Nothing
+            && !job.hidden
             && job.shown.id.number() > floor
             && is_of(&targets, job)
             && may_be_of_level(job, level)

@@ -10,14 +10,16 @@ use crate::{
         messages,
         observe::Look,
         others,
+        shown_jobs::show,
         standing::{Ending, Standing, Submission, Trouble, Why},
         state::Submitted,
         status::Found,
-        waiting::{Pace, Told, Wait},
+        waiting::{Pace, Told, UNKNOWN_LOOKS, Wait},
     },
     command_center::{
-        job::{Job, JobReading, JobState, Unreadable, progress},
+        job::{Job, JobReading, Unreadable, progress},
         job_list::{JobQuery, Listing},
+        job_state::JobState,
     },
 };
 
@@ -26,6 +28,7 @@ use super::{
     already_started::own_request,
     headline,
     held::{self, Decision},
+    more_jobs::{self, More},
     resolve,
     settled::{Settlement, settlement, until_settled},
     since,
@@ -44,19 +47,39 @@ pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     if submitted.job_ids.is_empty() {
         return find_jobs(view, submitted);
     }
+    match more_jobs::more(view, submitted) {
+        More::First(step) => step,
+        More::None if submitted.looks_for_more() => {
+            let without = submitted.associations().saturating_sub(submitted.job_ids.len());
+            let associations_without_job = u32::try_from(without).ok();
+            let status = SalesforceBackupStatus { associations_without_job, ..status.clone() };
+            follow_known(view, &Submitted { status: &status, ..submitted.clone() })
+        }
+        More::Later | More::None => follow_known(view, submitted),
+    }
+}
+
+/// The known jobs are followed.
+fn follow_known(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
+    let status = submitted.status;
     let awaited = going_on(submitted);
     if awaited.is_empty() {
         return after_jobs(view, submitted, None);
     }
     match &view.observed.seen.told {
         None => {
-            let is_lost = headline(status).is_some_and(|why| why.reason == Reason::JobLost);
-            let pace = if is_lost { Pace::Rarely } else { Pace::Usual };
+            let may_change = |why: Why| matches!(why.reason, Reason::JobLost | Reason::JobStatusUnknown);
+            let pace = if headline(status).is_some_and(may_change) { Pace::Rarely } else { Pace::Usual };
             Step::Look(Look::Told(Box::new(wait(view, submitted, awaited, pace))))
         }
-        Some(None) => Step::Rest(Some(IN_ANY_CASE)),
+        Some(None) => Step::Rest(Some(next_look(view, submitted))),
         Some(Some(told)) => after_jobs(view, submitted, Some(told)),
     }
+}
+
+/// When jobs are looked at again of which nobody is told anything new.
+fn next_look(view: &View<'_>, submitted: &Submitted<'_>) -> Duration {
+    if submitted.looks_for_more() { view.settings.poll_interval.min(IN_ANY_CASE) } else { IN_ANY_CASE }
 }
 
 /// The status tells of a backup and not of the call that started it: somebody removed that, or restored an older copy.
@@ -84,9 +107,9 @@ pub(super) fn wait(view: &View<'_>, submitted: &Submitted<'_>, jobs: Vec<JobId>,
     }
 }
 
-/// The jobs of which it is not known that they ended.
+/// The jobs of which it is not known how they ended.
 pub(super) fn going_on(submitted: &Submitted<'_>) -> Vec<JobId> {
-    let goes_on = |id: &JobId| known(submitted.status, *id).is_none_or(|job| job.is_active());
+    let goes_on = |id: &JobId| known(submitted.status, *id).is_none_or(|job| !job.is_settled());
     submitted.job_ids.iter().copied().filter(goes_on).collect()
 }
 
@@ -113,13 +136,23 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
     }
     let known = jobs(submitted, told);
     let mut status = before.clone();
-    status.jobs = known.iter().map(|job| job.shown.clone()).collect();
-    if let Some(percent) = progress(&known) {
+    show(&mut status, &known);
+    let looks_for_more = submitted.looks_for_more();
+    let awaited = if looks_for_more { submitted.associations() } else { submitted.job_ids.len() };
+    if let Some(percent) = progress(&known, awaited) {
         status.progress = Some(format!("{percent}%"));
     }
-    if known.len() == submitted.job_ids.len() && !known.iter().any(Job::is_active) {
-        let worst = known.iter().map(|job| job.state).max();
-        return end(view, status, worst.map_or(Ending::JobFailed, how_it_ended));
+    let all_ended = known.len() == submitted.job_ids.len() && !known.iter().any(Job::is_active);
+    if all_ended && !looks_for_more {
+        match known.iter().map(|job| job.state).max().map_or(End::Known(Ending::JobFailed), how_it_ended) {
+            End::Known(ending) => return end(view, status, ending),
+            End::Unknown if is_held || unknown_ends(told) >= UNKNOWN_LOOKS => {
+                let held = view.facts.held(status, messages::job_status_unknown(&known), Submission::Yes);
+                return view.record(held, Some(IN_ANY_CASE));
+            }
+            // The word may be one of a moment.
+            End::Unknown => {}
+        }
     }
     match told.and_then(|told| trouble(view, told, endpoint)) {
         Some(Trouble { why, .. }) if why.reason == Reason::JobLost => {
@@ -131,22 +164,40 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
         trouble => {
             let finalizer = view.finalizer_trouble();
             let looks_again = finalizer.is_some();
-            let trouble = trouble.or(finalizer).or_else(|| suspended(&known));
+            let finding = || Trouble { why: messages::finding_more_jobs(), needs_person: false };
+            let trouble = trouble
+                .or(finalizer)
+                .or_else(|| suspended(&known))
+                .or_else(|| (all_ended && looks_for_more).then(finding));
             let missing = told.is_some_and(|told| told.jobs.iter().any(|(_, known)| known.missing_since.is_some()));
             let again =
                 if missing { view.settings.settle.clamp(UNTIL_THE_WATCH_FOLLOWS, IN_ANY_CASE) } else { IN_ANY_CASE };
+            let again = again.min(next_look(view, submitted));
             let again = if looks_again { again.min(REFUSED_A_MOMENT_AGO) } else { again };
             view.record_progress(view.facts.standing(status, &Standing::Running(trouble)), again)
         }
     }
 }
 
-const fn how_it_ended(worst: JobState) -> Ending {
+/// How a run ended whose jobs all did.
+enum End {
+    Known(Ending),
+    Unknown,
+}
+
+const fn how_it_ended(worst: JobState) -> End {
     match worst {
-        JobState::EndedWell => Ending::Completed,
-        JobState::EndedInPart => Ending::CompletedWithErrors,
-        JobState::Failed | JobState::Active => Ending::JobFailed,
+        JobState::EndedWell => End::Known(Ending::Completed),
+        JobState::EndedInPart => End::Known(Ending::CompletedWithErrors),
+        JobState::EndedUnknown => End::Unknown,
+        JobState::Failed | JobState::Active => End::Known(Ending::JobFailed),
     }
+}
+
+/// How often in a row the job that was seen most rarely has ended with a word that is not known.
+fn unknown_ends(told: Option<&Told>) -> u32 {
+    let looks = told.into_iter().flat_map(|told| &told.jobs).map(|(_, known)| known.unknown_ends);
+    looks.filter(|looks| *looks > 0).min().unwrap_or(0)
 }
 
 /// What keeps jobs from being followed.

@@ -11,6 +11,7 @@ use crate::{
         memory::{NOT_KEPT, NotPermitted},
         messages,
         observe::{Look, SecretProblem},
+        shown_jobs::show,
         standing::{Standing, Submission, Trouble, Why},
         state::{RunState, Submitted},
         status::submission,
@@ -28,7 +29,9 @@ use crate::{
 };
 
 use super::{
-    IN_ANY_CASE, LOOK_BACK, REFUSED_A_MOMENT_AGO, Step, UNTIL_THE_WATCH_FOLLOWS, View, follow, headline, resolve, since,
+    IN_ANY_CASE, LOOK_BACK, REFUSED_A_MOMENT_AGO, Step, UNTIL_THE_WATCH_FOLLOWS, View, follow, headline,
+    more_jobs::{self, More},
+    resolve, since,
 };
 
 /// The finalizer of an object whose jobs are to be killed before it goes.
@@ -191,7 +194,11 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     };
     let known = follow::jobs(submitted, told);
     if known.len() == submitted.job_ids.len() && !known.iter().any(Job::is_active) {
-        return release(Release::Ended(submitted.job_ids.to_vec()));
+        return match more_jobs::more(view, submitted) {
+            More::First(step) if !over => step,
+            More::Later if !over => Step::Rest(Some(view.settings.poll_interval)),
+            More::First(_) | More::Later | More::None => release(Release::Ended(submitted.job_ids.to_vec())),
+        };
     }
     let Some(told) = told else {
         return if over { unconfirmed(status, NOT_ANSWERED) } else { Step::Rest(None) };
@@ -241,7 +248,7 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         };
     }
     let mut status = status.clone();
-    status.jobs = known.into_iter().map(|job| job.shown).collect();
+    show(&mut status, &known);
     let again = if to_kill.is_empty() { None } else { view.until_poll(ASK_AGAIN) };
     match (trouble_of(told), headline(&status)) {
         (Some(trouble), _) => cancelling(view, status, trouble, again),
@@ -311,7 +318,10 @@ fn kill_as_many_as_may_be(
         Some(Ok(room)) => {
             // What was told of a job may be as old as the poll interval, and a person may have had it killed since.
             match (view.observed.seen.job_list.as_ref().map(|seen| &seen.listing), &status.attempt) {
-                (None, Some(attempt)) => return Step::Look(Look::JobList(JobQuery::of(&attempt.targets, LOOK_BACK))),
+                (None, Some(attempt)) => {
+                    let lowest = jobs.iter().map(|job| job.number()).min().unwrap_or(0);
+                    return Step::Look(Look::JobList(JobQuery::of(&attempt.targets, LOOK_BACK).down_to(lowest)));
+                }
                 (Some(Listing::Read(list)), _) => jobs.retain(|id| goes_on_in(list, *id)),
                 // The kill may be taken although the list is not given, and it is known how the jobs were.
                 (Some(Listing::NotAllowed(_) | Listing::Failed(_)) | None, _) => {}
@@ -372,7 +382,7 @@ fn trouble_of(told: &Told) -> Option<Trouble> {
         matches!(
             known.reading,
             JobReading::Unreadable(
-                Unreadable::Unavailable | Unreadable::NeverSent(_) | Unreadable::Refused(RefusedKind::TokenRejected)
+                Unreadable::Unusable(_) | Unreadable::NeverSent(_) | Unreadable::Refused(RefusedKind::TokenRejected)
             )
         )
     });

@@ -18,14 +18,14 @@ use crate::{
         connection::Connection,
         gate::{Cause, Wait},
         job::Unreadable,
-        job_list::{JobList, JobQuery, Listing},
+        job_list::{JobList, Listing, Remark},
     },
 };
 
 use super::{
-    Attempt, IN_ANY_CASE, Step, View,
-    already_started::{Already, Request, already_started, earlier_object, look_back, own_request},
-    since,
+    Attempt, IN_ANY_CASE, INCOMPLETE, Step, View,
+    already_started::{Already, Request, already_started, earlier_object, own_request, query},
+    headline, since,
 };
 
 /// Velero's label of what it restored.
@@ -153,18 +153,21 @@ fn unobstructed(
     let snapshot = match &seen.job_list {
         Some(snapshot) if view.is_fresh(snapshot) => snapshot,
         // None yet, or one that may have grown since.
-        Some(_) | None => return Step::Look(Look::JobList(JobQuery::of(&facts.targets(), look_back(view, &status)))),
+        Some(_) | None => return Step::Look(Look::JobList(query(view, &status))),
     };
     let list = match &snapshot.listing {
+        Listing::Failed(cause) if snapshot.away => return away(view, status, *cause, &endpoint),
         Listing::Failed(cause) => return unlisted(view, status, *cause, &endpoint),
         Listing::NotAllowed(refused) if !view.is_refused(snapshot) => {
-            return unlisted(view, status, Unreadable::Refused(*refused), &endpoint);
+            return not_allowed(view, status, &messages::job_list_refused(refused, &endpoint));
         }
         Listing::NotAllowed(refused) if follows_nothing(&status) => {
-            let why = messages::job_list_forbidden(*refused);
+            let why = messages::job_list_forbidden(refused);
             return view.record(facts.held_after_all(status, why), Some(IN_ANY_CASE));
         }
-        Listing::Read(list) if !list.whole && !view.incomplete_for_long() => return incomplete(view, status),
+        Listing::Read(list) if !list.whole && !view.incomplete_for_long() => {
+            return incomplete(view, status, list, &endpoint);
+        }
         Listing::NotAllowed(_) => None,
         Listing::Read(list) => Some(list),
     };
@@ -231,7 +234,10 @@ fn in_line(view: &View<'_>, status: SalesforceBackupStatus, wait: Wait, endpoint
         // What was said once stands: thousands may wait, and each call that is made moves them all.
         Cause::Limited | Cause::Away => known.or_else(|| view.facts.after(wait.left)),
     };
-    let waiting = Standing::Waiting(messages::in_line(wait.cause, endpoint));
+    // The cause that was seen is told until there is another one.
+    let known = headline(&status).filter(|why| why.reason == Reason::CommandCenterUnavailable);
+    let why = known.filter(|_| wait.cause == Cause::Away).unwrap_or_else(|| messages::in_line(wait.cause, endpoint));
+    let waiting = Standing::Waiting(why);
     view.record(view.facts.standing(SalesforceBackupStatus { next_try_at, ..status }, &waiting), Some(again))
 }
 
@@ -244,25 +250,47 @@ fn waited(view: &View<'_>) -> Duration {
 
 /// The job list does not come: nothing is sent without it.
 fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
-    let wait = match cause {
-        Unreadable::Refused(_) => view.settings.poll_interval,
-        Unreadable::NeverSent(_) | Unreadable::Unavailable => backoff::until_list(waited(view), view.observed.uid()),
-    };
-    let waiting = SalesforceBackupStatus { next_try_at: view.facts.after(wait), ..status };
     let standing = match cause {
         Unreadable::NeverSent(cause) => Standing::unreached(cause, endpoint),
-        Unreadable::Refused(refused) => Standing::Waiting(messages::job_list_refused(refused, endpoint)),
-        Unreadable::Unavailable => Standing::Waiting(messages::job_list_unavailable(endpoint)),
+        Unreadable::Refused(refused) => {
+            return not_allowed(view, status, &messages::job_list_refused(&refused.into(), endpoint));
+        }
+        Unreadable::Unusable(cause) => Standing::Waiting(messages::job_list_unavailable(cause, endpoint)),
     };
+    let wait = backoff::until_list(waited(view), view.observed.uid());
+    let waiting = SalesforceBackupStatus { next_try_at: view.facts.after(wait), ..status };
     view.record(view.facts.standing(waiting, &standing), Some(wait))
 }
 
-/// The job list may lack rows: it is asked for again, for some time.
-fn incomplete(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
-    let waiting = Standing::Waiting(messages::job_list_incomplete(false));
-    let again = view.until_poll(view.settings.poll_interval).unwrap_or(view.settings.poll_interval);
+/// The job list does not come because the Command Center is away: the object takes its place among those who wait for it,
+/// instead of trying by itself.
+fn away(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
+    let why = match cause {
+        Unreadable::NeverSent(cause) => messages::never_sent(cause, endpoint),
+        Unreadable::Refused(refused) => messages::job_list_refused(&refused.into(), endpoint),
+        Unreadable::Unusable(cause) => messages::job_list_unavailable(cause, endpoint),
+    };
+    view.go_on(view.facts.standing(without_next_try(status), &Standing::Waiting(messages::away(&why))))
+}
+
+/// The job list is refused, which is not believed yet.
+fn not_allowed(view: &View<'_>, status: SalesforceBackupStatus, why: &Why) -> Step {
+    let wait = view.settings.poll_interval;
+    let waiting = SalesforceBackupStatus { next_try_at: view.facts.after(wait), ..status };
+    view.record(view.facts.standing(waiting, &Standing::Waiting(why.clone())), Some(wait))
+}
+
+/// The job list may lack rows: it is asked for again, for some time. One that is too long is not read again and again.
+fn incomplete(view: &View<'_>, status: SalesforceBackupStatus, list: &JobList, endpoint: &str) -> Step {
+    let interval = view.settings.poll_interval;
+    let (why, interval) = match &list.remark {
+        Remark::Error(error) => (messages::job_list_error(error, endpoint), interval),
+        Remark::Cut => (messages::job_list_too_long(), view.settings.settle.saturating_mul(INCOMPLETE)),
+        Remark::Nothing | Remark::Silent => (messages::job_list_incomplete_before(), interval),
+    };
+    let again = view.until_poll(interval).unwrap_or(interval);
     let status = SalesforceBackupStatus { next_try_at: view.facts.after(again), ..status };
-    view.record(view.facts.standing(status, &waiting), Some(again))
+    view.record(view.facts.standing(status, &Standing::Waiting(why)), Some(again))
 }
 
 /// What the last attempt met and what still stands in the way.
@@ -295,6 +323,10 @@ fn obstacle(view: &View<'_>, status: &SalesforceBackupStatus, connection: &Conne
         | Reason::DnsFailed
         | Reason::ConnectionFailed
         | Reason::TlsFailed => next_try.map(Obstacle::Until),
+        // Only where it was the job list that was refused there is a next look.
+        Reason::BadRequest | Reason::TokenRejected | Reason::Forbidden if status.next_try_at.is_some() => {
+            next_try.map(Obstacle::Until)
+        }
         Reason::BadRequest | Reason::TokenRejected | Reason::Forbidden if !changed => Some(Obstacle::UntilChanged),
         _ => next_try.filter(|_| !changed).map(Obstacle::Until),
     }

@@ -9,7 +9,7 @@ use crate::{
         backoff,
         judge::{Case, Verdict},
         messages,
-        observe::Look,
+        observe::{Look, Snapshot},
         others,
         settle::{Next, Record},
         standing::{Submission, Why},
@@ -18,7 +18,8 @@ use crate::{
     },
     command_center::{
         connection::Connection,
-        job_list::{JobList, JobQuery, Listing},
+        job::Unreadable,
+        job_list::{JobList, JobQuery, Listing, Remark},
         outcome::{Accepted, NeverSent, Outcome},
     },
     process::clock::Now,
@@ -30,6 +31,9 @@ use super::{
     settled::{CLOCKS, Settlement, settlement},
     since,
 };
+
+/// How often in a row a list has to be empty that does not say so in numbers, until that is believed.
+const SILENT_LOOKS: u32 = 2;
 
 /// How long an object may be older than what this process has written.
 const OLD_COPY: Duration = Duration::from_secs(30);
@@ -104,11 +108,13 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
     let endpoint = connection.endpoint.to_string();
     match &snapshot.listing {
         Listing::NotAllowed(refused) if !view.is_refused(snapshot) => {
-            unlisted(messages::job_list_refused(*refused, &endpoint))
+            unlisted(messages::job_list_refused(refused, &endpoint))
         }
-        Listing::NotAllowed(refused) => held_for_now(messages::job_list_forbidden(*refused)),
-        Listing::Failed(_) => unlisted(messages::job_list_unavailable(&endpoint)),
-        Listing::Read(list) => settle(view, open, connection, (list, snapshot.as_of)),
+        Listing::NotAllowed(refused) => held_for_now(messages::job_list_forbidden(refused)),
+        Listing::Failed(Unreadable::NeverSent(cause)) => unlisted(messages::job_list_not_reached(*cause, &endpoint)),
+        Listing::Failed(Unreadable::Refused(kind)) => unlisted(messages::job_list_refused(&(*kind).into(), &endpoint)),
+        Listing::Failed(Unreadable::Unusable(cause)) => unlisted(messages::job_list_unavailable(*cause, &endpoint)),
+        Listing::Read(list) => settle(view, open, connection, (list, snapshot)),
     }
 }
 
@@ -123,12 +129,17 @@ fn awaited(status: &SalesforceBackupStatus, late: bool) -> Why {
 /// The jobs that may be of `attempt`, seen `waited` ago for the first time. The list must not reach back further than the
 /// one before the attempt did: a job that had ended too long before would look like a new one.
 pub(super) fn query(attempt: &Attempt, waited: Duration) -> JobQuery {
-    JobQuery::of(&attempt.targets, LOOK_BACK.saturating_add(waited))
+    JobQuery::of(&attempt.targets, LOOK_BACK.saturating_add(waited)).down_to(attempt.last_job_id_before.unwrap_or(0))
 }
 
-/// What `list`, asked for at `as_of`, says. It was asked for after the wait: what it lacks was not started.
-fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, (list, as_of): (&JobList, Now)) -> Step {
-    let facts = &view.facts;
+/// What `list` of `snapshot` says. It was asked for after the wait: what it lacks was not started.
+fn settle(
+    view: &View<'_>,
+    open: &OpenAttempt<'_>,
+    connection: &Connection,
+    (list, snapshot): (&JobList, &Snapshot),
+) -> Step {
+    let (facts, as_of) = (&view.facts, snapshot.as_of);
     let waited = view.observed.remembered.open_for(open.id, as_of.boot);
     if settlement(view, (open.attempt, open.id), &as_of) != Settlement::Settled {
         return Step::Look(Look::JobList(query(open.attempt, waited)));
@@ -154,6 +165,10 @@ fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, (lis
             }
         },
         Verdict::Ambiguous => hold(view, status, messages::ambiguous_job()),
+        // What says nothing at all has to say it twice.
+        Verdict::Nothing if list.remark == Remark::Silent && snapshot.silent_looks < SILENT_LOOKS => {
+            view.record(facts.resolving(status, messages::job_list_silent(), false), Some(view.settings.poll_interval))
+        }
         Verdict::Nothing => match view.observed.object.spec.on_unknown_outcome {
             OnUnknownOutcome::Hold => hold(view, status, messages::hold_requested()),
             // A list that has never shown a job says "nothing" once; twice, it may be hiding them.
@@ -169,7 +184,10 @@ fn settle(view: &View<'_>, open: &OpenAttempt<'_>, connection: &Connection, (lis
                 Step::Rest(Some(view.settings.poll_interval))
             }
             (false, _) => {
-                let why = messages::job_list_incomplete(false);
+                let why = match &list.remark {
+                    Remark::Error(error) => messages::job_list_error(error, &connection.endpoint.to_string()),
+                    Remark::Nothing | Remark::Silent | Remark::Cut => messages::job_list_incomplete(false),
+                };
                 view.record(facts.resolving(status, why, false), Some(view.settings.poll_interval))
             }
             (true, false) => view.go_on(facts.found(status, jobs, Found::ByDescription)),

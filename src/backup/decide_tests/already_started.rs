@@ -6,13 +6,14 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::*;
+use crate::command_center::unusable::Unusable;
 use crate::{
     api::{Attempt as AttemptStatus, BackupLevel, Target},
     backup::{
         memory::Earlier,
         others::{Claim, Other},
     },
-    command_center::job::JobState,
+    command_center::job_state::JobState,
 };
 
 use super::resolving::{described, ended, new_job};
@@ -111,7 +112,7 @@ mod refusals {
 
     fn refused(looks: u32, seconds: u64) -> Seen {
         let refusals = Refusals { looks, lasting: Duration::from_secs(seconds) };
-        let list = Snapshot { refusals, ..snapshot(Listing::NotAllowed(RefusedKind::Forbidden)) };
+        let list = Snapshot { refusals, ..snapshot(Listing::NotAllowed(RefusedKind::Forbidden.into())) };
         Seen { job_list: Some(list.clone()), recent_jobs: Some(list), ..seen() }
     }
 
@@ -119,7 +120,7 @@ mod refusals {
     fn a_refused_list_is_believed_after_three_looks_over_two_intervals() {
         for (looks, seconds) in [(1, 0), (2, 60), (2, 3600), (30, 59)] {
             let (status, again) = recorded(looked(&object(&json!({})), refused(looks, seconds), 0));
-            assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"), "{looks} in {seconds} s");
+            assert_eq!(reason(&status), (Phase::Pending, "Forbidden"), "{looks} in {seconds} s");
             assert!(find(&status.conditions, ConditionType::Ready).unwrap().message.contains("(403)"));
             assert_eq!(again, Some(Duration::from_secs(30)));
         }
@@ -131,7 +132,7 @@ mod refusals {
         let old = ended(described(7, REQUEST, EARLIER), JobState::EndedWell);
         let list = |refused: Seen| Seen { job_list: Some(listed(vec![old.clone()])), ..refused };
         let (status, _) = recorded(looked(&object(&json!({})), list(refused(1, 0)), 0));
-        assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"));
+        assert_eq!(reason(&status), (Phase::Pending, "Forbidden"));
     }
 
     #[test]
@@ -139,7 +140,7 @@ mod refusals {
         let mut pending = object(&json!({}));
         pending.status = Some(nothing_started());
         let (status, _) = recorded(looked(&pending, refused(2, 30), 170));
-        assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"));
+        assert_eq!(reason(&status), (Phase::Pending, "Forbidden"));
         let (status, _) = recorded(looked(&pending, refused(3, 60), 170));
         assert_eq!(reason(&status), (Phase::Held, "JobsNotReadable"), "it cannot be known");
         assert_eq!(status.attempt.unwrap().id, Some(AttemptId::from(FIRST)), "a person can decide about it");
@@ -160,7 +161,7 @@ mod refusals {
             recorded(decide(&observed, &settings(), &at(170))).0
         };
         let status = decided(refused(1, 0));
-        assert_eq!(reason(&status), (Phase::Resolving, "JobListUnavailable"));
+        assert_eq!(reason(&status), (Phase::Resolving, "Forbidden"));
         assert!(!is_true(&status.conditions, ConditionType::Stalled));
         assert_eq!(reason(&decided(refused(3, 60))), (Phase::Held, "JobsNotReadable"));
     }
@@ -353,7 +354,8 @@ mod lost_status {
     fn it_is_looked_for_until_a_call_is_made_whatever_the_status_says_meanwhile() {
         let object = created(&json!({}));
         let list = |listing| Seen { job_list: Some(listing), ..seen() };
-        let failed = list(snapshot(Listing::Failed(crate::command_center::job::Unreadable::Unavailable)));
+        let failed =
+            list(snapshot(Listing::Failed(crate::command_center::job::Unreadable::Unusable(Unusable::Status(500)))));
         let (status, _) = recorded(looked(&object, failed, 100));
         assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"));
         let waiting = SalesforceBackup { status: Some(status), ..object };

@@ -17,7 +17,7 @@ pub fn job(status: &str, percent: u8) -> (JobId, JobReading) {
 }
 
 pub fn read(reading: JobReading) -> Known {
-    Known { reading, missing_since: None, refused_looks: 0 }
+    Known { reading, missing_since: None, refused_looks: 0, unknown_ends: 0 }
 }
 
 /// What an object is told that waits at the usual connection.
@@ -334,10 +334,11 @@ fn the_jobs_of_a_task_that_named_none_are_looked_for_and_then_held() {
         decide(&Observed { remembered: remembered.clone(), seen, ..observed(&finding) }, &settings(), &at(seconds))
     };
     let partial = |jobs| Listing::Read(JobList { jobs, whole: false, ..JobList::default() });
-    for passing in [partial(vec![resolving::marked(7, FIRST)]), Listing::NotAllowed(RefusedKind::TokenRejected)] {
+    for passing in [partial(vec![resolving::marked(7, FIRST)]), Listing::NotAllowed(RefusedKind::TokenRejected.into())]
+    {
         assert!(matches!(listing(passing.clone(), 764), Step::Rest(Some(_))), "it is asked again: {passing:?}");
     }
-    let (status, _) = recorded(listing(Listing::NotAllowed(RefusedKind::TokenRejected), 765));
+    let (status, _) = recorded(listing(Listing::NotAllowed(RefusedKind::TokenRejected.into()), 765));
     assert_eq!(reason(&status), (Phase::Held, "NoJob"));
     let (status, _) = recorded(listing(partial(vec![resolving::marked(7, FIRST)]), 765));
     assert_eq!((status.phase, status.job_ids.len()), (Some(Phase::Running), 1));
@@ -371,4 +372,60 @@ fn jobs_that_may_not_be_read_are_held_after_three_looks_unless_submitting_was_al
     assert_eq!(find(&ended.conditions, ConditionType::Finished).unwrap().reason, "JobsNotReadable");
     let object = SalesforceBackup { status: Some(ended), ..running };
     assert!(matches!(step(&object, 1000), Step::Rest(None)));
+}
+
+/// A job that has ended, with this word for how, as it was told at so many looks in a row.
+fn ended_with(word: &str, unknown_ends: u32) -> (JobId, Known) {
+    let summary = json!({"jobId": 149_806, "status": word, "jobEndTime": 1_800_000_000});
+    let (id, reading) = reading(200, &json!({"jobs": [{"jobSummary": summary}]}));
+    (id, Known { unknown_ends, ..read(reading) })
+}
+
+#[test]
+fn a_job_that_ended_with_an_unknown_word_is_held_after_three_looks_with_the_word_and_goes_on_by_itself() {
+    let mut running = running();
+    let look = |object: &SalesforceBackup, told_of| decide_told(object, told([told_of]), 30);
+    let (status, _) = recorded(look(&running, ended_with("Dancing", 2)));
+    assert_eq!(reason(&status), (Phase::Running, "JobsRunning"), "the word may be one of a moment");
+    let seen_twice = SalesforceBackup { status: Some(status), ..running.clone() };
+    assert!(
+        matches!(decide_told(&seen_twice, Seen::default(), 31), Step::Look(Look::Told(wait)) if wait.jobs.len() == 1),
+        "it is looked at again"
+    );
+    let (status, _) = recorded(look(&seen_twice, ended_with("Dancing", 3)));
+    assert_eq!(reason(&status), (Phase::Held, "JobStatusUnknown"));
+    assert!(find(&status.conditions, ConditionType::Ready).unwrap().message.contains("Unknown (Dancing)"));
+    assert_eq!(status.jobs[0].status.as_deref(), Some("Unknown (Dancing)"));
+    running.status = Some(status);
+    let again = decide_told(&running, Seen::default(), 900);
+    assert!(matches!(again, Step::Look(Look::Told(wait)) if wait.pace == Pace::Rarely));
+    assert!(matches!(look(&running, ended_with("Dancing", 1)), Step::Rest(_)), "a new process has not counted");
+    let (status, _) = recorded(look(&running, ended_with("Completed with errors", 0)));
+    assert_eq!(reason(&status), (Phase::PartiallySucceeded, "CompletedWithErrors"));
+    let abandoned = resolving::annotated(&running, &format!("abandon={FIRST}"));
+    assert_eq!(reason(&recorded(step(&abandoned, 40)).0), (Phase::Failed, "Abandoned"));
+    running.spec.run_id = Some("2".to_owned());
+    assert!(matches!(step(&running, 301), Step::Attempt(_)), "it does not keep a new run waiting");
+}
+
+#[test]
+fn a_job_that_failed_tells_how_a_run_ended_whatever_the_word_of_another_one_means() {
+    let jobs = [1, 2].into_iter().filter_map(JobId::new).collect();
+    let object = after(&object(&json!({})), 0, &Outcome::Accepted(Accepted { task_id: None, job_ids: jobs }));
+    let ended = |id: u64, word: &str| {
+        let summary = json!({"jobId": id, "status": word, "jobEndTime": 1_800_000_000});
+        let reply = Reply::Answer(Answer::new(200, json!({"jobs": [{"jobSummary": summary}]}).to_string()));
+        let id = JobId::new(id).unwrap();
+        (id, Known { unknown_ends: 1, ..read(read_job(&reply, id, &connection().token)) })
+    };
+    let seen = told([ended(1, "Killed by system"), ended(2, "Dancing")]);
+    assert_eq!(reason(&recorded(decide_told(&object, seen, 30)).0), (Phase::Failed, "JobFailed"));
+}
+
+#[test]
+fn the_progress_of_two_jobs_of_which_one_is_not_known_is_not_that_of_the_other() {
+    let jobs = [149_806, 149_807].into_iter().filter_map(JobId::new).collect();
+    let object = after(&object(&json!({})), 0, &Outcome::Accepted(Accepted { task_id: None, job_ids: jobs }));
+    let (status, _) = recorded(with_jobs(&object, vec![job("Completed", 100)]));
+    assert_eq!((status.phase, status.progress.as_deref()), (Some(Phase::Running), Some("50%")));
 }

@@ -17,6 +17,7 @@ use crate::{
         job::Unreadable,
         job_task::JobTask,
         kill::Kill,
+        unusable::Unusable,
     },
 };
 
@@ -458,7 +459,10 @@ fn a_job_that_was_killed_since_it_was_told_of_is_seen_right_before_it_would_be()
         let JobReading::Found(row) = job(said, 40).1 else { panic!() };
         assert_eq!(matches!(with(Some(listed(vec![row]))), Step::Kill(_)), kills, "{said}");
     }
-    let unlisted = [Listing::NotAllowed(RefusedKind::Forbidden), Listing::Failed(Unreadable::Unavailable)];
+    let unlisted = [
+        Listing::NotAllowed(RefusedKind::Forbidden.into()),
+        Listing::Failed(Unreadable::Unusable(Unusable::Status(500))),
+    ];
     for listing in unlisted {
         assert!(matches!(with(Some(snapshot(listing.clone()))), Step::Kill(_)), "{listing:?}");
     }

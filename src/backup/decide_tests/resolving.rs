@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::command_center::job_list::Remark;
+use crate::command_center::unusable::Unusable;
 use crate::{
     api::{BackupLevel, Target, TaskId},
     backup::{
@@ -10,11 +12,7 @@ use crate::{
         memory::{Answered, Earlier},
         others::{Claim, Other},
     },
-    command_center::{
-        job::{JobState, Unreadable},
-        mark::Described,
-        response::interpret,
-    },
+    command_center::{job::Unreadable, job_state::JobState, mark::Described, response::interpret},
 };
 
 /// A job of client 12 and of the level that the tests ask for.
@@ -291,10 +289,11 @@ fn a_list_that_may_not_reach_back_to_the_attempt_tells_nothing() {
 #[test]
 fn a_command_center_that_does_not_answer_is_asked_again_and_one_that_does_not_allow_it_is_held() {
     let lost = unknown(&json!({}));
-    let failing = Seen { job_list: Some(snapshot(Listing::Failed(Unreadable::Unavailable))), ..seen() };
+    let failing =
+        Seen { job_list: Some(snapshot(Listing::Failed(Unreadable::Unusable(Unusable::Status(500))))), ..seen() };
     let (status, again) = recorded(after_the_wait(&lost, failing));
     assert_eq!((reason(&status), again), ((Phase::Resolving, "JobListUnavailable"), Some(Duration::from_secs(30))));
-    let refused = Seen { job_list: Some(snapshot(Listing::NotAllowed(RefusedKind::Forbidden))), ..seen() };
+    let refused = Seen { job_list: Some(snapshot(Listing::NotAllowed(RefusedKind::Forbidden.into()))), ..seen() };
     let held = with(&lost, after_the_wait(&lost, refused));
     assert_eq!(reason(held.status.as_ref().unwrap()), (Phase::Held, "JobsNotReadable"));
 
@@ -393,7 +392,7 @@ fn a_job_that_a_person_names_must_be_new_of_the_target_and_nobody_elses() {
         (JobReading::Found(new_job(6)), vec![other], "another SalesforceBackup"),
         (JobReading::Found(of_13), Vec::new(), "not of this target"),
         (JobReading::Missing, Vec::new(), "does not list"),
-        (JobReading::Unreadable(Unreadable::Unavailable), Vec::new(), "at present"),
+        (JobReading::Unreadable(Unreadable::Unusable(Unusable::Status(500))), Vec::new(), "at present"),
     ];
     for (reading, others, expected) in cases {
         let status = named(reading, others);
@@ -457,13 +456,13 @@ fn a_job_that_comes_to_light_after_nothing_leaves_the_attempt_to_a_person() {
 #[test]
 fn what_waited_for_a_person_is_not_adopted_by_its_target_alone() {
     let lost = unknown(&json!({}));
-    let refused = Seen { job_list: Some(snapshot(Listing::NotAllowed(RefusedKind::Forbidden))), ..seen() };
+    let refused = Seen { job_list: Some(snapshot(Listing::NotAllowed(RefusedKind::Forbidden.into()))), ..seen() };
     let held = with(&lost, after_the_wait(&lost, refused));
     assert_eq!(Other::of(&held).unwrap().claim, Claim::Held, "others do not wait for it");
     let (status, _) = recorded(with_list(&held, vec![new_job(5), new_job(6)]));
     assert_eq!(reason(&status), (Phase::Held, "AmbiguousJob"), "the job may be of one that is gone by now");
     let in_between = [
-        Listing::Failed(Unreadable::Unavailable),
+        Listing::Failed(Unreadable::Unusable(Unusable::Status(500))),
         Listing::Failed(Unreadable::NeverSent(NeverSent::Dns)),
         Listing::Read(JobList { jobs: vec![new_job(6)], whole: false, ..JobList::default() }),
     ];
@@ -485,7 +484,8 @@ fn a_lost_answer_is_never_told_as_a_call_that_was_not_sent() {
 #[test]
 fn a_new_process_and_an_annotation_that_cannot_be_followed_leave_a_held_attempt_as_it_is() {
     let lost = unknown(&json!({}));
-    let refused = || Seen { job_list: Some(snapshot(Listing::NotAllowed(RefusedKind::TokenRejected))), ..seen() };
+    let refused =
+        || Seen { job_list: Some(snapshot(Listing::NotAllowed(RefusedKind::TokenRejected.into()))), ..seen() };
     let held = with(&lost, after_the_wait(&lost, refused()));
     let message =
         |status: &SalesforceBackupStatus| find(&status.conditions, ConditionType::Ready).unwrap().message.clone();
@@ -580,4 +580,21 @@ fn an_operator_that_is_restarted_again_and_again_says_so_once_and_goes_by_two_cl
             assert_eq!(said(confirmed(Some(young))), "nothing new", "a clock that is a year ahead is not believed");
         }
     }
+}
+
+#[test]
+fn an_empty_list_that_does_not_say_so_in_numbers_is_taken_for_nothing_when_it_says_so_twice() {
+    let mut lost = unknown(&json!({}));
+    lost.status.as_mut().unwrap().attempt.as_mut().unwrap().last_job_id_before = Some(0);
+    let waited = Remembered { open_attempt: Some((AttemptId::from(FIRST), at(0).boot)), ..Remembered::default() };
+    let decided = |remark, silent_looks| {
+        let empty = JobList { whole: true, remark, ..JobList::default() };
+        let seen = Seen { job_list: Some(Snapshot { silent_looks, ..snapshot(Listing::Read(empty)) }), ..seen() };
+        let observed = Observed { remembered: waited.clone(), seen, ..observed(&lost) };
+        recorded(decide(&observed, &settings(), &at(170)))
+    };
+    let (status, again) = decided(Remark::Silent, 1);
+    assert_eq!((reason(&status), again), ((Phase::Resolving, "JobListIncomplete"), Some(Duration::from_secs(30))));
+    assert_eq!(reason(&decided(Remark::Silent, 2).0), (Phase::Pending, "NothingStarted"));
+    assert_eq!(reason(&decided(Remark::Nothing, 0).0), (Phase::Pending, "NothingStarted"));
 }

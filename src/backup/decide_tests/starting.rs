@@ -1,6 +1,7 @@
 //! What is looked at before a backup is started, and what may have started it already.
 
 use super::*;
+use crate::command_center::job_list::Remark;
 use crate::{
     api::{Attempt as AttemptStatus, BackupLevel, Target},
     backup::{
@@ -9,7 +10,9 @@ use crate::{
     },
     command_center::{
         gate::{Cause, Wait},
-        job::{JobState, Unreadable},
+        job::Unreadable,
+        job_state::JobState,
+        unusable::Unusable,
     },
 };
 
@@ -96,11 +99,12 @@ fn one_that_waits_for_its_turn_gives_up_at_its_deadline() {
 fn a_command_center_that_does_not_allow_the_list_is_called_without_and_one_that_fails_is_not() {
     let new = object(&json!({}));
     for refused in [RefusedKind::Forbidden, RefusedKind::NotFound, RefusedKind::TokenRejected, RefusedKind::Error] {
-        let seen = Seen { job_list: Some(snapshot(Listing::NotAllowed(refused))), ..seen() };
+        let seen = Seen { job_list: Some(snapshot(Listing::NotAllowed(refused.into()))), ..seen() };
         let Step::Attempt(attempt) = look_at(&new, seen) else { panic!("{refused:?}") };
         assert_eq!(attempt.intent.attempt.unwrap().last_job_id_before, None);
     }
-    let failing = || Seen { job_list: Some(snapshot(Listing::Failed(Unreadable::Unavailable))), ..seen() };
+    let failing =
+        || Seen { job_list: Some(snapshot(Listing::Failed(Unreadable::Unusable(Unusable::Status(500))))), ..seen() };
     let (status, again) = recorded(look_at(&new, failing()));
     assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"));
     assert!(is_true(&status.conditions, ConditionType::Reconciling) && again.is_some());
@@ -187,7 +191,7 @@ fn a_job_of_the_earlier_object_that_ended_long_ago_is_none_and_the_command_cente
     let (status, _) = recorded(recently(listed(vec![old.clone()])));
     assert_eq!((status.adopted, status.job_ids.len()), (Some(true), 1));
     assert!(matches!(recently(listed(vec![])), Step::Attempt(_)), "applying it again tomorrow is a new backup");
-    let (status, _) = recorded(recently(snapshot(Listing::Failed(Unreadable::Unavailable))));
+    let (status, _) = recorded(recently(snapshot(Listing::Failed(Unreadable::Unusable(Unusable::Status(500))))));
     assert_eq!(reason(&status), (Phase::Pending, "JobListUnavailable"));
 }
 
@@ -248,7 +252,7 @@ fn what_this_process_remembers_of_an_earlier_object_counts_where_no_description_
         Step::Attempt(_)
     ));
 
-    let unlisted = || snapshot(Listing::NotAllowed(RefusedKind::Forbidden));
+    let unlisted = || snapshot(Listing::NotAllowed(RefusedKind::Forbidden.into()));
     assert_eq!(recorded(with(earlier(false), unlisted())).0.adopted, Some(true), "it went on a minute ago");
     assert!(matches!(with(Earlier { ended: true, ..earlier(false) }, unlisted()), Step::Attempt(_)));
 }
@@ -316,7 +320,7 @@ fn a_list_that_fails_is_not_asked_for_in_a_loop_when_the_secret_was_changed() {
     let stalled = after(&object(&json!({})), 0, &refused(RefusedKind::TokenRejected));
     let failing = Seen {
         connection: other_secret(),
-        job_list: Some(snapshot(Listing::Failed(Unreadable::Unavailable))),
+        job_list: Some(snapshot(Listing::Failed(Unreadable::Unusable(Unusable::Status(500))))),
         ..seen()
     };
     let (status, _) = recorded(decide(&Observed { seen: failing, ..observed(&stalled) }, &settings(), &at(60)));
@@ -393,4 +397,101 @@ fn an_intent_that_was_not_kept_leaves_nothing_behind_but_the_reason() {
         Some(7),
         "what earlier runs had is no less known"
     );
+}
+
+#[test]
+fn a_refused_list_is_quoted_at_once_and_looked_at_again_with_another_token() {
+    let refused = Refused {
+        kind: RefusedKind::TokenRejected,
+        error_code: Some(5),
+        text: Some("Access denied".to_owned()),
+        retry_after: None,
+    };
+    let first =
+        Snapshot { refusals: Refusals { looks: 1, lasting: Duration::ZERO }, ..snapshot(Listing::NotAllowed(refused)) };
+    let new = object(&json!({}));
+    let (status, _) = recorded(look_at(&new, Seen { job_list: Some(first), ..seen() }));
+    assert_eq!(reason(&status), (Phase::Pending, "TokenRejected"));
+    let message = &find(&status.conditions, ConditionType::Ready).unwrap().message;
+    assert!(message.contains("error 5, saying: Access denied") && message.contains("put a valid token"), "{message}");
+    let waiting = SalesforceBackup { status: Some(status), ..new };
+    assert!(matches!(step(&waiting, 29), Step::Rest(Some(_))));
+    assert!(matches!(step(&waiting, 30), Step::Attempt(_)), "the Secret may be mended");
+}
+
+#[test]
+fn the_cause_that_keeps_the_job_list_away_is_named_with_what_to_do() {
+    let cases = [
+        (Unusable::NotAsked, "CommandCenterUnavailable", "one call at a time"),
+        (Unusable::Status(429), "RateLimited", "too many calls (429)"),
+        (Unusable::Status(502), "JobListUnavailable", "the status 502"),
+        (Unusable::Redirect(302), "JobListUnavailable", "redirects to another address (302)"),
+        (Unusable::WebPage(200), "JobListUnavailable", "answers with a web page (200)"),
+        (
+            Unusable::WebPage(503),
+            "JobListUnavailable",
+            "a proxy or web server before it, answers with a web page (503)",
+        ),
+        (Unusable::ProxyLogin, "JobListUnavailable", "a proxy in between wants a name and a password (407)"),
+        (Unusable::SpeaksTls, "JobListUnavailable", "write https instead of http"),
+        (Unusable::NotJson, "JobListUnavailable", "not JSON"),
+        (Unusable::NotUnderstood, "JobListUnavailable", "no list of jobs"),
+        (Unusable::NoAnswer(NoAnswer::Timeout), "JobListUnavailable", "--request-timeout"),
+        (Unusable::NoAnswer(NoAnswer::ConnectionLost), "JobListUnavailable", "closed the connection"),
+        (Unusable::NoAnswer(NoAnswer::NotHttp), "JobListUnavailable", "needs https"),
+    ];
+    for (cause, expected, words) in cases {
+        let failed = snapshot(Listing::Failed(Unreadable::Unusable(cause)));
+        let (status, again) = recorded(look_at(&object(&json!({})), Seen { job_list: Some(failed), ..seen() }));
+        assert_eq!((reason(&status), again.is_some()), ((Phase::Pending, expected), true), "{cause:?}");
+        let message = &find(&status.conditions, ConditionType::Ready).unwrap().message;
+        assert!(message.contains(words) && message.contains("To do: "), "{message}");
+    }
+}
+
+#[test]
+fn before_a_call_an_incomplete_list_does_not_speak_of_one_and_one_that_is_too_long_is_not_read_again_and_again() {
+    let error = Refused { text: Some("No".to_owned()), ..RefusedKind::Error.into() };
+    let cases = [
+        (JobList::default(), "lacks rows", 30),
+        (JobList { remark: Remark::Error(error), ..JobList::default() }, "saying: No", 30),
+        (JobList { remark: Remark::Cut, ..JobList::default() }, "too long", 600),
+    ];
+    for (list, words, seconds) in cases {
+        let seen = Seen { job_list: Some(snapshot(Listing::Read(list))), ..seen() };
+        let (status, again) = recorded(look_at(&object(&json!({})), seen));
+        assert_eq!(reason(&status), (Phase::Pending, "JobListIncomplete"));
+        let message = &find(&status.conditions, ConditionType::Ready).unwrap().message;
+        assert!(message.contains(words) && !message.contains("the call"), "{message}");
+        assert_eq!(again, Some(Duration::from_secs(seconds)), "{words}");
+    }
+}
+
+#[test]
+fn the_list_before_a_later_attempt_is_not_read_further_than_to_what_matters() {
+    let query = |object: &SalesforceBackup, earlier: Option<Earlier>| {
+        let seen = Seen { job_list: None, ..seen() };
+        match decide(&Observed { seen, last_request: earlier, ..observed(object) }, &settings(), &at(100)) {
+            Step::Look(Look::JobList(query)) => query.down_to,
+            other => panic!("{other:?}"),
+        }
+    };
+    let new = object(&json!({}));
+    assert_eq!(query(&new, None), 0, "of an earlier object, a job may have any id");
+    let mut again = after(&new, 0, &refused(RefusedKind::NotFound));
+    again.status.as_mut().unwrap().attempt.as_mut().unwrap().last_job_id_before = Some(500);
+    assert_eq!(query(&again, None), 500);
+}
+
+#[test]
+fn an_object_whose_look_fails_while_the_command_center_is_away_takes_its_place_in_the_line_and_keeps_the_cause() {
+    let new = object(&json!({}));
+    let failed = snapshot(Listing::Failed(Unreadable::NeverSent(NeverSent::Dns)));
+    let (status, again) = recorded(look_at(&new, Seen { job_list: Some(Snapshot { away: true, ..failed }), ..seen() }));
+    assert_eq!((reason(&status), again), ((Phase::Pending, "CommandCenterUnavailable"), Some(UNTIL_THE_WATCH_FOLLOWS)));
+    let waiting = SalesforceBackup { status: Some(status), ..new };
+    let (status, _) = recorded(waits(&waiting, 1, Cause::Away, 30, 0));
+    assert_eq!(reason(&status), (Phase::Pending, "CommandCenterUnavailable"));
+    let message = &find(&status.conditions, ConditionType::Ready).unwrap().message;
+    assert!(message.contains("cannot be resolved") && message.contains("one call at a time"), "{message}");
 }

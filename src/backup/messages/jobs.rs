@@ -4,12 +4,13 @@ use crate::{
     api::{JobId, JobStatus, Reason, SalesforceBackupStatus},
     backup::standing::{Submission, Why},
     command_center::{
-        job::{Job, JobState, Unreadable},
+        job::{Job, Unreadable},
+        job_state::JobState,
         outcome::{Refused, RefusedKind},
     },
 };
 
-use super::{never_sent, refused, saying};
+use super::{causes::jobs_unavailable, never_sent, refused, saying};
 
 /// Why an accepted backup has no jobs yet.
 #[must_use]
@@ -105,7 +106,7 @@ fn list(jobs: &[JobId]) -> String {
 pub fn unreadable(cause: Unreadable, endpoint: &str) -> Why {
     match cause {
         Unreadable::Refused(kind) => {
-            let mut why = refused(&Refused { kind, error_code: None, text: None, retry_after: None });
+            let mut why = refused(&kind.into());
             why.message = match kind {
                 RefusedKind::TokenRejected => "The Command Center rejects the token (401), so the jobs cannot be followed; they go on. To do: put a valid token into the Secret.".to_owned(),
                 _ => "The Command Center does not allow to read the jobs with this token, so they cannot be followed; they go on. To do: give the token's user the right to view jobs, or change spec.runId, which gives them up and starts a new backup.".to_owned(),
@@ -121,10 +122,7 @@ pub fn unreadable(cause: Unreadable, endpoint: &str) -> Why {
                 ),
             )
         }
-        Unreadable::Unavailable => Why::new(
-            Reason::JobsNotReadable,
-            "The Command Center does not tell about the jobs at present; they go on, and it is asked again.",
-        ),
+        Unreadable::Unusable(cause) => jobs_unavailable(cause, endpoint),
     }
 }
 
@@ -157,6 +155,21 @@ pub fn job_lost(job: JobId) -> Why {
     )
 }
 
+/// Why it is not told how jobs ended, of which all did.
+#[must_use]
+pub fn job_status_unknown(jobs: &[Job]) -> Why {
+    let strange = jobs.iter().find(|job| job.state == JobState::EndedUnknown).map(|job| &job.shown);
+    let ended = strange.map_or_else(String::new, |shown| {
+        format!("Job {} ended, with the status {}", shown.id, shown.status.as_deref().unwrap_or("Unknown"))
+    });
+    Why::new(
+        Reason::JobStatusUnknown,
+        format!(
+            "{ended}: the operator does not know what the Command Center means by that, and does not guess whether everything was backed up. To do: look at the job in the Command Center, and change spec.runId to run the backup again, or give this run up with the annotation commandcenter.dev/resolve: abandon=<attempt.id>; and please report the word. It is looked at every ten minutes; if the job has a known status then, the run ends with it."
+        ),
+    )
+}
+
 /// What jobs wait for that are suspended.
 #[must_use]
 pub fn job_suspended() -> Why {
@@ -167,20 +180,36 @@ pub fn job_suspended() -> Why {
 }
 
 /// What is to be said of how the jobs of a run ended, besides that they did: the first one that did not end well, in the
-/// Command Center's own words, and what was left out.
+/// Command Center's own words, what was left out, and that there were fewer jobs than associations.
 #[must_use]
-pub fn about(jobs: &[JobStatus]) -> Option<String> {
-    let jobs_read = jobs.iter().map(|job| Job::from_shown(job.clone()));
+pub fn about(status: &SalesforceBackupStatus) -> Option<String> {
+    let jobs_read = status.jobs.iter().map(|job| Job::from_shown(job.clone()));
     let ended = jobs_read.filter(|job| matches!(job.state, JobState::EndedInPart | JobState::Failed));
     let worst = ended.max_by_key(|job| (job.state, std::cmp::Reverse(job.shown.id)));
     let worst = worst.map(|Job { shown: JobStatus { id, status, reason, .. }, .. }| {
         let reason = saying(reason.as_deref());
         format!("Job {id} ended {}{reason}", status.unwrap_or_default())
     });
-    let failed = jobs.iter().filter_map(|job| job.failed_items).fold(0, i64::saturating_add);
+    let others = status.other_jobs.as_ref().map(|others| others.failed_items);
+    let failed = status.jobs.iter().filter_map(|job| job.failed_items).chain(others).fold(0, i64::saturating_add);
     let left_out = (failed > 0).then(|| format!("{failed} items were not backed up"));
-    let parts: Vec<String> = worst.into_iter().chain(left_out).map(|part| format!("{part}.")).collect();
+    let without = status.associations_without_job.map(|count| {
+        let all = status.attempt.as_ref().map_or(0, |attempt| attempt.targets.len());
+        format!(
+            "{count} of {all} associations have no job of their own: the Command Center started fewer jobs, and lists no other one of the task; see there whether they are backed up"
+        )
+    });
+    let parts: Vec<String> = worst.into_iter().chain(left_out).chain(without).map(|part| format!("{part}.")).collect();
     (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+/// Why a run goes on whose known jobs have ended.
+#[must_use]
+pub fn finding_more_jobs() -> Why {
+    Why::new(
+        Reason::FindingJobs,
+        "The known jobs have ended, and there are fewer of them than associations; others of the task are looked for in the job list.",
+    )
 }
 
 /// Why a task without jobs needs a person.

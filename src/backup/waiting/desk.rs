@@ -11,12 +11,14 @@ use crate::{
     command_center::{
         job::{Job, JobReading, Unreadable},
         job_list::{JobQuery, Listing},
-        outcome::RefusedKind,
+        job_state::JobState,
+        outcome::{Refused, RefusedKind},
+        unusable::Unusable,
     },
     process::clock::BootTime,
 };
 
-use super::{Known, ObjectName, Pace, SecretName, Told, Wait};
+use super::{Known, ObjectName, Pace, SecretName, Told, UNKNOWN_LOOKS, Wait};
 
 /// A job is young for so long, and its object is told sooner how it goes.
 const YOUNG: Duration = Duration::from_mins(1);
@@ -90,12 +92,16 @@ impl Desk {
         }
     }
 
-    /// From now on the object `uid` waits so. Gives what is known already, and whether it wants to know sooner than before.
+    /// From now on the object `uid` waits so. Gives what is known already, and whether it wants to know sooner than before, or than all others.
     pub(super) fn ask(&mut self, uid: &str, wait: Wait, now: BootTime) -> (Option<Told>, bool) {
         let (told, interval) = (self.told(&wait), self.interval);
-        let hurries = pace(interval, &wait, Duration::ZERO) < interval || wait.pace == Pace::Soon;
+        let wanted = pace(interval, &wait, Duration::ZERO);
+        let hurries = wanted < interval || wait.pace == Pace::Soon;
+        // Those before it may all wait for what changes rarely.
+        let is_fastest = self.waits.values().all(|waiter| wanted < waiter.pace(interval, now));
         let before = self.waits.insert(uid.to_owned(), Waiter { wait, asked: now, told: told.clone() });
-        (told, hurries && before.is_none_or(|before| before.pace(interval, now) >= interval))
+        let sooner = hurries && before.is_none_or(|before| before.pace(interval, now) >= interval);
+        (told, sooner || is_fastest)
     }
 
     /// The object `uid` does not wait any more.
@@ -147,6 +153,8 @@ impl Desk {
         Some(JobQuery {
             ended_within: look_back.saturating_add(MARGIN).min(LONGEST_LOOK_BACK),
             clients: self.clients(),
+            // What is not awaited is of no interest.
+            down_to: self.here().flat_map(|waiter| &waiter.wait.jobs).map(|job| job.number()).min().unwrap_or(0),
         })
     }
 
@@ -191,7 +199,9 @@ impl Desk {
         let unreadable = match listing {
             Listing::Failed(cause) => Some(*cause),
             // A token that is not taken for the list is not taken for a job either.
-            Listing::NotAllowed(kind @ RefusedKind::TokenRejected) => Some(Unreadable::Refused(*kind)),
+            Listing::NotAllowed(Refused { kind: kind @ RefusedKind::TokenRejected, .. }) => {
+                Some(Unreadable::Refused(*kind))
+            }
             Listing::NotAllowed(_) | Listing::Read(_) => None,
         };
         if let Some(cause) = unreadable {
@@ -250,9 +260,12 @@ impl Desk {
                 JobReading::Found(found) => self.found(found),
                 // Nothing else speaks for it that it was the Command Center which answered.
                 JobReading::NotFound
-                    if matches!(listing, Listing::Failed(_) | Listing::NotAllowed(RefusedKind::NotFound)) =>
+                    if matches!(
+                        listing,
+                        Listing::Failed(_) | Listing::NotAllowed(Refused { kind: RefusedKind::NotFound, .. })
+                    ) =>
                 {
-                    self.note(job, JobReading::Unreadable(Unreadable::Unavailable), now);
+                    self.note(job, JobReading::Unreadable(Unreadable::Unusable(Unusable::Status(404))), now);
                 }
                 JobReading::NotFound | JobReading::Missing => self.note(job, JobReading::Missing, now),
                 JobReading::Unreadable(cause) => self.note(job, JobReading::Unreadable(cause), now),
@@ -266,7 +279,13 @@ impl Desk {
 
     fn found(&mut self, job: Job) {
         let id = job.shown.id;
-        self.known.insert(id, Known { reading: JobReading::Found(job), missing_since: None, refused_looks: 0 });
+        let before = self.known.get(&id).map_or(0, |known| known.unknown_ends);
+        let unknown_ends = match job.state {
+            JobState::EndedUnknown => before.saturating_add(1).min(UNKNOWN_LOOKS),
+            JobState::Active | JobState::EndedWell | JobState::EndedInPart | JobState::Failed => 0,
+        };
+        let reading = JobReading::Found(job);
+        self.known.insert(id, Known { reading, missing_since: None, refused_looks: 0, unknown_ends });
     }
 
     fn note(&mut self, job: JobId, reading: JobReading, now: BootTime) {
@@ -275,7 +294,8 @@ impl Desk {
         let missing_since = if reading == JobReading::Missing { missing_since.or(Some(now)) } else { missing_since };
         let refused = reading == JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden));
         let refused_looks = if refused { before.map_or(0, |known| known.refused_looks).saturating_add(1) } else { 0 };
-        self.known.insert(job, Known { reading, missing_since, refused_looks });
+        let unknown_ends = before.map_or(0, |known| known.unknown_ends);
+        self.known.insert(job, Known { reading, missing_since, refused_looks, unknown_ends });
     }
 
     /// The round is over: gives the objects that are told something new.

@@ -1,0 +1,175 @@
+//! Room in memory for what Command Centers say. A small answer always has its own; what is larger takes a share of what
+//! all may take together, and all of one Command Center. So neither one that sends much nor many that send slowly make
+//! this process grow, and those who say little are heard whatever the others do.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// Bytes that all may take together.
+const ALL: usize = 64 << 20;
+/// Bytes that those of one Command Center may take together.
+const ONE: usize = 8 << 20;
+/// How long is waited for room; who gets none asks for less.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// The room there is.
+pub struct Room {
+    all: Arc<Semaphore>,
+    each: Mutex<HashMap<String, Weak<Semaphore>>>,
+}
+
+/// A share of the room, which is free again when this is dropped.
+pub struct Share {
+    all: Arc<Semaphore>,
+    one: Arc<Semaphore>,
+    /// Bytes that are there so far.
+    bytes: usize,
+    taken: Vec<OwnedSemaphorePermit>,
+}
+
+/// There is no room at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { all: Arc::new(Semaphore::new(ALL)), each: Mutex::default() }
+    }
+}
+
+impl Room {
+    /// A share for something of `endpoint`, of which the first `free` bytes are there in any case.
+    #[must_use]
+    pub fn share(&self, endpoint: &str, free: usize) -> Share {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = each.get(endpoint).and_then(Weak::upgrade).unwrap_or_else(|| {
+            each.retain(|_, one| one.strong_count() > 0);
+            let one = Arc::new(Semaphore::new(ONE));
+            each.insert(endpoint.to_owned(), Arc::downgrade(&one));
+            one
+        });
+        Share { all: Arc::clone(&self.all), one, bytes: free, taken: Vec::new() }
+    }
+}
+
+impl Share {
+    /// A share of `bytes` that are there in any case, which does not grow.
+    #[must_use]
+    pub fn of(bytes: usize) -> Self {
+        let none = Arc::new(Semaphore::const_new(0));
+        Self { all: Arc::clone(&none), one: none, bytes, taken: Vec::new() }
+    }
+
+    /// Makes room for `bytes` in all, and waits a moment for it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn grow(&mut self, bytes: usize) -> Result<(), Full> {
+        let more = self.lacks(bytes)?;
+        if more > 0 {
+            let both = async {
+                let of_one = Arc::clone(&self.one).acquire_many_owned(more).await;
+                (of_one, Arc::clone(&self.all).acquire_many_owned(more).await)
+            };
+            let (Ok(one), Ok(all)) = timeout(WAIT, both).await.map_err(|_| Full)? else { return Err(Full) };
+            self.took(bytes, [one, all]);
+        }
+        Ok(())
+    }
+
+    /// Makes room for `bytes` in all, if there is some now.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn try_grow(&mut self, bytes: usize) -> Result<(), Full> {
+        let more = self.lacks(bytes)?;
+        if more > 0 {
+            let one = Arc::clone(&self.one).try_acquire_many_owned(more).map_err(|_| Full)?;
+            let all = Arc::clone(&self.all).try_acquire_many_owned(more).map_err(|_| Full)?;
+            self.took(bytes, [one, all]);
+        }
+        Ok(())
+    }
+
+    fn lacks(&self, bytes: usize) -> Result<u32, Full> {
+        u32::try_from(bytes.saturating_sub(self.bytes)).map_err(|_| Full)
+    }
+
+    fn took(&mut self, bytes: usize, permits: [OwnedSemaphorePermit; 2]) {
+        self.bytes = bytes;
+        let [one, all] = permits;
+        match self.taken.as_mut_slice() {
+            [of_one, of_all] => {
+                of_one.merge(one);
+                of_all.merge(all);
+            }
+            _ => self.taken = vec![one, all],
+        }
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").field("left", &self.all.available_permits()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Share").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FREE: usize = 1 << 10;
+
+    fn left(room: &Room) -> usize {
+        room.all.available_permits()
+    }
+
+    #[tokio::test]
+    async fn what_is_small_has_its_place_although_all_room_is_taken() {
+        let room = Room::default();
+        let mut shares: Vec<Share> = (0..ALL / ONE).map(|host| room.share(&host.to_string(), 0)).collect();
+        for share in &mut shares {
+            share.grow(ONE).await.unwrap();
+        }
+        assert_eq!(left(&room), 0);
+        let mut other = room.share("other", FREE);
+        assert_eq!((other.grow(FREE).await, other.try_grow(FREE)), (Ok(()), Ok(())));
+        assert_eq!((other.try_grow(FREE + 1), other.grow(FREE + 1).await), (Err(Full), Err(Full)));
+        shares.clear();
+        assert_eq!(other.grow(FREE + 1).await, Ok(()));
+        assert_eq!(left(&room), ALL - 1);
+    }
+
+    #[tokio::test]
+    async fn one_command_center_takes_no_more_than_its_part_and_gives_it_back() {
+        let room = Room::default();
+        let mut first = room.share("one", 0);
+        let mut second = room.share("one", 0);
+        first.grow(1).await.unwrap();
+        first.grow(ONE / 2).await.unwrap();
+        assert_eq!(second.grow(ONE).await, Err(Full));
+        second.grow(ONE / 2).await.unwrap();
+        assert_eq!(left(&room), ALL - ONE, "what grows is counted once");
+        assert_eq!(room.share("other", 0).try_grow(ONE), Ok(()));
+        drop(first);
+        assert_eq!(second.grow(ONE).await, Ok(()));
+        drop(second);
+        assert_eq!(left(&room), ALL);
+        assert_eq!(room.share("one", 0).try_grow(ONE), Ok(()));
+    }
+}
