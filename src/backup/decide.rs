@@ -113,6 +113,14 @@ pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
         state if leaves && view.has_finalizer() => leave::leave(&view, &state),
         // An object on its way out starts nothing; what was started is followed while it is there.
         RunState::New | RunState::Pending(_) if leaves => Step::Rest(None),
+        // A call that may have been made is settled before another run begins.
+        RunState::New
+            if let Some(status) = &observed.object.status
+                && status.finished_at.is_none()
+                && already_started::lost_its_attempt(status) =>
+        {
+            pending::without_an_attempt(&view, status.clone())
+        }
         RunState::New => pending::new(&view),
         RunState::Pending(status) if already_started::lost_its_attempt(status) => {
             pending::without_an_attempt(&view, status.clone())

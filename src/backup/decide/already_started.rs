@@ -116,11 +116,12 @@ pub(super) fn earlier_object<'a>(view: &View<'a>) -> Option<&'a Earlier> {
     })
 }
 
-/// This object's own request, of which its status has lost the attempt.
-pub(super) fn own_request<'a>(view: &View<'a>) -> Option<&'a Earlier> {
-    view.observed.last_request.as_ref().filter(|last| {
-        last.uid == view.observed.uid() && last.run_id == view.observed.object.spec.run_id && last.attempt.id.is_some()
-    })
+/// This object's own request of the run `run_id`, of which its status has lost the attempt.
+pub(super) fn own_request<'a>(view: &View<'a>, run_id: Option<&str>) -> Option<&'a Earlier> {
+    view.observed
+        .last_request
+        .as_ref()
+        .filter(|last| last.uid == view.observed.uid() && last.run_id.as_deref() == run_id && last.attempt.id.is_some())
 }
 
 /// What `seen`, the job list as of when it was asked for, says of `request`.

@@ -441,6 +441,10 @@ mod lost_status {
             next_run.spec.run_id = Some("2".to_owned());
             assert!(matches!(step(&next_run, 20), Step::Attempt(_)), "a new run leaves it");
         }
+        let mut next_run_at_once = without(&open);
+        next_run_at_once.spec.run_id = Some("2".to_owned());
+        let (status, _) = recorded(step(&next_run_at_once, 10));
+        assert_eq!((reason(&status), status.run_id.clone()), ((Phase::Held, "StatusLost"), None), "it is told first");
         let own = Earlier { uid: "u1".to_owned(), ..earlier() };
         let remembered = |lost: &SalesforceBackup| {
             recorded(decide(&Observed { last_request: Some(own.clone()), ..observed(lost) }, &settings(), &at(10))).0
@@ -453,6 +457,7 @@ mod lost_status {
         );
         let recovered = remembered(&without(&open));
         assert_eq!((recovered.attempt, recovered.job_ids), (Some(earlier().attempt), earlier().job_ids));
+        assert_eq!(remembered(&next_run_at_once).attempt, Some(earlier().attempt), "whatever is asked for by now");
     }
 
     #[test]
