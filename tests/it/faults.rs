@@ -101,6 +101,21 @@ async fn behind_a_proxy_with(flags: &[String]) -> (World, Proxy) {
     (world, proxy)
 }
 
+/// An operator with these flags too, and a proxy before its Command Center that holds CreateTask calls until it is released.
+pub async fn with_calls_that_wait(behaviour: Behaviour, flags: &[&str]) -> (World, Proxy) {
+    let mut world = World::without_operator(behaviour).await;
+    let simulator = world.simulator.url();
+    let (origin, path) = simulator.split_at(simulator.find("/commandcenter").unwrap());
+    let center = Proxy::before(Upstream::Http(reqwest::Client::new(), origin.to_owned())).await;
+    world.write_secret(SECRET, &format!("{}{path}", center.url()), world.simulator.token()).await;
+    let mut all = fast_flags();
+    all.retain(|flag| !flag.starts_with("--request-timeout"));
+    all.extend(["--request-timeout=5m"].iter().chain(flags).map(|flag| (*flag).to_owned()));
+    center.hold("/CreateTask");
+    world.start_operator(&all).await;
+    (world, center)
+}
+
 /// All of them wait for the only turn, one after another: each is given up after ten seconds, and an answer that had to wait
 /// for them would come after more time than the test waits.
 const OTHERS: i64 = 40;

@@ -89,7 +89,7 @@ async fn a_command_center_that_comes_back_is_not_fallen_upon() {
     }
     let away = world.until_any("says that it is away", |backup| waits_for(backup, "CommandCenterUnavailable")).await;
     let note = world.until_event(&away.name_any(), "CommandCenterUnavailable").await;
-    assert!(note.contains("check whether the Command Center is up"), "{note}");
+    assert!(note.contains("whether the Command Center is up"), "{note}");
     for number in 6..30 {
         create(number).await;
     }

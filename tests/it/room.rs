@@ -11,8 +11,8 @@ use salesforce_backup_operator::{
 use serde_json::json;
 
 use crate::{
-    proxy::{Proxy, Upstream},
-    world::{Line, NAME, SECRET, World, config, described, fast_flags},
+    faults::with_calls_that_wait,
+    world::{Line, NAME, World, described},
 };
 
 /// Makes the object `bytes` larger than it would be, and says whether the API server took it.
@@ -53,17 +53,8 @@ async fn nothing_is_started_for_an_object_that_is_too_large_until_it_is_not() {
 #[tokio::test]
 async fn an_outcome_without_room_is_kept_in_its_smallest_form_and_holds_up_nobody() {
     let behaviour = Behaviour { job_duration: Duration::from_hours(1), ..described() };
-    let mut world = World::without_operator(behaviour).await;
-    let simulator = world.simulator.url();
-    let (origin, path) = simulator.split_at(simulator.find("/commandcenter").unwrap());
-    let center = Proxy::before(Upstream::Http(reqwest::Client::new(), origin.to_owned())).await;
-    world.write_secret(SECRET, &format!("{}{path}", center.url()), world.simulator.token()).await;
-    world.write_secret("other", &simulator, world.simulator.token()).await;
-    let mut flags = fast_flags();
-    flags.retain(|flag| !flag.starts_with("--request-timeout"));
-    flags.extend(["--concurrency=1", "--request-timeout=5m"].map(str::to_owned));
-    center.hold("/CreateTask");
-    world.start_operator_with(&flags, config().await);
+    let (mut world, center) = with_calls_that_wait(behaviour, &["--concurrency=1"]).await;
+    world.write_secret("other", &world.simulator.url(), world.simulator.token()).await;
     // The ids of so many jobs take more room than the intent leaves behind.
     let associations: Vec<_> = (20..84).map(|client| json!({"clientId": client})).collect();
     world.create(NAME, &json!({"associations": associations})).await;

@@ -10,7 +10,10 @@ use salesforce_backup_operator::{
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::world::{Line, NAME, World, fast_flags};
+use crate::{
+    faults::with_calls_that_wait,
+    world::{Line, NAME, World, fast_flags},
+};
 
 fn run_id(backup: &SalesforceBackup) -> Option<&str> {
     backup.status.as_ref()?.run_id.as_deref()
@@ -128,11 +131,11 @@ async fn an_operator_that_is_asked_to_stop_records_the_answer_to_its_call_first(
 
 #[tokio::test]
 async fn an_object_that_is_deleted_during_its_call_leaves_an_event() {
-    let world = World::new().await;
-    world.simulator.set_faults(vec![Fault::delayed(Operation::CreateTask, Duration::ZERO, Duration::from_secs(1))]);
+    let (world, center) = with_calls_that_wait(Behaviour::default(), &[]).await;
     world.create(NAME, &json!({})).await;
-    world.until_phase(NAME, Phase::Starting).await;
+    center.until_held().await;
     world.backups().delete(NAME, &DeleteParams::default()).await.unwrap();
+    center.release();
     let note = world.until_event(NAME, "BackupWithoutObject").await;
     let entry = world.simulator.ledger().remove(0);
     assert!(
