@@ -270,7 +270,8 @@ fn away(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endp
         Unreadable::Refused(refused) => messages::job_list_refused(&refused.into(), endpoint),
         Unreadable::Unusable(cause) => messages::job_list_unavailable(cause, endpoint),
     };
-    view.go_on(view.facts.standing(without_next_try(status), &Standing::Waiting(messages::away(&why))))
+    // When it is tried next stays as it was said: to write that anew at each try would be two writes a try.
+    view.go_on(view.facts.standing(status, &Standing::Waiting(messages::away(&why))))
 }
 
 /// The job list is refused, which is not believed yet.
