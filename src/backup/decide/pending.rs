@@ -19,6 +19,7 @@ use crate::{
         gate::{Cause, Wait},
         job::Unreadable,
         job_list::{JobList, Listing, Remark},
+        outcome::NeverSent,
     },
 };
 
@@ -266,9 +267,12 @@ fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, 
 /// instead of trying by itself.
 fn away(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
     let why = match cause {
-        Unreadable::NeverSent(cause) => messages::never_sent(cause, endpoint),
-        Unreadable::Refused(refused) => messages::job_list_refused(&refused.into(), endpoint),
+        Unreadable::NeverSent(cause @ (NeverSent::Dns | NeverSent::Connect | NeverSent::ProxyRefuses)) => {
+            messages::never_sent(cause, endpoint)
+        }
         Unreadable::Unusable(cause) => messages::job_list_unavailable(cause, endpoint),
+        // Of this object's Secret, whatever others meet there.
+        Unreadable::NeverSent(_) | Unreadable::Refused(_) => return unlisted(view, status, cause, endpoint),
     };
     // When it is tried next stays as it was said: to write that anew at each try would be two writes a try.
     view.go_on(view.facts.standing(status, &Standing::Waiting(messages::away(&why))))

@@ -76,6 +76,14 @@ fn ambiguous() -> SalesforceBackup {
 }
 
 #[test]
+fn a_held_run_whose_conditions_somebody_removed_says_that_it_needs_a_person() {
+    let mut bare = ambiguous();
+    bare.status.as_mut().unwrap().conditions.clear();
+    let put_right = recorded(step(&bare, 1_000)).0;
+    assert_eq!(reason(&put_right), (Phase::Held, "StatusLost"));
+}
+
+#[test]
 fn a_lost_answer_is_waited_for_until_the_command_center_must_have_listed_it() {
     for cause in [Unknown::NoAnswer(NoAnswer::Timeout), Unknown::Status(500), Unknown::NotJson, Unknown::Nothing] {
         let lost = after(&object(&json!({})), 0, &Outcome::Unknown(cause));

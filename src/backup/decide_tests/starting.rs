@@ -1,7 +1,6 @@
 //! What is looked at before a backup is started, and what may have started it already.
 
 use super::*;
-use crate::command_center::job_list::Remark;
 use crate::{
     api::{Attempt as AttemptStatus, BackupLevel, Target},
     backup::{
@@ -11,6 +10,7 @@ use crate::{
     command_center::{
         gate::{Cause, Wait},
         job::Unreadable,
+        job_list::Remark,
         job_state::JobState,
         unusable::Unusable,
     },
@@ -486,12 +486,32 @@ fn the_list_before_a_later_attempt_is_not_read_further_than_to_what_matters() {
 #[test]
 fn an_object_whose_look_fails_while_the_command_center_is_away_takes_its_place_in_the_line_and_keeps_the_cause() {
     let new = object(&json!({}));
-    let failed = snapshot(Listing::Failed(Unreadable::NeverSent(NeverSent::Dns)));
-    let (status, again) = recorded(look_at(&new, Seen { job_list: Some(Snapshot { away: true, ..failed }), ..seen() }));
+    let (status, again) = recorded(look_at(&new, away(NeverSent::Dns)));
     assert_eq!((reason(&status), again), ((Phase::Pending, "CommandCenterUnavailable"), Some(UNTIL_THE_WATCH_FOLLOWS)));
     let waiting = SalesforceBackup { status: Some(status), ..new };
     let (status, _) = recorded(waits(&waiting, 1, Cause::Away, 30, 0));
     assert_eq!(reason(&status), (Phase::Pending, "CommandCenterUnavailable"));
     let message = &find(&status.conditions, ConditionType::Ready).unwrap().message;
     assert!(message.contains("cannot be resolved") && message.contains("one call at a time"), "{message}");
+    let tries_again = look_at(&SalesforceBackup { status: Some(status), ..waiting }, away(NeverSent::Dns));
+    assert!(matches!(tries_again, Step::Rest(_)), "the same answer is written once: {tries_again:?}");
+}
+
+#[test]
+fn what_the_own_secret_gets_wrong_is_told_also_while_the_command_center_is_away_for_others() {
+    let new = object(&json!({}));
+    for (cause, told) in [
+        (NeverSent::LocalAddress, "EndpointNotAllowed"),
+        (NeverSent::Tls(TlsFailure::UnknownAuthority), "TlsFailed"),
+        (NeverSent::ProxyLogin, "ConnectionFailed"),
+    ] {
+        let (status, _) = recorded(look_at(&new, away(cause)));
+        assert_eq!(reason(&status), (Phase::Pending, told), "{cause:?}");
+    }
+}
+
+/// A look that ended so while the Command Center is away.
+fn away(cause: NeverSent) -> Seen {
+    let failed = snapshot(Listing::Failed(Unreadable::NeverSent(cause)));
+    Seen { job_list: Some(Snapshot { away: true, ..failed }), ..seen() }
 }
