@@ -43,14 +43,14 @@ use tokio::{
 
 /// The chart's limit, `resources.limits.memory`.
 const LIMIT_MIB: u64 = 512;
-/// How long another namespace's backup may wait for its call.
+/// The longest wait of another namespace's backup for its call.
 const IN_TIME: Duration = Duration::from_secs(1);
 /// Backups of the other namespace that are measured during each attack.
 const MEASURED: usize = 10;
 /// Bytes of the bodies that the attacks send: just below what is read of one.
 const BODY: usize = (1 << 20) - 1024;
 
-/// What a hostile Command Center does with a call.
+/// The reaction of a hostile Command Center to a call.
 enum Answer {
     Body(Arc<String>),
     /// All of it but the last byte; then nothing more.

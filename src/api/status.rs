@@ -68,7 +68,7 @@ pub struct SalesforceBackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found_by_target: Option<bool>,
 
-    /// How many associations have no job of their own: the Command Center started fewer jobs than there are associations, and
+    /// Number of associations without a job of their own: the Command Center started fewer jobs than there are associations, and
     /// lists no other one of the task, or with the description that was sent. Absent while that is being found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 64), extend("format" = "int32"))]
@@ -79,7 +79,7 @@ pub struct SalesforceBackupStatus {
     #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub jobs: Vec<JobStatus>,
 
-    /// How the jobs go that are not among jobs.
+    /// Counts of the jobs that are not among jobs, by their state.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_one")]
     pub other_jobs: Option<OtherJobs>,
 
@@ -235,7 +235,7 @@ pub struct JobStatus {
     pub reason: Option<String>,
 }
 
-/// How many jobs go how, of those that are not shown one by one.
+/// Counts of the jobs that are not shown one by one, by their state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OtherJobs {

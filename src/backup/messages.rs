@@ -4,8 +4,7 @@ mod causes;
 mod definition;
 mod jobs;
 
-use causes::tls_failed;
-pub use causes::{away, job_list_error, job_list_not_reached, job_list_refused, job_list_unavailable};
+pub use causes::{away, job_list_error, job_list_not_reached, job_list_refused, job_list_unavailable, never_sent};
 pub use definition::{definition_lacks, definition_lacks_of_spec, definition_outdated, not_defined};
 pub use jobs::{
     about, cancel_in_line, cancel_refused, cancel_waits, cancelled, cancelling, finding_jobs, finding_more_jobs,
@@ -17,7 +16,7 @@ use crate::{
     command_center::{
         connection::ConnectionError,
         gate::Cause,
-        outcome::{NeverSent, NoAnswer, Refused, RefusedKind, Unknown},
+        outcome::{NoAnswer, Refused, RefusedKind, Unknown},
         text,
     },
 };
@@ -202,56 +201,13 @@ fn saying(text: Option<&str>) -> String {
     text.map(|text| format!(", saying: {}", text.trim_end_matches('.'))).unwrap_or_default()
 }
 
-/// Why a CreateTask call was never sent to `endpoint`.
-#[must_use]
-pub fn never_sent(cause: NeverSent, endpoint: &str) -> Why {
-    let (reason, what, remedy) = match cause {
-        NeverSent::Dns => {
-            (Reason::DnsFailed, "the host name cannot be resolved", "check url in the Secret and the cluster's DNS")
-        }
-        NeverSent::LocalAddress => (
-            Reason::EndpointNotAllowed,
-            "the host name resolves to loopback or link-local addresses only",
-            "correct url in the Secret, or list it with --allowed-endpoint (chart value allowedEndpoints)",
-        ),
-        NeverSent::Connect => (
-            Reason::ConnectionFailed,
-            "no connection came about",
-            "check url in the Secret, firewalls and NetworkPolicies, and whether the Command Center is up",
-        ),
-        NeverSent::Tls(failure) => {
-            let (what, remedy) = tls_failed(failure);
-            (Reason::TlsFailed, what, remedy)
-        }
-        NeverSent::ProxyLogin => (
-            Reason::ConnectionFailed,
-            "the proxy wants a name and a password (407)",
-            "put both into HTTPS_PROXY of the operator, or the Command Center's host into NO_PROXY",
-        ),
-        NeverSent::ProxyRefuses => (
-            Reason::ConnectionFailed,
-            "the proxy does not connect to it",
-            "check url in the Secret and what the proxy allows, or put the Command Center's host into NO_PROXY of the operator",
-        ),
-        NeverSent::TooLate => (
-            Reason::SendWindowMissed,
-            "the time to send had passed before the connection stood",
-            "nothing to do unless it lasts: then check the network, or raise --send-window",
-        ),
-    };
-    Why::new(
-        reason,
-        format!("{endpoint} was not reached: {what}. Nothing was sent, and it is tried again. To do: {remedy}."),
-    )
-}
-
 /// Why `endpoint` cannot be called: there are no certificates to trust.
 #[must_use]
 pub fn tls_unavailable(endpoint: &str) -> Why {
     Why::new(
         Reason::TlsUnavailable,
         format!(
-            "The operator finds no certificates of authorities on its machine or in its image, so it cannot tell whether {endpoint} is the Command Center. Nothing was sent, and it is tried again. To do: put the authority's certificate (PEM) into the key ca.crt of the Secret, or give the operator a bundle (chart value caBundle, or the variable SSL_CERT_FILE)."
+            "The operator finds no certificates of authorities on its machine or in its image, so it cannot tell whether {endpoint} is the Command Center. It is not called, and that is tried again. To do: put the authority's certificate (PEM) into the key ca.crt of the Secret, or give the operator a bundle (chart value caBundle, or the variable SSL_CERT_FILE)."
         ),
     )
 }
@@ -263,7 +219,7 @@ pub fn reconcile_failing(error: &ClusterError) -> Why {
     Why::new(
         Reason::ReconcileFailing,
         format!(
-            "The operator cannot go on with this object: {told}. Nothing was sent meanwhile, and it is tried again. To do: see the operator's log; where the API server refuses, look at the operator's rights, admission policies and quotas."
+            "The operator cannot go on with this object: {told}. It is tried again. To do: see the operator's log; where the API server refuses, look at the operator's rights, admission policies and quotas."
         ),
     )
 }

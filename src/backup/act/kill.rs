@@ -34,7 +34,7 @@ use super::{tell, write};
 /// Jobs of one object that are asked to be killed at once.
 const AT_ONCE: usize = 8;
 
-/// What came of asking to be permitted to kill.
+/// The API server's answer to the intent of kills.
 #[derive(Debug)]
 pub enum Permission {
     /// Each of the jobs may be asked to be killed once. With the object as it is stored.

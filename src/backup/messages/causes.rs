@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{THEN_WITHOUT, never_sent, saying};
+use super::{THEN_WITHOUT, saying};
 
 /// What was wrong with an answer, within a sentence.
 struct Cause {
@@ -88,8 +88,56 @@ fn cause(unusable: Unusable) -> Cause {
     }
 }
 
+/// The reason, the cause within a sentence, and the remedy where a Command Center is not reached.
+pub(super) const fn unreached(cause: NeverSent) -> (Reason, &'static str, &'static str) {
+    match cause {
+        NeverSent::Dns => {
+            (Reason::DnsFailed, "the host name cannot be resolved", "check url in the Secret and the cluster's DNS")
+        }
+        NeverSent::LocalAddress => (
+            Reason::EndpointNotAllowed,
+            "the host name resolves to loopback or link-local addresses only",
+            "correct url in the Secret, or list it with --allowed-endpoint (chart value allowedEndpoints)",
+        ),
+        NeverSent::Connect => (
+            Reason::ConnectionFailed,
+            "no connection came about",
+            "check url in the Secret, firewalls and NetworkPolicies, and whether the Command Center is up",
+        ),
+        NeverSent::Tls(failure) => {
+            let (what, remedy) = tls_failed(failure);
+            (Reason::TlsFailed, what, remedy)
+        }
+        NeverSent::ProxyLogin => (
+            Reason::ConnectionFailed,
+            "the proxy wants a name and a password (407)",
+            "put both into HTTPS_PROXY of the operator, or the Command Center's host into NO_PROXY",
+        ),
+        NeverSent::ProxyRefuses => (
+            Reason::ConnectionFailed,
+            "the proxy does not connect to it",
+            "check url in the Secret and what the proxy allows, or put the Command Center's host into NO_PROXY of the operator",
+        ),
+        NeverSent::TooLate => (
+            Reason::SendWindowMissed,
+            "the time to send had passed before the connection stood",
+            "nothing to do unless it lasts: then check the network, or raise --send-window",
+        ),
+    }
+}
+
+/// Why a CreateTask call was never sent to `endpoint`.
+#[must_use]
+pub fn never_sent(cause: NeverSent, endpoint: &str) -> Why {
+    let (reason, what, remedy) = unreached(cause);
+    Why::new(
+        reason,
+        format!("{endpoint} was not reached: {what}. Nothing was sent, and it is tried again. To do: {remedy}."),
+    )
+}
+
 /// Why there is no TLS session, and what to do.
-pub(super) const fn tls_failed(failure: TlsFailure) -> (&'static str, &'static str) {
+const fn tls_failed(failure: TlsFailure) -> (&'static str, &'static str) {
     match failure {
         TlsFailure::Expired => {
             ("its certificate has expired", "renew the server's certificate, and see whether the clocks are right")
@@ -144,9 +192,11 @@ pub fn job_list_unavailable(unusable: Unusable, endpoint: &str) -> Why {
 /// Why the job list does not come of `endpoint`, which is not reached, after a call that was sent.
 #[must_use]
 pub fn job_list_not_reached(cause: NeverSent, endpoint: &str) -> Why {
-    let why = never_sent(cause, endpoint);
-    let message = why.message.replace("Nothing was sent, and it is tried again.", "Its job list is asked for again.");
-    Why { reason: Reason::JobListUnavailable, message }
+    let (_, what, remedy) = unreached(cause);
+    Why::new(
+        Reason::JobListUnavailable,
+        format!("{endpoint} was not reached: {what}. Its job list is asked for again. To do: {remedy}."),
+    )
 }
 
 /// What is told of a Command Center that is away, where a call ended as `why` says.

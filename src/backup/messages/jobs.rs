@@ -10,7 +10,10 @@ use crate::{
     },
 };
 
-use super::{causes::jobs_unavailable, never_sent, refused, saying};
+use super::{
+    causes::{jobs_unavailable, unreached},
+    refused, saying,
+};
 
 /// Why an accepted backup has no jobs yet.
 #[must_use]
@@ -114,11 +117,11 @@ pub fn unreadable(cause: Unreadable, endpoint: &str) -> Why {
             why
         }
         Unreadable::NeverSent(cause) => {
-            let why = never_sent(cause, endpoint);
+            let (reason, what, remedy) = unreached(cause);
             Why::new(
-                why.reason,
+                reason,
                 format!(
-                    "{endpoint} is not reached, so the jobs cannot be followed at present; they go on, and it is tried again."
+                    "{endpoint} is not reached: {what}. So the jobs cannot be followed at present; they go on, and it is tried again. To do: {remedy}."
                 ),
             )
         }
