@@ -3,10 +3,14 @@
 use std::{io::Write as _, process::ExitCode};
 
 use clap::Parser as _;
-use salesforce_backup_operator::cli::{Cli, Command, crds, render, run, self_test, simulate};
+use salesforce_backup_operator::{
+    cli::{Cli, Command, crds, render, run, self_test, simulate},
+    process::open_files,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    open_files::permit_most();
     // One crypto provider, named before any library picks its own.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let outcome = match Cli::parse().command {

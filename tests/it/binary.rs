@@ -68,6 +68,31 @@ fn every_flag_has_a_line_of_help_and_an_environment_variable() {
 }
 
 #[test]
+fn it_may_open_as_many_files_as_the_hard_limit_permits() {
+    // It waits for a manifest meanwhile.
+    let mut child = Command::new("sh")
+        .args(["-c", r#"ulimit -Sn 256 && exec "$0" render -f -"#, PROGRAM])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    loop {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let [soft, hard] = [0, 1].map(|at| line.split_whitespace().nth(at).unwrap());
+        if soft == hard {
+            break;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{soft} files may be open, and {hard} would be permitted");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(child.stdin.take());
+    child.wait().unwrap();
+}
+
+#[test]
 fn crds_and_render_print_what_can_be_used() {
     let crds = run(&["crds"], "");
     assert!(crds.status.success() && text(&crds.stdout).contains("kind: CustomResourceDefinition"));

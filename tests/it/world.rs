@@ -22,6 +22,7 @@ use kube::{
 use salesforce_backup_operator::{
     api::{ConditionType, Phase, SalesforceBackup, all_crds, conditions::find},
     cli::run::{self, Args},
+    process::open_files,
     simulator::{Behaviour, Options, Simulator},
 };
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How long a test waits for what it expects.
-const PATIENCE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_mins(20);
 /// The name of the object and of the Secret that most tests need.
 pub const NAME: &str = "crm";
 pub const SECRET: &str = "commandcenter";
@@ -47,6 +48,8 @@ pub fn control_plane() -> &'static ControlPlane {
 /// How the cluster is reached.
 pub async fn config() -> Config {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // All tests at once have more connections than a shell usually permits.
+    open_files::permit_most();
     let plane = tokio::task::spawn_blocking(control_plane).await.unwrap();
     let kubeconfig = Kubeconfig::read_from(plane.kubeconfig_path()).unwrap();
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
