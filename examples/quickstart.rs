@@ -8,7 +8,9 @@
 )]
 
 use std::{
+    io::{BufRead as _, BufReader},
     process::{Child, Command, ExitCode, Stdio},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -64,11 +66,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     install(&plane, &simulator).await?;
 
     println!("4. Starting the operator and following the backups …\n");
+    let mut table = Table::watch(&plane)?;
     let flags = ["run", "--allow-insecure-http", "--leader-elect=false", "--poll-interval=1s", "--listen=127.0.0.1:0"];
     let stop = CancellationToken::new();
     let operator =
         tokio::spawn(run::operate(OperatorFlags::parse_from(flags).args, config(&plane).await?, stop.clone()));
-    let mut table = Table::watch(&plane)?;
     let interrupted = tokio::select! {
         ended = until_ended(&plane) => { ended?; false }
         _ = tokio::signal::ctrl_c() => true,
@@ -103,6 +105,7 @@ async fn install(plane: &ControlPlane, simulator: &Simulator) -> anyhow::Result<
     kubectl(plane, &["apply", "--server-side", "-f", "crds/salesforcebackups.yaml"])?;
     kubectl(plane, &["wait", "--for=condition=Established", "crd/salesforcebackups.commandcenter.dev"])?;
     kubectl(plane, &["create", "namespace", NAMESPACE])?;
+    until_served(plane).await?;
     let client = Client::try_from(config(plane).await?)?;
     let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(client, NAMESPACE);
     for name in SECRETS {
@@ -118,6 +121,19 @@ async fn install(plane: &ControlPlane, simulator: &Simulator) -> anyhow::Result<
     Ok(())
 }
 
+/// Waits until kubectl knows the kind: an API server may tell of it some moments after it says Established.
+async fn until_served(plane: &ControlPlane) -> anyhow::Result<()> {
+    for _ in 0..60 {
+        let mut command = plane.kubectl();
+        command.args(["get", "salesforcebackups", "-n", NAMESPACE]).stdout(Stdio::null()).stderr(Stdio::null());
+        if command.status().context("kubectl cannot be started")?.success() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    bail!("the API server does not serve salesforcebackups; the end of its log:\n{}", plane.logs_tail())
+}
+
 fn kubectl(plane: &ControlPlane, arguments: &[&str]) -> anyhow::Result<()> {
     let status = plane.kubectl().args(arguments).status().context("kubectl cannot be started")?;
     ensure!(status.success(), "kubectl {} failed", arguments.join(" "));
@@ -125,18 +141,35 @@ fn kubectl(plane: &ControlPlane, arguments: &[&str]) -> anyhow::Result<()> {
 }
 
 /// `kubectl get --watch`, which prints a line for each change.
-struct Table(Child);
+struct Table {
+    kubectl: Child,
+    /// Copies what it prints.
+    copies: Option<JoinHandle<()>>,
+}
 
 impl Table {
     fn watch(plane: &ControlPlane) -> anyhow::Result<Self> {
         let mut command: Command = plane.kubectl();
-        command.args(["get", "salesforcebackups", "-n", NAMESPACE, "--watch"]).stderr(Stdio::null());
-        Ok(Self(command.spawn().context("kubectl cannot be started")?))
+        command.args(["get", "salesforcebackups", "-n", NAMESPACE, "--watch"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut kubectl = command.spawn().context("kubectl cannot be started")?;
+        let mut lines = BufReader::new(kubectl.stdout.take().context("kubectl has no output")?).lines();
+        // Once it has printed its header it sees whatever happens from now on.
+        println!("{}", lines.next().context("kubectl ended without a table")??);
+        let copies = std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                println!("{line}");
+            }
+        });
+        Ok(Self { kubectl, copies: Some(copies) })
     }
 
     fn stop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.kubectl.kill();
+        let _ = self.kubectl.wait();
+        if let Some(copies) = self.copies.take() {
+            let _ = copies.join();
+        }
     }
 }
 
@@ -159,13 +192,13 @@ async fn until_ended(plane: &ControlPlane) -> anyhow::Result<()> {
     let ended = |status: &SalesforceBackupStatus| {
         [ConditionType::Finished, ConditionType::Stalled].iter().any(|kind| is_true(&status.conditions, *kind))
     };
-    for _ in 0..600 {
+    for _ in 0..3000 {
         if statuses(plane).await?.iter().all(ended) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    bail!("the backups have not ended within two minutes; the end of the API server's log:\n{}", plane.logs_tail())
+    bail!("the backups have not ended within ten minutes; the end of the API server's log:\n{}", plane.logs_tail())
 }
 
 async fn all_succeeded(plane: &ControlPlane) -> anyhow::Result<bool> {
