@@ -21,6 +21,9 @@ use super::{
 };
 use crate::proxy::{Cut, Execution, Upstream, listen};
 
+/// Half of what an operator waits for an answer here.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// A fault, and where it strikes.
 #[derive(Clone, Debug)]
 pub enum Strike {
@@ -59,6 +62,8 @@ struct State {
     /// The operator is to be killed, and nothing of it passes any more.
     killed: bool,
     under_way: usize,
+    /// An answer without a fault took so long that the operator may not have waited for it: this machine is busy.
+    slow: bool,
     writes: usize,
     /// A job runs, as a status says.
     runs: bool,
@@ -84,6 +89,7 @@ impl Gate {
             last: Instant::now(),
             killed: false,
             under_way: 0,
+            slow: false,
             writes: 0,
             runs: false,
             readings: 0,
@@ -152,6 +158,11 @@ impl Gate {
         self.lock().readings
     }
 
+    /// Whether the machine was too busy to say what an operator does when nothing else happens.
+    pub fn was_slow(&self) -> bool {
+        self.lock().slow
+    }
+
     /// Whether the operator is to be killed.
     pub fn killed(&self) -> bool {
         self.lock().killed
@@ -181,9 +192,12 @@ impl Gate {
         let attempt = effect::attempt(&request);
         let marks = effect::marks_a_renewal(&request);
         let fault = self.lock().meet(&effect, attempt.clone(), marks, self.began).ok_or(Cut)?;
-        let gate = Arc::clone(&self);
+        let (gate, came) = (Arc::clone(&self), Instant::now());
         let done = move |status| gate.executed(&effect, attempt, marks, status);
         let answer = upstream.execute(request, fault.execution, done).await;
+        if came.elapsed() >= SLOW && matches!(fault.execution, Execution::Never | Execution::Now) {
+            self.lock().slow = true;
+        }
         match fault.then {
             Then::Replied(reply) => reply.give(answer).await,
             Then::Killed => {
