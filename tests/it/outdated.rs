@@ -277,7 +277,7 @@ async fn where_not_even_a_condition_is_kept_event_log_and_readiness_tell() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_runs_goes_on_while_a_definition_that_lacks_other_fields_keeps_others_from_starting() {
-    let cluster = Cluster::without(&[], Behaviour { job_duration: Duration::from_mins(1), ..short() }).await;
+    let cluster = Cluster::without(&[], Behaviour { job_duration: Duration::from_hours(1), ..short() }).await;
     let world = &cluster.world;
     world.create(NAME, &json!({})).await;
     let running = world.until_phase(NAME, Phase::Running).await;
@@ -301,7 +301,7 @@ async fn what_runs_goes_on_while_a_definition_that_lacks_other_fields_keeps_othe
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attempt_that_the_definition_hides_for_a_while_is_neither_overwritten_nor_forgotten() {
-    let cluster = Cluster::without(&[], Behaviour { job_duration: Duration::from_mins(2), ..short() }).await;
+    let cluster = Cluster::without(&[], Behaviour { job_duration: Duration::from_hours(1), ..short() }).await;
     let world = &cluster.world;
     world.simulator.set_faults(vec![Fault::dropped(Operation::CreateTask, When::AfterExecuting)]);
     world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
@@ -322,7 +322,7 @@ async fn an_attempt_that_the_definition_hides_for_a_while_is_neither_overwritten
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_status_cancel_no_job_is_killed_until_the_definition_is_mended_and_then_once() {
-    let cluster = Cluster::without(&[], Behaviour { job_duration: Duration::from_mins(2), ..short() }).await;
+    let cluster = Cluster::without(&[], Behaviour { job_duration: Duration::from_hours(1), ..short() }).await;
     let world = &cluster.world;
     world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;
     world.until_phase(NAME, Phase::Running).await;

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::proxy::{Cut, Execution, Upstream, listen};
 
-/// Half of what an operator waits for an answer here.
+/// Half of what an operator waits for an answer here: whether it had one that took longer is not known.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// A fault, and where it strikes.
@@ -62,8 +62,8 @@ struct State {
     /// The operator is to be killed, and nothing of it passes any more.
     killed: bool,
     under_way: usize,
-    /// An answer without a fault took so long that the operator may not have waited for it: this machine is busy.
-    slow: bool,
+    /// What the slowest answer took that no fault kept.
+    slowest: Duration,
     writes: usize,
     /// A job runs, as a status says.
     runs: bool,
@@ -89,7 +89,7 @@ impl Gate {
             last: Instant::now(),
             killed: false,
             under_way: 0,
-            slow: false,
+            slowest: Duration::ZERO,
             writes: 0,
             runs: false,
             readings: 0,
@@ -160,7 +160,7 @@ impl Gate {
 
     /// Whether the machine was too busy to say what an operator does when nothing else happens.
     pub fn was_slow(&self) -> bool {
-        self.lock().slow
+        self.lock().slowest >= SLOW
     }
 
     /// Whether the operator is to be killed.
@@ -195,8 +195,9 @@ impl Gate {
         let (gate, came) = (Arc::clone(&self), Instant::now());
         let done = move |status| gate.executed(&effect, attempt, marks, status);
         let answer = upstream.execute(request, fault.execution, done).await;
-        if came.elapsed() >= SLOW && matches!(fault.execution, Execution::Never | Execution::Now) {
-            self.lock().slow = true;
+        if matches!(fault.execution, Execution::Never | Execution::Now) {
+            let mut state = self.lock();
+            state.slowest = state.slowest.max(came.elapsed());
         }
         match fault.then {
             Then::Replied(reply) => reply.give(answer).await,
