@@ -39,9 +39,6 @@ use crate::{outdated::OwnApiServer, world};
 const SINGLES_AT_ONCE: usize = 36;
 const PAIRS_AT_ONCE: usize = 8;
 
-/// How often a plan is played whose answers a busy machine gave too late.
-const TRIES: usize = 5;
-
 /// Reads of one kind that are struck in each life.
 const OFTEN: usize = 4;
 
@@ -202,18 +199,7 @@ fn pair(recorded: &[&Report], seed: u64) -> Plan {
 }
 
 async fn run(ground: &Ground, plans: Vec<Plan>, at_once: usize) -> Vec<Report> {
-    stream::iter(plans).map(|plan| played(plan, ground)).buffer_unordered(at_once).collect().await
-}
-
-/// Runs a plan; once more when a busy machine, and no strike, may have kept an answer from the operator.
-async fn played(plan: Plan, ground: &Ground) -> Report {
-    for _ in 1..TRIES {
-        let report = plan.clone().run(ground).await;
-        if !report.in_doubt {
-            return report;
-        }
-    }
-    plan.run(ground).await
+    stream::iter(plans).map(|plan| plan.run(ground)).buffer_unordered(at_once).collect().await
 }
 
 async fn ground() -> Ground {

@@ -21,9 +21,6 @@ use super::{
 };
 use crate::proxy::{Cut, Execution, Upstream, listen};
 
-/// Half of what an operator waits for an answer here: whether it had one that took longer is not known.
-const SLOW: Duration = Duration::from_secs(1);
-
 /// A fault, and where it strikes.
 #[derive(Clone, Debug)]
 pub enum Strike {
@@ -62,8 +59,6 @@ struct State {
     /// The operator is to be killed, and nothing of it passes any more.
     killed: bool,
     under_way: usize,
-    /// What the slowest answer took that no fault kept.
-    slowest: Duration,
     writes: usize,
     /// A job runs, as a status says.
     runs: bool,
@@ -89,7 +84,6 @@ impl Gate {
             last: Instant::now(),
             killed: false,
             under_way: 0,
-            slowest: Duration::ZERO,
             writes: 0,
             runs: false,
             readings: 0,
@@ -158,11 +152,6 @@ impl Gate {
         self.lock().readings
     }
 
-    /// Whether the machine was too busy to say what an operator does when nothing else happens.
-    pub fn was_slow(&self) -> bool {
-        self.lock().slowest >= SLOW
-    }
-
     /// Whether the operator is to be killed.
     pub fn killed(&self) -> bool {
         self.lock().killed
@@ -192,13 +181,9 @@ impl Gate {
         let attempt = effect::attempt(&request);
         let marks = effect::marks_a_renewal(&request);
         let fault = self.lock().meet(&effect, attempt.clone(), marks, self.began).ok_or(Cut)?;
-        let (gate, came) = (Arc::clone(&self), Instant::now());
+        let gate = Arc::clone(&self);
         let done = move |status| gate.executed(&effect, attempt, marks, status);
         let answer = upstream.execute(request, fault.execution, done).await;
-        if matches!(fault.execution, Execution::Never | Execution::Now) {
-            let mut state = self.lock();
-            state.slowest = state.slowest.max(came.elapsed());
-        }
         match fault.then {
             Then::Replied(reply) => reply.give(answer).await,
             Then::Killed => {

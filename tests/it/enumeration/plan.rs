@@ -75,9 +75,6 @@ pub struct Report {
     pub end: Result<End, String>,
     /// Whether every strike was met.
     pub met: bool,
-    /// Whether it failed only in that it came to another end than these strikes explain, while the machine was too busy to
-    /// answer in time: then an answer was lost that no strike took.
-    pub in_doubt: bool,
     pub passed: Vec<Passed>,
     /// How many effects came before those that the plan is about.
     skipped: usize,
@@ -119,8 +116,7 @@ impl Plan {
         if earlier.is_empty() {
             skipped = after(&passed, self.scenario.base.len());
         }
-        let in_doubt = end.is_err() && gate.was_slow() && stage.keeps_the_promise();
-        Report { plan: self, end, met: gate.all_met(), in_doubt, passed, skipped }
+        Report { plan: self, end, met: gate.all_met(), passed, skipped }
     }
 }
 
@@ -257,12 +253,6 @@ impl<'a> Stage<'a> {
         let reason = "DefinitionOutdated";
         Line::of(backup, ConditionType::Stalled).reason == reason
             || self.world.events(NAME).await.iter().any(|(told, _)| told == reason)
-    }
-
-    /// Whether nothing was started, killed or renewed twice, whatever else is wrong.
-    fn keeps_the_promise(&self) -> bool {
-        let simulator = &self.world.simulator;
-        self.struck().is_ok() && verdict::nothing_twice(&simulator.ledger(), &simulator.kills()).is_ok()
     }
 
     /// What was struck, unless something happened that never must.

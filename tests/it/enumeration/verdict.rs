@@ -135,7 +135,8 @@ pub fn judge_unkept(
     well: bool,
     told: bool,
 ) -> Result<End, String> {
-    nothing_twice(ledger, kills)?;
+    started_twice(ledger)?;
+    killed_twice(kills)?;
     // So many are written by one that is well: an intent, an outcome, how its job goes, its end.
     if writes > MOST_WRITES {
         return Err(format!("it wrote its status {writes} times"));
@@ -173,7 +174,8 @@ pub struct Gone {
 impl Gone {
     /// Judges what is left after these effects.
     pub fn judge(&self, passed: &[Passed]) -> Result<End, String> {
-        nothing_twice(&self.ledger, &self.kills)?;
+        started_twice(&self.ledger)?;
+        killed_twice(&self.kills)?;
         let struck = || passed.iter().filter(|passed| passed.fault.is_some()).map(|passed| &passed.effect);
         let told = self.events.iter().any(|reason| reason == "CancelUnconfirmed");
         match (self.go_on.is_empty(), told) {
@@ -230,12 +232,6 @@ fn crashed_before_the_kill(passed: &[Passed]) -> bool {
         crashed = (crashed || crash(passed)) && !passed.effect.to_string().contains("LIST");
         permitted && crashed
     })
-}
-
-/// No run is started twice, and no job killed twice.
-pub fn nothing_twice(ledger: &[LedgerEntry], kills: &BTreeMap<u64, u32>) -> Result<(), String> {
-    started_twice(ledger)?;
-    killed_twice(kills)
 }
 
 /// At most one executed call for each run.
