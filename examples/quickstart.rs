@@ -103,7 +103,6 @@ async fn config(plane: &ControlPlane) -> anyhow::Result<Config> {
 
 async fn install(plane: &ControlPlane, simulator: &Simulator) -> anyhow::Result<()> {
     kubectl(plane, &["apply", "--server-side", "-f", "crds/salesforcebackups.yaml"])?;
-    kubectl(plane, &["wait", "--for=condition=Established", "crd/salesforcebackups.commandcenter.dev"])?;
     kubectl(plane, &["create", "namespace", NAMESPACE])?;
     until_served(plane).await?;
     let client = Client::try_from(config(plane).await?)?;
@@ -121,12 +120,15 @@ async fn install(plane: &ControlPlane, simulator: &Simulator) -> anyhow::Result<
     Ok(())
 }
 
-/// Waits until kubectl knows the kind: an API server may tell of it some moments after it says Established.
+/// Waits until kubectl knows the kind: an API server may serve it some moments after it says Established.
 async fn until_served(plane: &ControlPlane) -> anyhow::Result<()> {
     for _ in 0..60 {
         let mut command = plane.kubectl();
-        command.args(["get", "salesforcebackups", "-n", NAMESPACE]).stdout(Stdio::null()).stderr(Stdio::null());
-        if command.status().context("kubectl cannot be started")?.success() {
+        let shown = command
+            .args(["get", "salesforcebackups", "-n", NAMESPACE])
+            .output()
+            .context("kubectl cannot be started")?;
+        if shown.status.success() {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
