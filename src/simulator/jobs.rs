@@ -19,6 +19,8 @@ const BACKUP: u64 = 4;
 /// What a complete backup holds.
 const ALL_BYTES: u64 = 5_000_000_000;
 const ALL_FILES: u64 = 20_000;
+/// The most that a killed job takes to save what it backed up; a short one takes a twentieth of its time.
+const SAVING: Duration = Duration::from_secs(15);
 /// What a job says that was killed twice.
 const DISCARDED: &str = "What was backed up is discarded, because the job was killed a second time.";
 
@@ -202,7 +204,7 @@ impl Job {
             Course::Moving { .. } => stands("Running", percent, "Backup", now),
             Course::Halted { since, status, .. } => stands(status, percent, "Backup", *since),
             Course::Killing { since, .. } => {
-                let killed = later(*since, self.duration / 20);
+                let killed = later(*since, SAVING.min(self.duration / 20));
                 if killed <= now {
                     over(End::Killed, killed)
                 } else {

@@ -16,7 +16,11 @@ fn at(seconds: u64) -> Timestamp {
 
 /// A job of 100 seconds, so that seconds are percents.
 fn job() -> Job {
-    let behaviour = Behaviour { job_duration: Duration::from_secs(100), ..Behaviour::default() };
+    job_of(Duration::from_secs(100))
+}
+
+fn job_of(job_duration: Duration) -> Job {
+    let behaviour = Behaviour { job_duration, ..Behaviour::default() };
     let target = Association { client_id: Some(12), client_name: Some("crm".to_owned()), ..Association::default() };
     Job::start((7, 3), (target, BackupLevel::SyntheticFull), Some("who".to_owned()), &behaviour, at(0))
 }
@@ -124,4 +128,12 @@ fn a_job_that_takes_no_time_is_complete_at_once() {
     let target = (Association::default(), BackupLevel::Full);
     let job = Job::start((1, 1), target, None, &behaviour, at(0));
     assert_eq!(seen(&job, 0), ("Completed".to_owned(), 100, Some(at(0))));
+}
+
+#[test]
+fn a_long_job_takes_no_longer_than_fifteen_seconds_to_end_once_it_is_killed() {
+    let mut job = job_of(Duration::from_hours(24));
+    assert!(job.kill(at(40)));
+    assert_eq!(seen(&job, 54), ("Kill Pending".to_owned(), 0, None));
+    assert_eq!(seen(&job, 55), ("Killed".to_owned(), 0, Some(at(55))));
 }
