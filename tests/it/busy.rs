@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     resolving::{lost, world},
-    world::{Line, NAME, World, fast_flags},
+    world::{Line, NAME, World, fast_flags_with},
 };
 
 const BUSY: &str = "Another backup is running for client [crm]";
@@ -62,10 +62,7 @@ async fn a_backup_that_is_refused_while_another_one_runs_is_started_when_that_ha
     for when_running in [WhenRunning::Refuse409, WhenRunning::Refuse268, WhenRunning::Refuse268With400] {
         let long = Behaviour { when_running, job_duration: Duration::from_mins(10), ..Behaviour::default() };
         // No answer is to be lost here, on the busiest machine.
-        let mut flags = fast_flags();
-        flags.push("--request-timeout=5m".to_owned());
-        flags.retain(|flag| flag != "--request-timeout=2s");
-        let world = World::with(long, &flags).await;
+        let world = World::with(long, &fast_flags_with(&["--request-timeout=5m"])).await;
         world.until_watched().await;
         let target = Association { client_id: Some(12), ..Association::default() };
         let foreign = world.simulator.start_foreign_job(target, BackupLevel::Full, None);

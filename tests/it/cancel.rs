@@ -19,14 +19,14 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::{grant, limited_account},
-    world::{Line, NAME, SECRET, World, args, config, fast_flags},
+    world::{Line, NAME, SECRET, World, args, config, fast_flags, fast_flags_with},
 };
 
 const FINALIZER: &str = "commandcenter.dev/cancel";
 
 /// A world whose jobs go on for long, in which a deletion may take `timeout`.
 async fn world(timeout: &str) -> World {
-    let flags: Vec<String> = fast_flags().into_iter().chain([format!("--cancel-timeout={timeout}")]).collect();
+    let flags = fast_flags_with(&[&format!("--cancel-timeout={timeout}")]);
     World::with(Behaviour { job_duration: Duration::from_mins(1), ..Behaviour::default() }, &flags).await
 }
 
@@ -224,8 +224,7 @@ async fn a_job_that_a_person_had_killed_is_not_killed_again() {
 /// somebody else`.
 async fn found_by_target(by_somebody_else: bool) -> World {
     let behaviour = Behaviour { descriptions: false, job_duration: Duration::from_mins(1), ..Behaviour::default() };
-    let flags: Vec<String> = fast_flags().into_iter().chain(["--cancel-timeout=1m".to_owned()]).collect();
-    let world = World::with(behaviour, &flags).await;
+    let world = World::with(behaviour, &fast_flags_with(&["--cancel-timeout=1m"])).await;
     // The simulator numbers its tasks from 30453 on.
     let (when, task) = if by_somebody_else { (When::BeforeExecuting, 7) } else { (When::AfterExecuting, 30_453) };
     let only_task = Fault::answer(Operation::CreateTask, when, StatusCode::OK, format!(r#"{{"taskId": {task}}}"#));
@@ -268,8 +267,7 @@ async fn kills_for_which_there_is_no_room_in_time_are_not_made_and_are_told_of()
         };
         let mut world = World::without_operator(behaviour).await;
         world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
-        let more = flags.iter().copied().chain(["--cancel-timeout=20s"]).map(str::to_owned);
-        let mut args = args(&fast_flags().into_iter().chain(more).collect::<Vec<_>>());
+        let mut args = args(&fast_flags_with(&[flags, &["--cancel-timeout=20s"]].concat()));
         args.hour = hour;
         world.start_operator_of(args, config().await);
         world.create(NAME, &json!({"deletionPolicy": "Cancel"})).await;

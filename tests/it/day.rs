@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::{
     proxy::{Execution, Reply, Upstream, listen},
-    world::{SECRET, World, args, client, config, fast_flags, namespace},
+    world::{SECRET, World, args, client, config, fast_flags_with, namespace},
 };
 
 /// What counts as an hour; a token lives half of one, as it does.
@@ -62,9 +62,8 @@ async fn a_day_with_short_tokens_limits_restarts_and_outages_loses_no_backup_and
         "url": world.simulator.url(), "token": world.simulator.token(), "refreshToken": world.simulator.refresh_token(),
     });
     world.write_secret_data(SECRET, &keys).await;
-    let more =
-        [format!("--writes-per-hour={WRITES}"), format!("--reads-per-hour={READS}"), "--renew-tokens".to_owned()];
-    let mut args = args(&fast_flags().into_iter().chain(more).collect::<Vec<_>>());
+    let (writes, reads) = (format!("--writes-per-hour={WRITES}"), format!("--reads-per-hour={READS}"));
+    let mut args = args(&fast_flags_with(&[&writes, &reads, "--renew-tokens"]));
     args.hour = HOUR;
     args.poll_interval = Duration::from_millis(500);
     let _ = config().await;

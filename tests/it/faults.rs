@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     proxy::{Fate, Proxy, Upstream},
-    world::{Line, NAME, SECRET, World, fast_flags, kubectl},
+    world::{Line, NAME, SECRET, World, fast_flags, fast_flags_with, kubectl},
 };
 
 #[tokio::test]
@@ -108,11 +108,8 @@ pub async fn with_calls_that_wait(behaviour: Behaviour, flags: &[&str]) -> (Worl
     let (origin, path) = simulator.split_at(simulator.find("/commandcenter").unwrap());
     let center = Proxy::before(Upstream::Http(reqwest::Client::new(), origin.to_owned())).await;
     world.write_secret(SECRET, &format!("{}{path}", center.url()), world.simulator.token()).await;
-    let mut all = fast_flags();
-    all.retain(|flag| !flag.starts_with("--request-timeout"));
-    all.extend(["--request-timeout=5m"].iter().chain(flags).map(|flag| (*flag).to_owned()));
     center.hold("/CreateTask");
-    world.start_operator(&all).await;
+    world.start_operator(&fast_flags_with(&[&["--request-timeout=5m"], flags].concat())).await;
     (world, center)
 }
 
@@ -130,9 +127,7 @@ async fn an_answer_is_recorded_while_others_take_every_turn() {
     let api_server = Proxy::start(world.client.clone()).await;
     world.write_secret(SECRET, &format!("{}{path}", center.url()), world.simulator.token()).await;
     world.write_secret("other", &simulator, world.simulator.token()).await;
-    let mut flags = fast_flags();
-    flags.retain(|flag| !flag.starts_with("--request-timeout"));
-    flags.extend(["--concurrency=1", "--request-timeout=5m"].map(str::to_owned));
+    let flags = fast_flags_with(&["--concurrency=1", "--request-timeout=5m"]);
     center.hold("/CreateTask");
     api_server.hold("/secrets/other");
     world.start_operator_with(&flags, api_server.config());
@@ -193,11 +188,7 @@ async fn an_outcome_is_written_until_it_lands_and_only_once() {
 
 #[tokio::test]
 async fn an_intent_that_is_stored_after_its_time_was_never_sent_and_is_settled_as_that() {
-    let flags: Vec<String> = fast_flags()
-        .into_iter()
-        .map(|flag| if flag.starts_with("--send-window") { "--send-window=1s".to_owned() } else { flag })
-        .collect();
-    let (world, proxy) = behind_a_proxy_with(&flags).await;
+    let (world, proxy) = behind_a_proxy_with(&fast_flags_with(&["--send-window=1s"])).await;
     proxy.next(&[Fate::AppliedLate(Duration::from_millis(1300))]);
     world.create(NAME, &json!({})).await;
     world.until_reason(NAME, "SendWindowMissed").await;

@@ -20,11 +20,11 @@ use salesforce_backup_operator::{
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use crate::world::{Line, NAME, SECRET, World, fast_flags};
+use crate::world::{Line, NAME, PATIENCE, SECRET, World, fast_flags_with};
 
 /// A world whose jobs go on until they are told to end.
 async fn world(flags: &[&str]) -> World {
-    let flags: Vec<String> = fast_flags().into_iter().chain(flags.iter().map(|flag| (*flag).to_owned())).collect();
+    let flags = fast_flags_with(flags);
     World::with(Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() }, &flags).await
 }
 
@@ -37,9 +37,6 @@ async fn running(world: &World, name: &str) -> Vec<u64> {
 fn lists(simulator: &Simulator) -> u64 {
     simulator.calls().get(&Operation::ListJobs).copied().unwrap()
 }
-
-/// A machine that is busy with something else may take long.
-const PATIENCE: Duration = Duration::from_mins(20);
 
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let waiting = async {
@@ -139,13 +136,7 @@ async fn a_suspended_job_is_shown_as_waiting_until_it_goes_on() {
 
 #[tokio::test]
 async fn a_job_that_vanishes_is_held_as_lost_and_a_new_run_follows() {
-    let flags = ["--settle=200ms", "--send-window=200ms", "--request-timeout=1s"];
-    let flags: Vec<String> = fast_flags()
-        .into_iter()
-        .filter(|flag| !["--settle", "--send-window", "--request-timeout"].iter().any(|name| flag.starts_with(name)))
-        .chain(flags.map(str::to_owned))
-        .collect();
-    let world = World::with(Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() }, &flags).await;
+    let world = world(&["--settle=200ms", "--send-window=200ms", "--request-timeout=1s"]).await;
     world.create(NAME, &json!({"runId": "1"})).await;
     let job = running(&world, NAME).await[0];
     world.simulator.set_job(job, JobOrder::Vanish).unwrap();
@@ -224,12 +215,8 @@ async fn with_ready_when_submitted_a_job_that_fails_later_leaves_the_backup_read
 
 #[tokio::test]
 async fn the_status_is_written_when_it_says_something_new_and_not_at_each_look() {
-    // A look that a busy machine keeps for some seconds is no failed one, which would be told of.
-    let flags: Vec<String> = fast_flags()
-        .into_iter()
-        .filter(|flag| !["--poll", "--request-timeout"].iter().any(|name| flag.starts_with(name)))
-        .chain(["--poll-interval=20ms", "--request-timeout=5m"].map(str::to_owned))
-        .collect();
+    // With a short timeout a busy machine makes a look fail, and the status tells of a look that failed.
+    let flags = fast_flags_with(&["--poll-interval=20ms", "--request-timeout=5m"]);
     let behaviour = Behaviour { job_duration: Duration::from_hours(24), ..Behaviour::default() };
     let world = World::with(behaviour, &flags).await;
     // By version: a watch that begins anew shows the same one again.
@@ -283,8 +270,7 @@ async fn a_thousand_running_backups_are_followed_to_their_end_with_one_call_an_i
     world.simulator.set_job(ended_before, End::Completed).unwrap();
     // As a process left them that is gone.
     stream::iter(&jobs).for_each_concurrent(16, |job| submitted(&world, *job)).await;
-    let flags = fast_flags().into_iter().filter(|flag| !flag.starts_with("--poll"));
-    world.start_operator(&flags.chain(["--poll-interval=3s".to_owned()]).collect::<Vec<_>>()).await;
+    world.start_operator(&fast_flags_with(&["--poll-interval=3s"])).await;
 
     let simulator = &world.simulator;
     until("the first list was asked for", || lists(simulator) >= 1).await;
@@ -355,7 +341,7 @@ async fn jobs_that_no_list_shows_are_looked_up_by_themselves() {
 async fn objects_of_each_watched_namespace_are_told_how_their_jobs_go() {
     let behaviour = || Behaviour { job_duration: Duration::from_secs(1), ..Behaviour::default() };
     let (mut one, other) = (World::without_operator(behaviour()).await, World::without_operator(behaviour()).await);
-    let flags = [fast_flags(), vec![format!("--watch-namespace={}", other.namespace)]].concat();
+    let flags = fast_flags_with(&[&format!("--watch-namespace={}", other.namespace)]);
     one.start_operator(&flags).await;
     for world in [&one, &other] {
         world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
@@ -374,9 +360,7 @@ async fn a_command_center_that_hangs_does_not_starve_the_objects_of_another_one(
     hangs.simulator.set_faults(vec![Fault::delayed(On::Any, Duration::from_hours(1), Duration::ZERO)]);
     world.write_secret("hangs", &hangs.simulator.url(), hangs.simulator.token()).await;
     world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
-    let others = ["--request-timeout", "--concurrency"];
-    let flags = fast_flags().into_iter().filter(|flag| !others.iter().any(|name| flag.starts_with(name)));
-    let flags: Vec<String> = flags.chain(["--request-timeout=1h", "--concurrency=1"].map(str::to_owned)).collect();
+    let flags = fast_flags_with(&["--request-timeout=1h", "--concurrency=1"]);
     for number in 0..20 {
         let spec =
             json!({"commandCenter": {"secretRef": {"name": "hangs"}}, "associations": [{"clientId": 100 + number}]});
@@ -393,13 +377,9 @@ async fn a_command_center_that_hangs_does_not_starve_the_objects_of_another_one(
 async fn an_outage_of_a_day_loses_nothing_and_starts_nothing_twice() {
     /// A host that is away is asked once in two intervals: as many calls as a day has of a minute.
     const A_DAY: u64 = 24 * 60;
-    let flags: Vec<String> = fast_flags()
-        .into_iter()
-        .filter(|flag| !flag.starts_with("--poll"))
-        .chain(["--poll-interval=10ms", "--cancel-timeout=1h"].map(str::to_owned))
-        .collect();
-    // A busy machine takes long for that day; a job is queued for a twentieth of its time.
-    let world = World::with(Behaviour { job_duration: Duration::from_mins(30), ..Behaviour::default() }, &flags).await;
+    let flags = fast_flags_with(&["--poll-interval=10ms", "--cancel-timeout=1h"]);
+    // No job may end by the clock while a busy machine plays that day.
+    let world = World::with(Behaviour { job_duration: Duration::from_hours(24), ..Behaviour::default() }, &flags).await;
     let spec = |client: u64| json!({"associations": [{"clientId": client}]});
     let ends = [("ended", End::Completed), ("failed", End::Failed), ("in-part", End::Committed)];
     let mut jobs = Vec::new();

@@ -11,7 +11,7 @@ use salesforce_backup_operator::{
 };
 use serde_json::json;
 
-use crate::world::{Line, NAME, SECRET, World, args, config, fast_flags, namespace};
+use crate::world::{Line, NAME, SECRET, World, args, config, fast_flags, fast_flags_with, namespace};
 
 /// What counts as an hour.
 const HOUR: Duration = Duration::from_secs(10);
@@ -24,10 +24,6 @@ fn strict(writes: u32, reads: u32, retry_after: bool) -> Behaviour {
     Behaviour { limits: Limits { writes: Some(writes), reads: Some(reads), period: HOUR, retry_after }, ..quick() }
 }
 
-fn flags(more: &[&str]) -> Vec<String> {
-    fast_flags().into_iter().chain(more.iter().map(|flag| (*flag).to_owned())).collect()
-}
-
 fn waits_for(backup: &SalesforceBackup, reason: &str) -> bool {
     let status = backup.status.as_ref();
     let says = status.is_some_and(|status| status.conditions.iter().any(|told| told.reason == reason));
@@ -38,7 +34,7 @@ fn waits_for(backup: &SalesforceBackup, reason: &str) -> bool {
 async fn no_more_calls_are_made_than_the_flags_allow_and_who_waits_says_until_when() {
     let mut world = World::without_operator(strict(20, 60, false)).await;
     world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
-    let mut args = args(&flags(&["--writes-per-hour=20", "--reads-per-hour=60"]));
+    let mut args = args(&fast_flags_with(&["--writes-per-hour=20", "--reads-per-hour=60"]));
     args.hour = HOUR;
     for number in 0..12 {
         world.create(&format!("crm-{number}"), &json!({"associations": [{"clientId": 20 + number}]})).await;
@@ -124,7 +120,7 @@ async fn a_namespace_with_hundreds_that_wait_does_not_delay_the_one_of_another()
     for number in 0..300 {
         world.create(&format!("crm-{number}"), &json!({"associations": [{"clientId": 20 + number}]})).await;
     }
-    let mut args = args(&flags(&["--writes-per-hour=8", &format!("--watch-namespace={other}")]));
+    let mut args = args(&fast_flags_with(&["--writes-per-hour=8", &format!("--watch-namespace={other}")]));
     args.hour = HOUR;
     world.start_operator_of(args, config().await);
     world.until_any("waits for its turn", |backup| waits_for(backup, "RateLimited")).await;

@@ -21,14 +21,14 @@ use serde_json::{Value, json};
 use crate::{
     faults::limited_account,
     proxy::{Execution, Reply as ProxyReply, Upstream, listen},
-    world::{Line, NAME, SECRET, World, backup, fast_flags},
+    world::{Line, NAME, SECRET, World, backup, fast_flags, fast_flags_with},
 };
 
 const RENEWED: &str = "commandcenter-renewed";
 const PATIENCE: Duration = Duration::from_mins(5);
 
 fn flags() -> Vec<String> {
-    fast_flags().into_iter().chain(["--renew-tokens".to_owned()]).collect()
+    fast_flags_with(&["--renew-tokens"])
 }
 
 fn behaviour() -> Behaviour {

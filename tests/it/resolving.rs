@@ -14,13 +14,11 @@ use salesforce_backup_operator::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{Line, NAME, SECRET, World, backup, described, fast_flags};
+use crate::world::{Line, NAME, SECRET, World, backup, described, fast_flags_with};
 
 /// Flags with which an attempt is resolved some seconds after it began.
 pub fn flags() -> Vec<String> {
-    let slow = ["--send-window", "--request-timeout", "--settle"];
-    let others = fast_flags().into_iter().filter(|flag| slow.iter().all(|slow| !flag.starts_with(slow)));
-    others.chain(["--send-window=1s", "--request-timeout=1s", "--settle=1s"].map(str::to_owned)).collect()
+    fast_flags_with(&["--send-window=1s", "--request-timeout=1s", "--settle=1s"])
 }
 
 /// A world with jobs that go on for minutes.

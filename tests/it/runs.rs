@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::{
     faults::with_calls_that_wait,
-    world::{Line, NAME, World, fast_flags},
+    world::{Line, NAME, World, fast_flags, fast_flags_with},
 };
 
 fn run_id(backup: &SalesforceBackup) -> Option<&str> {
@@ -174,9 +174,7 @@ async fn with_ready_when_submitted_ready_turns_true_while_the_jobs_run() {
 
 #[tokio::test]
 async fn a_running_job_is_asked_for_once_an_interval() {
-    let mut flags = fast_flags();
-    flags.push("--poll-interval=1s".to_owned());
-    flags.retain(|flag| flag != "--poll-interval=200ms");
+    let flags = fast_flags_with(&["--poll-interval=1s"]);
     let world = World::with(Behaviour { job_duration: Duration::from_secs(5), ..Behaviour::default() }, &flags).await;
     let begin = Instant::now();
     world.create(NAME, &json!({})).await;

@@ -10,7 +10,7 @@ use salesforce_backup_operator::{
 };
 use serde_json::json;
 
-use crate::world::{Line, NAME, SECRET, World, args, config, fast_flags};
+use crate::world::{Line, NAME, SECRET, World, args, config, fast_flags, fast_flags_with};
 
 /// How long a test waits for what it expects.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -36,7 +36,7 @@ async fn a_secret_from_a_file_with_byte_order_marks_is_used_as_it_is_meant() {
 
 #[tokio::test]
 async fn the_token_of_a_service_account_is_sent_nowhere_whoever_adds_a_url_to_its_secret() {
-    let world = World::with(Behaviour::default(), &[fast_flags(), vec!["--renew-tokens".to_owned()]].concat()).await;
+    let world = World::with(Behaviour::default(), &fast_flags_with(&["--renew-tokens"])).await;
     let api: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
     for (name, type_) in [("account", "kubernetes.io/service-account-token"), ("release", "helm.sh/release.v1")] {
         let secret: Secret = serde_json::from_value(json!({

@@ -12,7 +12,7 @@ use salesforce_backup_operator::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{NAME, World, config, fast_flags};
+use crate::world::{NAME, World, config, fast_flags, fast_flags_with};
 
 fn args(world: &World) -> Args {
     Args {
@@ -70,8 +70,8 @@ async fn without_an_operator_it_says_what_to_look_at() {
 #[tokio::test]
 async fn an_operator_that_may_not_call_it_is_told_of_by_its_own_words() {
     let mut world = World::without_operator(Behaviour::default()).await;
-    let allowed = "--allowed-endpoint=https://commandcenter.example.com/commandcenter/api".to_owned();
-    world.start_operator(&fast_flags().into_iter().chain([allowed]).collect::<Vec<_>>()).await;
+    let allowed = "--allowed-endpoint=https://commandcenter.example.com/commandcenter/api";
+    world.start_operator(&fast_flags_with(&[allowed])).await;
     let (outcome, _) = run(args(&world), CancellationToken::new()).await;
     let error = format!("{:#}", outcome.unwrap_err());
     assert!(error.contains("EndpointNotAllowed"), "{error}");

@@ -29,8 +29,8 @@ use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How long a test waits for what it expects.
-const PATIENCE: Duration = Duration::from_mins(20);
+/// The time that a test waits for what it expects, also on a busy machine.
+pub const PATIENCE: Duration = Duration::from_mins(20);
 /// The name of the object and of the Secret that most tests need.
 pub const NAME: &str = "crm";
 pub const SECRET: &str = "commandcenter";
@@ -98,6 +98,13 @@ pub fn fast_flags() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec()
+}
+
+/// The same with `others`, each in the place of the flag of its name if there is one.
+pub fn fast_flags_with(others: &[&str]) -> Vec<String> {
+    let name = |flag: &str| flag.split('=').next().map(str::to_owned);
+    let kept = fast_flags().into_iter().filter(|flag| others.iter().all(|other| name(other) != name(flag)));
+    kept.chain(others.iter().map(|other| (*other).to_owned())).collect()
 }
 
 /// The flags of `run` as a command line gives them.
