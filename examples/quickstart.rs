@@ -25,7 +25,10 @@ use kube::{
 use salesforce_backup_operator::{
     api::{ConditionType, Phase, SalesforceBackup, SalesforceBackupStatus, conditions::is_true},
     cli::run::{self, Args},
-    process::telemetry::{self, LogFormat},
+    process::{
+        proxies::Proxies,
+        telemetry::{self, LogFormat},
+    },
     simulator::{Behaviour, Options, Simulator},
 };
 use serde_json::json;
@@ -69,8 +72,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let mut table = Table::watch(&plane)?;
     let flags = ["run", "--allow-insecure-http", "--leader-elect=false", "--poll-interval=1s", "--listen=127.0.0.1:0"];
     let stop = CancellationToken::new();
-    let operator =
-        tokio::spawn(run::operate(OperatorFlags::parse_from(flags).args, config(&plane).await?, stop.clone()));
+    let args = OperatorFlags::parse_from(flags).args;
+    let operator = tokio::spawn(run::operate(args, config(&plane).await?, Proxies::default(), stop.clone()));
     let interrupted = tokio::select! {
         ended = until_ended(&plane) => { ended?; false }
         _ = tokio::signal::ctrl_c() => true,

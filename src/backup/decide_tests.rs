@@ -166,7 +166,7 @@ fn accepted() -> Outcome {
 }
 
 fn refused(kind: RefusedKind) -> Outcome {
-    Outcome::Refused(Refused { kind, error_code: None, text: None, retry_after: None })
+    Outcome::Refused(Refused { kind, error_code: None, text: None, retry_after: None, is_page: false })
 }
 
 #[test]
@@ -291,6 +291,7 @@ fn a_server_that_asked_for_time_gets_it_even_when_the_object_changes() {
         error_code: None,
         text: None,
         retry_after: Some(Duration::from_mins(10)),
+        is_page: false,
     });
     let mut waiting = after(&object(&json!({})), 0, &limited);
     waiting.metadata.generation = Some(2);
@@ -316,6 +317,7 @@ fn calls_that_never_left_are_tried_again_and_local_names_stall_meanwhile() {
         (NeverSent::Dns, "DnsFailed"),
         (NeverSent::Connect, "ConnectionFailed"),
         (NeverSent::Tls(TlsFailure::Expired), "TlsFailed"),
+        (NeverSent::ProxyUnreached, "ConnectionFailed"),
         (NeverSent::ProxyLogin, "ConnectionFailed"),
         (NeverSent::ProxyRefuses, "ConnectionFailed"),
         (NeverSent::TooLate, "SendWindowMissed"),

@@ -191,9 +191,8 @@ pub fn refused(refused: &Refused) -> Why {
             "see the error and the Command Center's own log; it is tried again",
         ),
     };
-    let code = refused.error_code.map(|code| format!(", error {code}")).unwrap_or_default();
-    let text = saying(refused.text.as_deref());
-    Why::new(reason, format!("The Command Center {said}{code}{text}. To do: {remedy}."))
+    let besides = causes::said(refused);
+    Why::new(reason, format!("The Command Center {said}{besides}. To do: {remedy}."))
 }
 
 /// What a Command Center said, within a sentence of ours that ends with a full stop itself.

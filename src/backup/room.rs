@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn the_smallest_form_of_a_refusal_is_cut() {
         let text = Some("The server does not want to.".repeat(10));
-        let refused = Refused { kind: RefusedKind::Error, error_code: None, text, retry_after: None };
+        let refused = Refused { kind: RefusedKind::Error, error_code: None, text, retry_after: None, is_page: false };
         let (_, status) = smallest_of(&Outcome::Refused(refused));
         assert_eq!(status.phase, Some(Phase::Pending));
         assert!(status.conditions.iter().all(|condition| condition.message.chars().count() <= SHORT + 1));

@@ -21,7 +21,13 @@ fn accepted(job: u64) -> Outcome {
 }
 
 fn refused() -> Outcome {
-    Outcome::Refused(Refused { kind: RefusedKind::Conflict, error_code: None, text: None, retry_after: None })
+    Outcome::Refused(Refused {
+        kind: RefusedKind::Conflict,
+        error_code: None,
+        text: None,
+        retry_after: None,
+        is_page: false,
+    })
 }
 
 /// The phase and the jobs that outcome `outcome` of attempt a1 gives; a word when nothing is written.

@@ -145,6 +145,7 @@ impl Standing {
             NeverSent::Dns
             | NeverSent::Connect
             | NeverSent::Tls(_)
+            | NeverSent::ProxyUnreached
             | NeverSent::ProxyLogin
             | NeverSent::ProxyRefuses
             | NeverSent::TooLate => Self::Waiting(why),

@@ -169,8 +169,9 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start(args.log_format, &args.log_filter)?;
     let stop = shutdown::on_signal().context("signals cannot be listened to")?;
-    let config = kubernetes::config(&Proxies::of(environment)?).await?;
-    let outcome = Box::pin(operate(args, config, stop)).await;
+    let proxies = Proxies::of(environment)?;
+    let config = kubernetes::config(&proxies)?;
+    let outcome = Box::pin(operate(args, config, proxies, stop)).await;
     if let Err(error) = &outcome
         && let Some(lost) = error.downcast_ref::<Lost>()
     {
@@ -181,20 +182,24 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     outcome
 }
 
-/// Runs the controller in the cluster of `config` until `stop`, then lets calls under way end within the grace period.
-/// With leader election it waits for the lease first, and gives it back last.
+/// Runs the controller in the cluster of `config`, calling Command Centers through `proxies`, until `stop`, then lets calls
+/// under way end within the grace period. With leader election it waits for the lease first, and gives it back last.
 ///
 /// # Errors
 /// When a flag cannot be used, the address to listen on is taken, or the lease was lost ([`Lost`]): then the process
 /// must end without waiting for calls under way.
-pub async fn operate(mut args: Args, config: kube::Config, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn operate(
+    mut args: Args,
+    config: kube::Config,
+    proxies: Proxies,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     // A namespace that is named twice is watched once.
     args.watch_namespace.sort();
     args.watch_namespace.dedup();
     let policy = policy(&args);
     let identity = identity();
     let candidate = candidate(&args, &config, &identity)?;
-    let proxies = Proxies::of(environment)?;
     let clients = kubernetes::clients(config).context("the cluster configuration cannot be used")?;
     let listener = TcpListener::bind(args.listen)
         .await

@@ -59,7 +59,7 @@ pub struct Args {
 /// When the backup did not end well; says what was seen, and what to look at.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("signals cannot be listened to")?;
-    let config = kubernetes::config(&Proxies::of(environment)?).await?;
+    let config = kubernetes::config(&Proxies::of(environment)?)?;
     test(args, config, stop, print).await
 }
 

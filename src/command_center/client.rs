@@ -3,7 +3,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    io,
     net::SocketAddr,
     pin::Pin,
     sync::{
@@ -30,6 +29,7 @@ use crate::{api::JobId, process::proxies::Proxies};
 use super::{
     connection::{Connection, Roots},
     endpoint::{LocalAddresses, is_local},
+    failure::{ResolveError, connect_failure, is_not_http, of_proxy, wants_certificate},
     gate::{Kind, Limits},
     gates::{Gates, Pass},
     job_list::{self, JobsRequest},
@@ -39,7 +39,7 @@ use super::{
     request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
     room::{Full, Room, Share},
     text::without_mark,
-    tls::{self, TlsFailure},
+    tls,
 };
 
 /// The header (with the value `true`) that every answer of the simulator carries.
@@ -165,7 +165,7 @@ impl CommandCenter {
             .request(&client, Method::POST, connection, OPERATION)
             .header(header::CONTENT_TYPE, JSON)
             .body(reqwest::Body::wrap(gated));
-        Ok(pass.call(Kind::Write, begun(request, &flow)).await)
+        Ok(self.call(pass, connection, Kind::Write, begun(request, &flow)).await)
     }
 
     /// Asks for one job.
@@ -175,7 +175,7 @@ impl CommandCenter {
     pub async fn job(&self, pass: &Pass, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let request = self.request(&client, Method::GET, connection, &format!("Job/{id}"));
-        Ok(pass.call(Kind::Read, reply(request)).await)
+        Ok(self.call(pass, connection, Kind::Read, reply(request)).await)
     }
 
     /// Asks for the details of a job, of which its task is one.
@@ -188,7 +188,7 @@ impl CommandCenter {
             .request(&client, Method::POST, connection, job_task::OPERATION)
             .header(header::CONTENT_TYPE, JSON)
             .body(job_task::body(id).to_string());
-        Ok(pass.call(Kind::Read, reply(request)).await)
+        Ok(self.call(pass, connection, Kind::Read, reply(request)).await)
     }
 
     /// Asks for a job to be killed, if `permit` holds when that begins. To be asked once a job: the second kill discards what
@@ -209,7 +209,7 @@ impl CommandCenter {
         // The place among the calls that are allowed may have been long in coming.
         let in_time =
             async { if permit.still_holds() { reply(request).await } else { Reply::NeverSent(NeverSent::TooLate) } };
-        Ok(pass.call(Kind::Write, in_time).await)
+        Ok(self.call(pass, connection, Kind::Write, in_time).await)
     }
 
     /// Asks for one page of the job list.
@@ -224,7 +224,7 @@ impl CommandCenter {
             .header(header::CONTENT_TYPE, JSON)
             .body(body);
         let room = self.room.share(&connection.endpoint.to_string(), MAX_BODY);
-        Ok(pass.call(Kind::Read, page_of_jobs(request, room)).await)
+        Ok(self.call(pass, connection, Kind::Read, page_of_jobs(request, room)).await)
     }
 
     /// Rows to ask `endpoint` for in a page of the job list.
@@ -242,6 +242,30 @@ impl CommandCenter {
             }
             pages.insert(endpoint.to_owned(), rows);
         }
+    }
+
+    /// Makes a call in its turn. Where a proxy was to be reached, it is the proxy that was not.
+    async fn call(
+        &self,
+        pass: &Pass,
+        connection: &Connection,
+        kind: Kind,
+        reply: impl Future<Output = Reply>,
+    ) -> Reply {
+        let to_proxy = self.forwards(&connection.endpoint.join(""));
+        let told = async {
+            match reply.await {
+                Reply::NeverSent(cause) if to_proxy => Reply::NeverSent(of_proxy(cause)),
+                reply => reply,
+            }
+        };
+        pass.call(kind, told).await
+    }
+
+    /// Whether a call to `address` goes to a proxy, which passes it on without a tunnel.
+    fn forwards(&self, address: &Url) -> bool {
+        let scheme = self.proxies.of_address(address).map(|proxy| proxy.reveal().scheme());
+        address.scheme() == "http" && matches!(scheme, Some("http" | "https"))
     }
 
     fn request(&self, client: &Client, method: Method, connection: &Connection, path: &str) -> RequestBuilder {
@@ -278,7 +302,8 @@ impl CommandCenter {
         let flow = Arc::new(Flow::default());
         let body =
             GatedBody { chunk: Some(pair.body().to_string().into()), permit: AtAnyTime, flow: Arc::clone(&flow) };
-        Ok(pass.call(Kind::Write, begun(request.body(reqwest::Body::wrap(body)), &flow)).await)
+        let reply = begun(request.body(reqwest::Body::wrap(body)), &flow);
+        Ok(self.call(pass, connection, Kind::Write, reply).await)
     }
 
     /// Asks for something that costs nothing, to see whether anybody answers.
@@ -288,7 +313,7 @@ impl CommandCenter {
     pub async fn knock(&self, pass: &Pass, connection: &Connection) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let request = self.request(&client, Method::GET, connection, "CommServ");
-        Ok(pass.call(Kind::Read, reply(request)).await)
+        Ok(self.call(pass, connection, Kind::Read, reply(request)).await)
     }
 
     /// A client for the connection's certificates. Making one reads the system's certificates, so they are kept.
@@ -438,42 +463,6 @@ impl Failure {
     }
 }
 
-/// Whether something came back that cannot be read as the head of an answer.
-fn is_not_http(error: &reqwest::Error) -> bool {
-    causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse))
-}
-
-/// Whether the server ended the session because the client showed no certificate.
-fn wants_certificate(error: &reqwest::Error) -> bool {
-    causes(error).any(|cause| TlsFailure::of(cause) == Some(TlsFailure::ClientCertificate))
-}
-
-/// An error and what caused it. The source of an I/O error is that of the error within it, which would be passed over.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |cause| {
-        let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        within.map(|within| within as &(dyn std::error::Error + 'static)).or_else(|| cause.source())
-    })
-}
-
-/// What kept a connection from coming about.
-fn connect_failure(error: &reqwest::Error) -> NeverSent {
-    let known = causes(error).find_map(|cause| match cause.downcast_ref::<ResolveError>() {
-        Some(ResolveError::Lookup(_)) => Some(NeverSent::Dns),
-        Some(ResolveError::OnlyLocal) => Some(NeverSent::LocalAddress),
-        None => tunnel_failure(cause).or_else(|| TlsFailure::of(cause).map(NeverSent::Tls)),
-    });
-    known.unwrap_or(NeverSent::Connect)
-}
-
-/// What keeps a proxy from connecting to the host. The error has no type that could be seen here, only its words.
-fn tunnel_failure(cause: &(dyn std::error::Error + 'static)) -> Option<NeverSent> {
-    match cause.to_string().strip_prefix("tunnel error: ")? {
-        "proxy authorization required" => Some(NeverSent::ProxyLogin),
-        _ => Some(NeverSent::ProxyRefuses),
-    }
-}
-
 /// How far the body of a call got. The body and whoever gives the call up both try to move it on from waiting, and only
 /// one of them can: a call that was given up does not begin to flow afterwards.
 #[derive(Debug, Default)]
@@ -550,14 +539,6 @@ impl<P: Permit> Body for GatedBody<P> {
 /// address a moment later.
 #[derive(Clone, Copy, Debug)]
 struct Resolver(LocalAddresses);
-
-#[derive(Debug, thiserror::Error)]
-enum ResolveError {
-    #[error("the name cannot be resolved")]
-    Lookup(#[source] io::Error),
-    #[error("the name resolves to local addresses only")]
-    OnlyLocal,
-}
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the servers of the tests are threads")]
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -20,7 +20,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::AttemptId,
-    command_center::{endpoint::EndpointPolicy, gate::Need, mark::Mark},
+    command_center::{endpoint::EndpointPolicy, gate::Need, mark::Mark, tls::TlsFailure},
 };
 
 const TOKEN: &str = "QSDK s3cret-token+/=";

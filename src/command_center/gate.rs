@@ -352,7 +352,9 @@ impl<K: Clone + Eq + Hash> Gate<K> {
                 self.answers();
             }
             Reply::NoAnswer(NoAnswer::Timeout | NoAnswer::ConnectionLost)
-            | Reply::NeverSent(NeverSent::Dns | NeverSent::Connect | NeverSent::ProxyRefuses) => {
+            | Reply::NeverSent(
+                NeverSent::Dns | NeverSent::Connect | NeverSent::ProxyUnreached | NeverSent::ProxyRefuses,
+            ) => {
                 self.failed(grant, now);
             }
             // That is the Secret's address or certificate, or the operator's rules, and says nothing of the host.

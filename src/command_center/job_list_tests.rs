@@ -292,16 +292,18 @@ fn refusals_errors_and_what_is_no_answer_of_a_command_center_are_told_apart() {
         error_code: code,
         text: text.map(str::to_owned),
         retry_after: None,
+        is_page: false,
     };
     let error = |refused| Listing::Read(JobList::failed(refused));
     let denied = r#"{"errorMessage":"Access denied","errorCode":5}"#;
     let rejected = || Listing::NotAllowed(refused(RefusedKind::TokenRejected, Some(5), Some("Access denied")));
+    let page = Refused { is_page: true, ..RefusedKind::TokenRejected.into() };
     let no_path = refused(RefusedKind::NotFound, None, Some("no such path"));
     let cases = [
         (401, denied, rejected()),
         (200, denied, rejected()),
         (200, r#"{"errorCode":"5","errorMessage":"Access denied"}"#, rejected()),
-        (401, "<html>login</html>", Listing::NotAllowed(RefusedKind::TokenRejected.into())),
+        (401, "<html>login</html>", Listing::NotAllowed(page)),
         (403, "{}", Listing::NotAllowed(RefusedKind::Forbidden.into())),
         (403, r#"{"errorMessage":"no"}"#, Listing::NotAllowed(refused(RefusedKind::Forbidden, None, Some("no")))),
         (404, r#"{"errorMessage":"no such path"}"#, Listing::NotAllowed(no_path)),

@@ -4,6 +4,7 @@ pub mod budget;
 pub mod client;
 pub mod connection;
 pub mod endpoint;
+mod failure;
 pub mod gate;
 pub mod gates;
 pub mod job;

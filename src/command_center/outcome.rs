@@ -31,7 +31,9 @@ pub enum NeverSent {
     Connect,
     /// No TLS session.
     Tls(TlsFailure),
-    /// A proxy wants a name and a password (407).
+    /// The proxy is not reached: no address, no connection, or no TLS session.
+    ProxyUnreached,
+    /// A proxy wants a name and a password (407), or another one than it was given.
     ProxyLogin,
     /// A proxy does not connect to the host.
     ProxyRefuses,
@@ -136,6 +138,8 @@ pub struct Refused {
     pub text: Option<String>,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
+    /// Whether the answer is a web page, which a Command Center's API does not make.
+    pub is_page: bool,
 }
 
 impl Refused {
@@ -157,7 +161,7 @@ impl Refused {
 
 impl From<RefusedKind> for Refused {
     fn from(kind: RefusedKind) -> Self {
-        Self { kind, error_code: None, text: None, retry_after: None }
+        Self { kind, error_code: None, text: None, retry_after: None, is_page: false }
     }
 }
 

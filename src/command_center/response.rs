@@ -9,6 +9,7 @@ use super::{
     number::Number,
     outcome::{Accepted, Answer, Outcome, Refused, RefusedKind, Reply, Unknown},
     text,
+    unusable::is_page,
 };
 
 /// Jobs of one task that are kept; an answer that names more is not one of a backup that we asked for.
@@ -70,7 +71,8 @@ fn busy(answer: &Answer, json: Option<&Value>, token: &Token) -> Option<Refused>
     };
     let error = error.filter(|_| refuses)?;
     let kind = RefusedKind::Conflict;
-    Some(Refused { kind, error_code: error.code, text: error.text, retry_after: answer.retry_after })
+    let (retry_after, is_page) = (answer.retry_after, false);
+    Some(Refused { kind, error_code: error.code, text: error.text, retry_after, is_page })
 }
 
 fn is_busy(error: &Value) -> bool {
@@ -90,7 +92,8 @@ pub(super) fn refusal(answer: &Answer, json: Option<&Value>, token: &Token) -> O
         200 if error.code.is_some_and(|code| code != 0) => RefusedKind::Error,
         _ => return None,
     };
-    Some(Refused { kind, error_code: error.code, text: error.text, retry_after: answer.retry_after })
+    let (retry_after, is_page) = (answer.retry_after, is_page(&answer.body));
+    Some(Refused { kind, error_code: error.code, text: error.text, retry_after, is_page })
 }
 
 /// The ids of an acceptance: a `taskId`, `jobId` or element of `jobIds` above 0, whatever else is there.
@@ -198,7 +201,7 @@ mod tests {
     }
 
     fn refused(kind: RefusedKind, error_code: Option<i64>, text: Option<&str>) -> Outcome {
-        Outcome::Refused(Refused { kind, error_code, text: text.map(str::to_owned), retry_after: None })
+        Outcome::Refused(Refused { kind, error_code, text: text.map(str::to_owned), retry_after: None, is_page: false })
     }
 
     #[test]
@@ -232,7 +235,7 @@ mod tests {
             (400, "no such thing", refused(BadRequest, None, None)),
             (403, r#"{"errorCode":8,"errorMessage":"no right"}"#, refused(Forbidden, Some(8), Some("no right"))),
             (404, r#"{"errorCode":9,"errorMessage":"gone"}"#, refused(NotFound, Some(9), Some("gone"))),
-            (404, "<html>404</html>", refused(NotFound, None, None)),
+            (404, "<html>404</html>", Outcome::Refused(Refused { is_page: true, ..NotFound.into() })),
             (409, "", refused(Conflict, None, None)),
             (429, "", refused(RateLimited, None, None)),
             (200, r#"{"errorCode":2,"errorMessage":"m"}"#, refused(Error, Some(2), Some("m"))),

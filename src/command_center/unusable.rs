@@ -32,15 +32,13 @@ impl Unusable {
     /// Why `answer` is of no use, which is known to be of none.
     #[must_use]
     pub fn of(answer: &Answer) -> Self {
-        let begin = answer.body.trim_ascii_start();
         let status = answer.status;
-        let is_page = begin.starts_with(b"<");
         match status {
             300..400 => Self::Redirect(status),
             407 => Self::ProxyLogin,
             400 if says_https(&answer.body) => Self::SpeaksTls,
-            _ if is_page => Self::WebPage(status),
-            200..300 if serde_json::from_slice::<serde::de::IgnoredAny>(begin).is_ok() => Self::NotUnderstood,
+            _ if is_page(&answer.body) => Self::WebPage(status),
+            200..300 if serde_json::from_slice::<serde::de::IgnoredAny>(&answer.body).is_ok() => Self::NotUnderstood,
             200..300 => Self::NotJson,
             _ => Self::Status(status),
         }
@@ -51,6 +49,11 @@ impl Unusable {
     pub const fn is_of_no_command_center(self) -> bool {
         matches!(self, Self::Redirect(_) | Self::WebPage(400) | Self::ProxyLogin | Self::SpeaksTls)
     }
+}
+
+/// Whether a body begins as a web page does.
+pub(super) fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
 }
 
 /// Whether the body of a 400 is what web servers say to plain HTTP at a port that speaks TLS: "Client sent an HTTP request

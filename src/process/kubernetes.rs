@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use kube::{Client, Config, config::Kubeconfig};
+use anyhow::{Context as _, anyhow};
+use kube::{
+    Client, Config,
+    config::{Cluster, ExecAuthCluster, Kubeconfig},
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use url::Url;
 
 use super::proxies::Proxies;
@@ -34,24 +38,55 @@ impl std::fmt::Debug for Clients {
 ///
 /// # Errors
 /// When there is none, or it cannot be used.
-pub async fn config(proxies: &Proxies) -> anyhow::Result<Config> {
-    let mut config = Config::infer().await.context(
-        "no cluster was found: neither a kubeconfig that can be used (KUBECONFIG, ~/.kube/config) nor a service account",
-    )?;
-    if let Ok(kubeconfig) = Kubeconfig::read() {
-        config.proxy_url = proxy(&kubeconfig, &config.cluster_url, proxies)?;
-    }
+pub fn config(proxies: &Proxies) -> anyhow::Result<Config> {
+    let from_kubeconfig = Kubeconfig::read().context("it cannot be read").and_then(|found| of(&found, proxies));
+    let mut config = match from_kubeconfig {
+        Ok(config) => config,
+        Err(unusable) => Config::incluster().map_err(|in_cluster| {
+            let in_cluster = anyhow::Error::from(in_cluster);
+            anyhow!("no cluster was found. The kubeconfig (KUBECONFIG, ~/.kube/config): {unusable:#}. The service account: {in_cluster:#}")
+        })?,
+    };
+    config.apply_debug_overrides();
     Ok(config)
+}
+
+/// What `kubeconfig` says of the cluster of its current context. kube's own function reads `NO_PROXY` by itself and fails
+/// where that has an empty entry, which curl and kubectl take.
+fn of(kubeconfig: &Kubeconfig, proxies: &Proxies) -> anyhow::Result<Config> {
+    let current = kubeconfig.current_context.as_ref().context("it has no current-context")?;
+    let context = kubeconfig.contexts.iter().find(|context| context.name == *current);
+    let context = context.and_then(|found| found.context.as_ref()).context("its current-context does not exist")?;
+    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster);
+    let cluster =
+        cluster.and_then(|found| found.cluster.as_ref()).context("the cluster of its context does not exist")?;
+    let user = kubeconfig.auth_infos.iter().find(|user| Some(&user.name) == context.user.as_ref());
+    let server = cluster.server.as_ref().context("its cluster has no server")?;
+    // It reads the authority, too, from wherever it is.
+    let loaded = ExecAuthCluster::try_from(cluster).context("its certificate-authority cannot be read")?;
+    let mut config = Config::new(server.parse().context("its server is not an address")?);
+    config.default_namespace = context.namespace.clone().unwrap_or(config.default_namespace);
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
+    config.disable_compression = cluster.disable_compression.unwrap_or(false);
+    config.tls_server_name.clone_from(&cluster.tls_server_name);
+    config.root_cert = loaded.certificate_authority_data.as_deref().map(certificates).transpose()?;
+    config.auth_info = user.and_then(|user| user.auth_info.clone()).unwrap_or_default();
+    if let Some(exec) = config.auth_info.exec.as_mut().filter(|exec| exec.provide_cluster_info) {
+        exec.cluster = Some(loaded);
+    }
+    config.proxy_url = proxy(cluster, &config.cluster_url, proxies)?;
+    Ok(config)
+}
+
+fn certificates(pem: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
+    let parsed = CertificateDer::pem_slice_iter(pem).map(|found| found.map(|der| der.to_vec()));
+    parsed.collect::<Result<_, _>>().context("its certificate-authority holds no certificates in PEM")
 }
 
 /// The proxy for the API server at `address`: what the kubeconfig says of its cluster comes before the environment, and
 /// heeds no `NO_PROXY`.
-fn proxy(kubeconfig: &Kubeconfig, address: &http::Uri, proxies: &Proxies) -> anyhow::Result<Option<http::Uri>> {
-    let context = kubeconfig.contexts.iter().find(|context| Some(&context.name) == kubeconfig.current_context.as_ref());
-    let name = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster);
-    let cluster = kubeconfig.clusters.iter().find(|cluster| Some(&cluster.name) == name);
-    let own = cluster.and_then(|cluster| cluster.cluster.as_ref()?.proxy_url.as_ref()).filter(|own| !own.is_empty());
-    let (from, proxy) = if let Some(own) = own {
+fn proxy(cluster: &Cluster, address: &http::Uri, proxies: &Proxies) -> anyhow::Result<Option<http::Uri>> {
+    let (from, proxy) = if let Some(own) = cluster.proxy_url.as_ref().filter(|own| !own.is_empty()) {
         ("proxy-url of the kubeconfig's cluster", Some(own.clone()))
     } else {
         let address = Url::parse(&address.to_string()).context("the address of the API server is none")?;
@@ -94,7 +129,7 @@ mod tests {
         };
         let kubeconfig = Kubeconfig::from_yaml(&kubeconfig).unwrap();
         let proxies = Proxies::of(environment).unwrap();
-        proxy(&kubeconfig, &"https://10.0.0.1".parse().unwrap(), &proxies).unwrap().map(|proxy| proxy.to_string())
+        of(&kubeconfig, &proxies).unwrap().proxy_url.map(|proxy| proxy.to_string())
     }
 
     #[test]

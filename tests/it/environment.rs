@@ -36,6 +36,22 @@ use crate::{
 /// An address where nobody listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 
+/// Name and password of a proxy, as they stand in its URL.
+const LOGIN: &str = "porter:p%40ss%3Aw0rd";
+/// The same as the proxy wants them in a header.
+const BASIC: &str = "Basic cG9ydGVyOnBAc3M6dzByZA==";
+
+/// Whom a forward proxy serves.
+#[derive(Clone, Copy)]
+enum Serves {
+    /// Everyone.
+    All,
+    /// Those who know the login.
+    Login,
+    /// Nobody: it gives this answer, head and body.
+    Nobody(&'static str),
+}
+
 /// A forward proxy, which speaks HTTP and SOCKS5.
 struct Forward {
     address: String,
@@ -44,13 +60,17 @@ struct Forward {
 
 impl Forward {
     async fn start() -> Self {
+        Self::serving(Serves::All).await
+    }
+
+    async fn serving(whom: Serves) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, connections) = (listener.local_addr().unwrap().to_string(), Arc::<AtomicUsize>::default());
         let count = Arc::clone(&connections);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(forward(stream));
+                tokio::spawn(forward(stream, whom));
             }
         });
         Self { address, connections }
@@ -62,17 +82,32 @@ impl Forward {
 }
 
 /// Passes one connection on. An end of either side is the end.
-async fn forward(mut client: TcpStream) -> std::io::Result<()> {
+async fn forward(mut client: TcpStream, whom: Serves) -> std::io::Result<()> {
     let mut first = [0];
     client.read_exact(&mut first).await?;
-    let mut server = if first == [5] { socks(&mut client).await? } else { http(first[0], &mut client).await? };
+    let server = if first == [5] { socks(&mut client, whom).await? } else { http(first[0], &mut client, whom).await? };
+    let Some(mut server) = server else {
+        client.shutdown().await?;
+        // What it still sends is read, so that it is not reset before it has read the answer.
+        return tokio::io::copy(&mut client, &mut tokio::io::sink()).await.map(drop);
+    };
     copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
-/// SOCKS5 without authentication, to an IPv4 address or a name.
-async fn socks(client: &mut TcpStream) -> std::io::Result<TcpStream> {
+/// SOCKS5 to an IPv4 address or a name; without authentication, or with one that is never right.
+async fn socks(client: &mut TcpStream, whom: Serves) -> std::io::Result<Option<TcpStream>> {
     let methods = client.read_u8().await?;
     client.read_exact(&mut vec![0; usize::from(methods)]).await?;
+    if matches!(whom, Serves::Login) {
+        client.write_all(&[5, 2]).await?;
+        client.read_u8().await?;
+        for _ in 0..2 {
+            let length = client.read_u8().await?;
+            client.read_exact(&mut vec![0; usize::from(length)]).await?;
+        }
+        client.write_all(&[1, 1]).await?;
+        return Ok(None);
+    }
     client.write_all(&[5, 0]).await?;
     let mut request = [0; 4];
     client.read_exact(&mut request).await?;
@@ -84,28 +119,45 @@ async fn socks(client: &mut TcpStream) -> std::io::Result<TcpStream> {
         String::from_utf8(name).unwrap()
     };
     let port = client.read_u16().await?;
+    if matches!(whom, Serves::Nobody(_)) {
+        client.write_all(&[5, 2, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
+        return Ok(None);
+    }
     let server = TcpStream::connect((host, port)).await?;
     client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
-    Ok(server)
+    Ok(Some(server))
 }
 
 /// A tunnel, or a request that names its whole address.
-async fn http(first: u8, client: &mut TcpStream) -> std::io::Result<TcpStream> {
+async fn http(first: u8, client: &mut TcpStream, whom: Serves) -> std::io::Result<Option<TcpStream>> {
     let mut head = vec![first];
     while !head.ends_with(b"\r\n\r\n") {
         head.push(client.read_u8().await?);
     }
     let text = String::from_utf8_lossy(&head);
     let target = text.split(' ').nth(1).unwrap_or_default();
+    let refused = match whom {
+        Serves::All => None,
+        Serves::Login => {
+            (!text.lines().any(|line| line.eq_ignore_ascii_case(&format!("proxy-authorization: {BASIC}")))).then_some(
+                "407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"p\"\r\n\r\n<html>407</html>",
+            )
+        }
+        Serves::Nobody(answer) => Some(answer),
+    };
+    if let Some(refused) = refused {
+        client.write_all(format!("HTTP/1.1 {refused}").as_bytes()).await?;
+        return Ok(None);
+    }
     if text.starts_with("CONNECT ") {
         let server = TcpStream::connect(target).await?;
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
-        return Ok(server);
+        return Ok(Some(server));
     }
     let authority = target.trim_start_matches("http://").split('/').next().unwrap_or_default();
     let mut server = TcpStream::connect(authority).await?;
     server.write_all(&head).await?;
-    Ok(server)
+    Ok(Some(server))
 }
 
 /// The control plane's kubeconfig with this proxy for its cluster.
@@ -158,6 +210,139 @@ async fn a_command_center_is_reached_through_the_proxy_of_the_environment() {
         world.create(NAME, &json!({})).await;
         world.until_phase(NAME, Phase::Succeeded).await;
         assert!(proxy.connections() > 0, "{scheme}");
+    }
+}
+
+/// A proxy that does not do what it is asked, and what is told of it.
+struct Refusal {
+    serves: Serves,
+    /// Name and password that the operator has for it.
+    login: Option<&'static str>,
+    reason: &'static str,
+    words: &'static [&'static str],
+}
+
+const fn refusal(serves: Serves, login: Option<&'static str>, words: &'static [&'static str]) -> Refusal {
+    Refusal { serves, login, reason: "ConnectionFailed", words }
+}
+
+const fn page(answer: &'static str, reason: &'static str, words: &'static [&'static str]) -> Refusal {
+    Refusal { serves: Serves::Nobody(answer), login: None, reason, words }
+}
+
+const DENIED: &str = "403 Forbidden\r\nContent-Type: text/html\r\n\r\n<html>ERR_ACCESS_DENIED</html>";
+const DOWN: &str = "503 Service Unavailable\r\nContent-Type: text/html\r\n\r\n<html>ERR_DNS_FAIL</html>";
+const PORTAL: &str = "200 OK\r\nContent-Type: text/html\r\n\r\n<html>Log in to this network</html>";
+const WRONG: &str = "porter:hunter2";
+
+/// A Command Center of this world's organization with TLS, in the Secret.
+async fn secure(world: &World) -> Simulator {
+    let tls = Tls::SelfSigned { names: Vec::new() };
+    let behaviour = Behaviour { job_duration: Duration::ZERO, ..Behaviour::default() };
+    let secure = Simulator::start(Options { tls, behaviour, ..Options::default() }).await.unwrap();
+    let data = json!({"url": secure.url(), "token": secure.token(), "ca.crt": secure.ca_pem().unwrap()});
+    world.write_secret_data(SECRET, &data).await;
+    secure
+}
+
+/// Starts an operator whose Command Center is behind this proxy, and sees what is told.
+async fn is_told(world: &World, center: &Simulator, scheme: &str, case: &Refusal) {
+    let proxy = Forward::serving(case.serves).await;
+    let login = case.login.map(|login| format!("{login}@")).unwrap_or_default();
+    let address = format!("{scheme}://{login}{}", proxy.address);
+    let flags = [
+        &format!("--watch-namespace={}", world.namespace),
+        "--allow-insecure-http",
+        "--poll-interval=200ms",
+        "--log-filter=trace",
+        &format!("--allowed-endpoint={}", center.url()),
+    ];
+    let variables = [("HTTPS_PROXY", address.as_str()), ("HTTP_PROXY", &address)];
+    let kubeconfig = control_plane().kubeconfig_path();
+    let process = Process::start_in(kubeconfig, &flags, &variables);
+    world.create(NAME, &json!({})).await;
+    let told = world
+        .until(NAME, "what the proxy did", |backup| {
+            let line = Line::of(backup, ConditionType::Ready);
+            line.reason == case.reason && case.words.iter().all(|word| line.message.contains(word))
+        })
+        .await;
+    let message = Line::of(&told, ConditionType::Ready).message;
+    assert!(message.contains("To do: ") && proxy.connections() > 0, "{message}");
+    world.until_event(NAME, case.reason).await;
+    let everything = format!("{:?}{}{}", world.events(NAME).await, json!(told.status), process.log());
+    let token = center.token();
+    for secret in [&token[4..], "hunter2", "p@ss:w0rd", "p%40ss", &BASIC[6..], "cG9ydGVyOmh1bnRlcjI"] {
+        assert!(!everything.contains(secret), "{secret} is told: {everything}");
+    }
+    drop(process);
+    // What it is told to do helps.
+    let proxy = Forward::serving(Serves::Login).await;
+    let address = format!("http://{LOGIN}@{}", proxy.address);
+    let variables = [("HTTPS_PROXY", address.as_str()), ("HTTP_PROXY", &address)];
+    let _process = Process::start_in(kubeconfig, &flags, &variables);
+    world.until_phase(NAME, Phase::Succeeded).await;
+    assert_eq!(center.ledger().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_does_not_open_a_tunnel_is_named_with_what_to_do_about_it() {
+    let login: &[&str] = &["the operator's proxy wants a name and a password", "(407)", "HTTPS_PROXY"];
+    let refuses: &[&str] = &["the operator's proxy does not connect to it", "NO_PROXY"];
+    let cases = [
+        ("http", refusal(Serves::Login, None, login)),
+        ("http", refusal(Serves::Login, Some(WRONG), login)),
+        ("socks5", refusal(Serves::Login, Some(WRONG), login)),
+        ("http", refusal(Serves::Nobody(DENIED), None, refuses)),
+        ("http", refusal(Serves::Nobody(DOWN), None, refuses)),
+        ("socks5", refusal(Serves::Nobody(""), None, refuses)),
+    ];
+    for (scheme, case) in cases {
+        let world = World::without_operator(Behaviour::default()).await;
+        let center = secure(&world).await;
+        is_told(&world, &center, scheme, &case).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_does_not_pass_plain_http_on_is_named_with_what_to_do_about_it() {
+    let login: &[&str] = &["a proxy in between wants a name and a password", "(407)", "HTTP_PROXY"];
+    let login = |given| Refusal { reason: "JobListUnavailable", ..refusal(Serves::Login, given, login) };
+    let cases = [
+        login(None),
+        login(Some(WRONG)),
+        page(DENIED, "Forbidden", &["(403)", "a web page, which may be of a proxy"]),
+        page(DOWN, "JobListUnavailable", &["a proxy or web server before it, answers with a web page (503)"]),
+        page(PORTAL, "JobListUnavailable", &["answers with a web page (200)"]),
+    ];
+    for case in cases {
+        let world = world().await;
+        is_told(&world, &world.simulator, "http", &case).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_is_not_there_is_not_taken_for_the_command_center() {
+    for secured in [true, false] {
+        let world = world().await;
+        let center = if secured { Some(secure(&world).await) } else { None };
+        let variables = [("HTTPS_PROXY", NOBODY), ("HTTP_PROXY", NOBODY)];
+        let _process = start(&world, control_plane().kubeconfig_path(), &variables);
+        world.create(NAME, &json!({})).await;
+        let told = Line::of(&world.until_reason(NAME, "ConnectionFailed").await, ConditionType::Ready);
+        assert!(told.message.contains("the operator's proxy is not reached"), "{}", told.message);
+        drop(center);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_proxy_with_empty_entries_and_blanks_exempts_what_it_names() {
+    for exempt in ["127.0.0.1,", ",,127.0.0.1", " , 127.0.0.1 ,, ", "cc_1.example.com 127.0.0.1"] {
+        let world = world().await;
+        let variables = [("HTTPS_PROXY", NOBODY), ("HTTP_PROXY", NOBODY), ("NO_PROXY", exempt)];
+        let _process = start(&world, control_plane().kubeconfig_path(), &variables);
+        world.create(NAME, &json!({})).await;
+        world.until_phase(NAME, Phase::Succeeded).await;
     }
 }
 

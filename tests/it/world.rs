@@ -22,7 +22,7 @@ use kube::{
 use salesforce_backup_operator::{
     api::{ConditionType, Phase, SalesforceBackup, all_crds, conditions::find},
     cli::run::{self, Args},
-    process::open_files,
+    process::{open_files, proxies::Proxies},
     simulator::{Behaviour, Options, Simulator},
 };
 use serde_json::{Value, json};
@@ -172,7 +172,7 @@ impl World {
     pub fn start_operator_of(&mut self, mut args: Args, config: Config) {
         args.watch_namespace.push(self.namespace.clone());
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run::operate(args, config, stop.clone()));
+        let task = tokio::spawn(run::operate(args, config, Proxies::default(), stop.clone()));
         self.operator = Some(Operator { stop, task });
     }
 

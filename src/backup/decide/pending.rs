@@ -267,9 +267,9 @@ fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, 
 /// instead of trying by itself.
 fn away(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
     let why = match cause {
-        Unreadable::NeverSent(cause @ (NeverSent::Dns | NeverSent::Connect | NeverSent::ProxyRefuses)) => {
-            messages::never_sent(cause, endpoint)
-        }
+        Unreadable::NeverSent(
+            cause @ (NeverSent::Dns | NeverSent::Connect | NeverSent::ProxyUnreached | NeverSent::ProxyRefuses),
+        ) => messages::never_sent(cause, endpoint),
         Unreadable::Unusable(cause) => messages::job_list_unavailable(cause, endpoint),
         // Of this object's Secret, whatever others meet there.
         Unreadable::NeverSent(_) | Unreadable::Refused(_) => return unlisted(view, status, cause, endpoint),

@@ -165,7 +165,8 @@ fn running_jobs_are_killed_once_and_the_object_goes_when_they_have_ended() {
 fn a_kill_that_was_not_taken_is_tried_again_and_one_that_may_have_been_is_not() {
     let asked = asked();
     let facts = Facts { object: &asked, now: at(2).wall };
-    let refused = Refused { kind: RefusedKind::Forbidden, error_code: Some(8), text: None, retry_after: None };
+    let refused =
+        Refused { kind: RefusedKind::Forbidden, error_code: Some(8), text: None, retry_after: None, is_page: false };
     let status = facts.kills_answered(&[(id(), Kill::Refused(refused))]).unwrap();
     assert_eq!(reason(&status), (Phase::Running, "CancelRefused"));
     assert!(is_true(&status.conditions, ConditionType::Stalled));

@@ -135,7 +135,8 @@ fn an_answer_that_this_process_knows_and_has_not_recorded_is_recorded_at_once() 
     let accepted = Outcome::Accepted(Accepted { task_id: TaskId::new(9), job_ids: vec![JobId::new(7).unwrap()] });
     let running = at_once(&open, knows(FIRST, &accepted));
     assert_eq!((reason(&running), running.job_ids.len()), ((Phase::Running, "JobsRunning"), 1));
-    let token = Refused { kind: RefusedKind::TokenRejected, error_code: None, text: None, retry_after: None };
+    let token =
+        Refused { kind: RefusedKind::TokenRejected, error_code: None, text: None, retry_after: None, is_page: false };
     assert_eq!(reason(&at_once(&open, knows(FIRST, &Outcome::Refused(token)))).1, "TokenRejected");
     assert_eq!(reason(&at_once(&open, knows("another", &accepted))).0, Phase::Resolving);
     // Somebody else's job was added meanwhile: the answer overwrites nothing.

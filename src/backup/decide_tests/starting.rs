@@ -406,6 +406,7 @@ fn a_refused_list_is_quoted_at_once_and_looked_at_again_with_another_token() {
         error_code: Some(5),
         text: Some("Access denied".to_owned()),
         retry_after: None,
+        is_page: false,
     };
     let first =
         Snapshot { refusals: Refusals { looks: 1, lasting: Duration::ZERO }, ..snapshot(Listing::NotAllowed(refused)) };
@@ -432,7 +433,11 @@ fn the_cause_that_keeps_the_job_list_away_is_named_with_what_to_do() {
             "JobListUnavailable",
             "a proxy or web server before it, answers with a web page (503)",
         ),
-        (Unusable::ProxyLogin, "JobListUnavailable", "a proxy in between wants a name and a password (407)"),
+        (
+            Unusable::ProxyLogin,
+            "JobListUnavailable",
+            "a proxy in between wants a name and a password, or others than it was given (407)",
+        ),
         (Unusable::SpeaksTls, "JobListUnavailable", "write https instead of http"),
         (Unusable::NotJson, "JobListUnavailable", "not JSON"),
         (Unusable::NotUnderstood, "JobListUnavailable", "no list of jobs"),

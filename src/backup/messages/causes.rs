@@ -23,7 +23,7 @@ const IF_IT_LASTS: &str =
     "nothing unless it lasts; then see whether the Command Center is up, and what stands between it and this cluster";
 const URL: &str = "check url in the Secret, which ends in /commandcenter/api on most installations";
 
-fn cause(unusable: Unusable) -> Cause {
+fn cause(unusable: Unusable, endpoint: &str) -> Cause {
     let new = |what: String, remedy| Cause { reason: Reason::JobListUnavailable, what, remedy };
     match unusable {
         Unusable::NotAsked => Cause {
@@ -71,8 +71,8 @@ fn cause(unusable: Unusable) -> Cause {
             "nothing unless it lasts; then see whether the Command Center is up behind its proxy, and check url in the Secret",
         ),
         Unusable::ProxyLogin => new(
-            "a proxy in between wants a name and a password (407)".to_owned(),
-            "put both into HTTPS_PROXY of the operator, or the Command Center into NO_PROXY",
+            "a proxy in between wants a name and a password, or others than it was given (407)".to_owned(),
+            login(endpoint),
         ),
         Unusable::Status(429) => Cause {
             reason: Reason::RateLimited,
@@ -88,8 +88,17 @@ fn cause(unusable: Unusable) -> Cause {
     }
 }
 
-/// The reason, the cause within a sentence, and the remedy where a Command Center is not reached.
-pub(super) const fn unreached(cause: NeverSent) -> (Reason, &'static str, &'static str) {
+/// What to do about a proxy for `endpoint` that does not take the login.
+fn login(endpoint: &str) -> &'static str {
+    if endpoint.starts_with("http://") {
+        "put the right ones into HTTP_PROXY of the operator (http://NAME:PASSWORD@HOST:PORT, with %XX for what has a meaning in an address), or the Command Center's host into NO_PROXY"
+    } else {
+        "put the right ones into HTTPS_PROXY of the operator (http://NAME:PASSWORD@HOST:PORT, with %XX for what has a meaning in an address; chart value proxy.httpsSecret), or the Command Center's host into NO_PROXY"
+    }
+}
+
+/// The reason, the cause within a sentence, and the remedy where the Command Center at `endpoint` is not reached.
+pub(super) fn unreached(cause: NeverSent, endpoint: &str) -> (Reason, &'static str, &'static str) {
     match cause {
         NeverSent::Dns => {
             (Reason::DnsFailed, "the host name cannot be resolved", "check url in the Secret and the cluster's DNS")
@@ -108,15 +117,20 @@ pub(super) const fn unreached(cause: NeverSent) -> (Reason, &'static str, &'stat
             let (what, remedy) = tls_failed(failure);
             (Reason::TlsFailed, what, remedy)
         }
+        NeverSent::ProxyUnreached => (
+            Reason::ConnectionFailed,
+            "the operator's proxy is not reached: its name is not known, or no connection or TLS session with it came about",
+            "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY of the operator and whether the proxy is up, or put the Command Center's host into NO_PROXY",
+        ),
         NeverSent::ProxyLogin => (
             Reason::ConnectionFailed,
-            "the proxy wants a name and a password (407)",
-            "put both into HTTPS_PROXY of the operator, or the Command Center's host into NO_PROXY",
+            "the operator's proxy wants a name and a password, or others than it was given (407)",
+            login(endpoint),
         ),
         NeverSent::ProxyRefuses => (
             Reason::ConnectionFailed,
-            "the proxy does not connect to it",
-            "check url in the Secret and what the proxy allows, or put the Command Center's host into NO_PROXY of the operator",
+            "the operator's proxy does not connect to it: it does not allow that (as with 403), or does not reach it itself (as with 502 or 503)",
+            "check url in the Secret, what the proxy allows and what its log says, or put the Command Center's host into NO_PROXY of the operator",
         ),
         NeverSent::TooLate => (
             Reason::SendWindowMissed,
@@ -129,7 +143,7 @@ pub(super) const fn unreached(cause: NeverSent) -> (Reason, &'static str, &'stat
 /// Why a CreateTask call was never sent to `endpoint`.
 #[must_use]
 pub fn never_sent(cause: NeverSent, endpoint: &str) -> Why {
-    let (reason, what, remedy) = unreached(cause);
+    let (reason, what, remedy) = unreached(cause, endpoint);
     Why::new(
         reason,
         format!("{endpoint} was not reached: {what}. Nothing was sent, and it is tried again. To do: {remedy}."),
@@ -180,7 +194,7 @@ const fn tls_failed(failure: TlsFailure) -> (&'static str, &'static str) {
 /// Why the job list does not come.
 #[must_use]
 pub fn job_list_unavailable(unusable: Unusable, endpoint: &str) -> Why {
-    let Cause { reason, what, remedy } = cause(unusable);
+    let Cause { reason, what, remedy } = cause(unusable, endpoint);
     Why::new(
         reason,
         format!(
@@ -192,7 +206,7 @@ pub fn job_list_unavailable(unusable: Unusable, endpoint: &str) -> Why {
 /// Why the job list does not come of `endpoint`, which is not reached, after a call that was sent.
 #[must_use]
 pub fn job_list_not_reached(cause: NeverSent, endpoint: &str) -> Why {
-    let (_, what, remedy) = unreached(cause);
+    let (_, what, remedy) = unreached(cause, endpoint);
     Why::new(
         Reason::JobListUnavailable,
         format!("{endpoint} was not reached: {what}. Its job list is asked for again. To do: {remedy}."),
@@ -212,7 +226,7 @@ pub fn away(why: &Why) -> Why {
 /// Why jobs could not be read.
 #[must_use]
 pub fn jobs_unavailable(unusable: Unusable, endpoint: &str) -> Why {
-    let Cause { what, remedy, .. } = cause(unusable);
+    let Cause { what, remedy, .. } = cause(unusable, endpoint);
     Why::new(
         Reason::JobsNotReadable,
         format!(
@@ -271,7 +285,11 @@ pub fn job_list_error(refused: &Refused, endpoint: &str) -> Why {
     )
 }
 
-fn said(refused: &Refused) -> String {
+/// What an answer said besides its status.
+pub(super) fn said(refused: &Refused) -> String {
+    if refused.is_page {
+        return ", with a web page, which may be of a proxy or web server before it".to_owned();
+    }
     let code = refused.error_code.map(|code| format!(", error {code}")).unwrap_or_default();
     format!("{code}{}", saying(refused.text.as_deref()))
 }

@@ -117,7 +117,7 @@ pub fn unreadable(cause: Unreadable, endpoint: &str) -> Why {
             why
         }
         Unreadable::NeverSent(cause) => {
-            let (reason, what, remedy) = unreached(cause);
+            let (reason, what, remedy) = unreached(cause, endpoint);
             Why::new(
                 reason,
                 format!(

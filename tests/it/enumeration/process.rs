@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use salesforce_backup_operator::cli::run;
+use salesforce_backup_operator::{cli::run, process::proxies::Proxies};
 use tokio::{
     runtime::{Builder, Runtime},
     task::JoinHandle,
@@ -35,7 +35,7 @@ impl Process {
         ];
         let args = world::args(&flags.map(str::to_owned));
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let task = runtime.spawn(run::operate(args, config, CancellationToken::new()));
+        let task = runtime.spawn(run::operate(args, config, Proxies::default(), CancellationToken::new()));
         Self { runtime: Some(runtime), task }
     }
 

@@ -11,7 +11,7 @@ use kube::{
 use salesforce_backup_operator::{
     api::Phase,
     cli::run,
-    process::lease::Lost,
+    process::{lease::Lost, proxies::Proxies},
     simulator::{Behaviour, Fault, Operation},
 };
 use serde_json::json;
@@ -147,7 +147,7 @@ async fn operate_fails_at_once_when_the_lease_is_lost_and_refuses_settings_with_
     flags.push(format!("--watch-namespace={}", election.namespace));
     let mut wrong = flags.clone();
     wrong.push("--renew-deadline=15s".to_owned());
-    let refused = run::operate(args(&wrong), config().await, CancellationToken::new());
+    let refused = run::operate(args(&wrong), config().await, Proxies::default(), CancellationToken::new());
     let refused = timeout(PATIENCE, Box::pin(refused)).await.expect("it runs").unwrap_err();
     assert!(
         refused.to_string().contains("--renew-deadline 15s must be shorter than --lease-duration 15s"),
@@ -157,7 +157,7 @@ async fn operate_fails_at_once_when_the_lease_is_lost_and_refuses_settings_with_
     flags.extend(FLAGS.map(str::to_owned));
     let mut config = config().await;
     config.default_namespace.clone_from(&election.namespace);
-    let operator = tokio::spawn(run::operate(args(&flags), config, CancellationToken::new()));
+    let operator = tokio::spawn(run::operate(args(&flags), config, Proxies::default(), CancellationToken::new()));
     let lease = election.until("a holder", |lease| lease.spec.as_ref().unwrap().holder_identity.is_some()).await;
     let thief = json!({"spec": {"holderIdentity": "thief"}});
     election.api().patch(&lease.name_any(), &PatchParams::default(), &Patch::Merge(&thief)).await.unwrap();
