@@ -61,18 +61,38 @@ fn count(jobs: &[&Job]) -> OtherJobs {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+
     use super::*;
-    use crate::api::JobId;
+    use crate::{
+        api::{Attempt, AttemptId, Cancel, JobId, SalesforceBackup, Target},
+        backup::{
+            messages,
+            standing::{Standing, Trouble},
+            status::{AnsweredBy, Facts},
+        },
+        command_center::{
+            Token,
+            job::Unreadable,
+            kill::Kill,
+            outcome::{Answer, NeverSent, Refused, RefusedKind, Reply},
+            response::interpret,
+        },
+    };
+
+    /// 18 digits.
+    const HIGH: i64 = 999_999_999_999_000_000;
+    const LONG: &str = "\u{1f600}";
 
     fn jobs(count: u64, state: impl Fn(u64) -> JobState) -> Vec<Job> {
         let job = |number| {
-            let mut job = Job { state: state(number), ..Job::bare(999_999_999_999_000_000 + number) };
+            let mut job = Job { state: state(number), ..Job::bare(HIGH.unsigned_abs() + number) };
             job.shown.status = Some("Completed w/ one or more warnings".to_owned());
-            job.shown.reason = Some("\u{1f600}".repeat(256));
+            job.shown.reason = Some(LONG.repeat(256));
             job.shown.failed_items = Some(2);
             job.shown.percent_complete = Some(100);
-            job.shown.started_at =
-                Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
+            job.shown.started_at = Some(Time(jiff::Timestamp::UNIX_EPOCH));
             job.shown.ended_at = job.shown.started_at.clone();
             job
         };
@@ -94,6 +114,74 @@ mod tests {
         assert!(size < 64 << 10, "{size} bytes");
         let others = status.other_jobs.unwrap();
         assert_eq!((others.completed, others.failed_items), (936, 1872));
+    }
+
+    /// An object of 64 associations whose ids are as long as can be, and the attempt to back it up.
+    fn largest_intent() -> SalesforceBackup {
+        let id = Some(HIGH);
+        let target = Target { client_id: id, instance_id: id, backupset_id: id, subclient_id: id, application_id: id };
+        let now = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        let attempt = Attempt {
+            number: u32::MAX,
+            id: Some(AttemptId::random()),
+            endpoint: Some(format!("https://{}", "x".repeat(2040))),
+            secret_resource_version: Some("9".repeat(64)),
+            started_at: now.clone(),
+            send_before: now.clone(),
+            settled_by: now.clone(),
+            last_job_id_before: id,
+            earlier_runs_up_to: id,
+            targets: vec![target; 64],
+            backup_level: Some(crate::api::BackupLevel::SyntheticFull),
+            follows: Some(AttemptId::random()),
+        };
+        let spec = json!({"commandCenter": {"secretRef": {"name": "s"}}, "associations": [{"clientId": 12}]});
+        let mut object = SalesforceBackup::new("b", serde_json::from_value(spec).unwrap());
+        object.metadata.generation = Some(i64::MAX);
+        object.status = Some(SalesforceBackupStatus {
+            observed_generation: Some(i64::MAX),
+            run_id: Some("x".repeat(63)),
+            attempt: Some(attempt),
+            requested_at: now.clone(),
+            next_try_at: now,
+            adopted: Some(true),
+            found_by_target: Some(true),
+            associations_without_job: Some(64),
+            progress: Some("100%".to_owned()),
+            ..Default::default()
+        });
+        object
+    }
+
+    #[test]
+    fn the_largest_status_that_can_come_about_stays_under_64_kib() {
+        let mut object = largest_intent();
+        let ids: Vec<String> = (0..1000).map(|number| (HIGH + number).to_string()).collect();
+        let body = json!({"taskId": HIGH, "jobIds": ids}).to_string();
+        let accepted =
+            interpret(&Reply::Answer(Answer::new(200, body)), &Token::new(b"QSDK 0123456789abcdef").unwrap());
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let mut status =
+            Facts { object: &object, now }.outcome(object.status.clone().unwrap(), &accepted, AnsweredBy::Nobody);
+        show(&mut status, &jobs(1000, |_| JobState::Failed));
+        let (id, requested_at) = (AttemptId::random(), Time(now));
+        status.cancel = Some(Cancel { id, requested_at, job_ids: status.job_ids.clone() });
+        object.status = Some(status);
+        let refused =
+            Refused { text: Some(LONG.repeat(256)), error_code: Some(i64::MIN), ..RefusedKind::Forbidden.into() };
+        let not_listed = JobId::new(1).unwrap();
+        let answers = [(not_listed, Kill::Refused(refused))];
+        let status = Facts { object: &object, now }.kills_answered(&answers).unwrap();
+        let (jobs, asked) = (status.job_ids.len(), status.cancel.as_ref().unwrap().job_ids.len());
+        assert_eq!((jobs, asked, status.jobs.len()), (500, 500, SHOWN));
+        let endpoint = status.attempt.as_ref().unwrap().endpoint.clone().unwrap();
+        let why = messages::unreadable(Unreadable::NeverSent(NeverSent::ProxyLogin), &endpoint);
+        let trouble = Some(Trouble { why, needs_person: false });
+        let unread = Facts { object: &object, now }.standing(status.clone(), &Standing::Running(trouble));
+        for status in [status, unread] {
+            let size = serde_json::to_vec(&status).unwrap().len();
+            assert!(size < 64 << 10, "{size} bytes");
+        }
     }
 
     #[test]

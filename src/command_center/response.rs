@@ -12,8 +12,9 @@ use super::{
     unusable::is_page,
 };
 
-/// Jobs of one task that are kept; an answer that names more is not one of a backup that we asked for.
-pub const MAX_JOBS: usize = 1000;
+/// Jobs of one task that are kept, so that a status, which may name each of them twice, stays under 64 KiB. A call asks for at
+/// most 64 associations: an answer that names more jobs is not one of a backup that we asked for.
+pub const MAX_JOBS: usize = 500;
 
 /// The error of a call whose target has a backup already.
 const BUSY_CODE: i64 = 268;
