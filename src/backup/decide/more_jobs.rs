@@ -1,5 +1,12 @@
 //! An accepted backup of which fewer jobs are known than it has associations: the others are looked for, by the task and by
 //! the description, as long as the Command Center may take to list them. Pure.
+//!
+//! A job of the target alone is not taken, not even the only one that began while the call was made. A task starts no job for
+//! an association of which a backup runs already, and then it is just that backup, of somebody else, which the list shows: the
+//! case in which a job is missing is the one in which another one is there in its place. After a lost answer it is different
+//! (`judge`): there nothing else is known of the run, which goes on as `foundByTarget` and kills nothing. Here the answer
+//! named a job that is certainly ours, and that mark, which is one of the whole run, would take the right to kill it as well.
+//! Where a server gives neither a task nor descriptions, `associationsWithoutJob` and the message of Finished say what lacks.
 
 use crate::{
     api::{Attempt, AttemptId, JobId, SalesforceBackupStatus, target::Belongs},

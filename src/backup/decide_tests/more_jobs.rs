@@ -59,6 +59,10 @@ fn the_other_jobs_are_looked_for_by_the_task_and_by_the_description() {
     assert_eq!((status.job_ids, status.found_by_target), (vec![id(KNOWN), id(OTHER)], None));
     let (status, _) = recorded(decided(&running, "Completed", list(), task(7), 30));
     assert_eq!(status.job_ids, [id(KNOWN)], "it is of another task");
+    let untold = Some(vec![(id(OTHER), JobTask::NotTold)]);
+    let (status, _) = recorded(decided(&running, "Completed", list(), untold, 165));
+    assert_eq!(status.job_ids, [id(KNOWN)], "it is of the target, and may be somebody else's");
+    assert_eq!((reason(&status), status.associations_without_job), ((Phase::Succeeded, "Completed"), Some(1)));
     let own = described(OTHER, "salesforce-backup-operator/n/crm/1c9b5f2e/-", FIRST);
     let (status, _) = recorded(decided(&running, "Running", Some(listed(vec![own])), None, 30));
     assert_eq!(status.job_ids, [id(KNOWN), id(OTHER)]);
