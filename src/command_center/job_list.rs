@@ -13,6 +13,7 @@ use super::{
     job::{Job, Unreadable, job},
     job_rows::{self, Head, Row},
     mark::Described,
+    narrowed::{Enough, FirstPage},
     outcome::{Answer, NoAnswer, Refused, RefusedKind, Reply},
     response::refusal,
     room::Share,
@@ -41,6 +42,8 @@ pub struct JobQuery {
     pub clients: Vec<i64>,
     /// The list, which begins with the newest jobs, is not read further than to this job.
     pub down_to: i64,
+    /// What is read instead of further pages, where not all of the list is needed.
+    pub enough: Option<Enough>,
 }
 
 impl JobQuery {
@@ -51,13 +54,20 @@ impl JobQuery {
         let mut clients = clients.unwrap_or_default();
         clients.sort_unstable();
         clients.dedup();
-        Self { ended_within, clients, down_to: 0 }
+        Self { ended_within, clients, down_to: 0, enough: None }
     }
 
     /// The same, not further than to job `id`, or one below it.
     #[must_use]
     pub fn down_to(self, id: i64) -> Self {
         Self { down_to: id, ..self }
+    }
+
+    /// The same, of which this is enough once the newest job is known.
+    #[must_use]
+    pub fn enough(self, enough: Enough) -> Self {
+        let is_less = enough.ended_within < self.ended_within;
+        Self { enough: Some(enough).filter(|_| is_less), ..self }
     }
 
     /// The request for the page of `limit` rows that begins at row `offset`.
@@ -215,6 +225,10 @@ pub struct Pages {
     limit: u64,
     /// The job that the list has to be read down to.
     down_to: i64,
+    /// What would be enough of a list of several pages.
+    enough: Option<Enough>,
+    /// The first page of the list, where the short one is read instead of the others.
+    first: Option<FirstPage<Order>>,
     jobs: BTreeMap<JobId, Job>,
     rows: u64,
     reads: u64,
@@ -245,9 +259,14 @@ impl Order {
         self.last = Some(id);
     }
 
+    /// Whether the newest jobs came first.
+    const fn falls(&self) -> bool {
+        self.falls && !self.rises
+    }
+
     /// Whether there is no job above `id` among those that are not read.
     fn is_below(&self, id: i64) -> bool {
-        id > 0 && self.falls && !self.rises && self.last.is_some_and(|last| last <= id)
+        id > 0 && self.falls() && self.last.is_some_and(|last| last <= id)
     }
 }
 
@@ -258,6 +277,8 @@ impl Pages {
         Self {
             limit,
             down_to: query.down_to,
+            enough: query.enough.clone(),
+            first: None,
             jobs: BTreeMap::new(),
             rows: 0,
             reads: 0,
@@ -272,10 +293,17 @@ impl Pages {
         }
     }
 
+    /// The request for the page that begins at row `at.0` and has `at.1` rows.
+    #[must_use]
+    pub fn request(&self, query: &JobQuery, at: (u64, u64)) -> JobsRequest {
+        let enough = self.first.as_ref().map(|first| first.enough.ended_within);
+        JobQuery { ended_within: enough.unwrap_or(query.ended_within), ..query.clone() }.page(at)
+    }
+
     /// Takes the reply to the next page. When it `is_late` there is no time for another one.
     #[must_use]
     pub fn push(mut self, reply: &Reply, is_late: bool, token: &Token) -> (Self, Next) {
-        let is_first = self.reads == 0;
+        let is_first = self.rows == 0;
         self.reads = self.reads.saturating_add(1);
         let may_go_on = self.reads < MAX_READS && !is_late;
         if let Reply::NoAnswer(NoAnswer::TooLarge | NoAnswer::NoRoom) = reply
@@ -295,21 +323,45 @@ impl Pages {
         };
         self.simulated |= matches!(reply, Reply::Answer(answer) if answer.simulated);
         // Rows move between pages when the list changes meanwhile.
-        self.unsound |= !is_first && self.rows > 0 && self.total != head.total;
+        self.unsound |= !is_first && self.total != head.total;
         self.total = head.total;
         self.rows = self.rows.saturating_add(head.rows);
         // Without a total only an empty page shows the end: the server may give fewer rows than it was asked for.
         let all = self.total.is_some_and(|total| self.rows >= total) || self.order.is_below(self.down_to);
         let no_news = self.jobs.len() == known;
         self.last_rows = head.rows;
-        let next = if all || no_news {
+        let may_go_on = may_go_on && self.rows < MAX_ROWS && !self.full;
+        let next = if self.reads_long_list_after_all() {
+            if may_go_on { Next::Page(self.rows, self.limit) } else { Next::Done(Listing::Read(self.list(true))) }
+        } else if all || no_news {
             Next::Done(Listing::Read(self.list(false)))
-        } else if may_go_on && self.rows < MAX_ROWS && !self.full {
+        } else if may_go_on {
+            self.narrow();
             Next::Page(self.rows, self.limit)
         } else {
             Next::Done(Listing::Read(self.list(true)))
         };
         (self, next)
+    }
+
+    /// Leaves the other pages of the list for the short one, if that is enough.
+    fn narrow(&mut self) {
+        let Some(enough) = self.enough.take() else { return };
+        if !self.order.falls() || self.unsound || self.jobs.values().any(|job| enough.is_refuted_by(job)) {
+            return;
+        }
+        let jobs = std::mem::take(&mut self.jobs);
+        self.first = Some(FirstPage { jobs, rows: self.rows, total: self.total.take(), order: self.order, enough });
+        (self.rows, self.order) = (0, Order::default());
+    }
+
+    /// Goes back to the list behind its first page, where the short one contradicts that.
+    fn reads_long_list_after_all(&mut self) -> bool {
+        let Some(first) = self.first.take_if(|first| !self.jobs.values().all(|job| first.agrees_with(job))) else {
+            return false;
+        };
+        (self.jobs, self.rows, self.total, self.order) = (first.jobs, first.rows, first.total, first.order);
+        true
     }
 
     /// Takes the rows of a page.
@@ -365,6 +417,9 @@ impl Pages {
             Remark::Nothing
         };
         let room = std::mem::replace(&mut self.room, Share::of(0));
+        if let Some(first) = self.first.take() {
+            self.jobs.extend(first.jobs);
+        }
         JobList {
             jobs: std::mem::take(&mut self.jobs).into_values().collect(),
             whole: counted && !self.unsound && !cut,

@@ -332,3 +332,72 @@ fn refusals_errors_and_what_is_no_answer_of_a_command_center_are_told_apart() {
     let unsent = Listing::Failed(Unreadable::NeverSent(NeverSent::Dns));
     assert_eq!(listing(&Reply::NeverSent(NeverSent::Dns)), unsent);
 }
+
+/// What is known after these pages, each a list of ids with the total that it says; whether the short list was asked for.
+fn narrowed(pages: &[(u64, &[u64])]) -> (JobList, Vec<bool>) {
+    let query = JobQuery::of(&[], Duration::from_hours(168))
+        .enough(Enough { ended_within: Duration::from_hours(1), request: "ours".to_owned() });
+    let (mut read, mut at, mut short) =
+        (Pages::of(PAGE, &query, Room::default().share("cc", FREE)), (0, PAGE), Vec::new());
+    for (total, ids) in pages {
+        let asked = serde_json::to_value(read.request(&query, at)).unwrap();
+        short.push(asked["jobFilter"]["completedJobLookupTime"] == 3600);
+        let body = json!({"totalRecordsWithoutPaging": total, "jobs": rows(ids.iter().copied())});
+        match read.push(&answer(200, &body), false, &token()) {
+            (next, Next::Page(offset, limit)) => (read, at) = (next, (offset, limit)),
+            (_, Next::Done(Listing::Read(list))) => {
+                assert_eq!(short.len(), pages.len(), "no further page is asked for");
+                return (list, short);
+            }
+            (_, Next::Done(other)) => panic!("{other:?}"),
+        }
+    }
+    panic!("another page is asked for, at {at:?}")
+}
+
+#[test]
+fn of_a_long_list_with_the_newest_jobs_first_a_page_is_read_and_the_short_list() {
+    let newest: Vec<u64> = (2081..=2100).rev().collect();
+    let (list, short) = narrowed(&[(1100, &newest), (23, &newest), (23, &[1700, 1400, 1003])]);
+    assert_eq!(short, [false, true, true], "three calls for 1,100 rows");
+    assert_eq!((list.whole, list.last_id(), list.jobs.len()), (true, Some(2100), 23));
+    assert!([1003, 1400, 1700, 2081].into_iter().all(|id| list.has(id)));
+    let (quiet, short) = narrowed(&[(1100, &newest), (0, &[])]);
+    assert_eq!((quiet.whole, quiet.last_id(), short), (true, Some(2100), vec![false, true]));
+    let (one_page, short) = narrowed(&[(20, &newest)]);
+    assert_eq!((one_page.whole, short), (true, vec![false]));
+    let (cut_off, _) = narrowed(&[(1100, &newest), (3, &[2100, 7]), (3, &[])]);
+    assert!(!cut_off.whole, "the short list has to be whole");
+}
+
+#[test]
+fn rows_out_of_order_make_the_whole_list_be_read_so_that_no_job_of_a_later_page_is_missed() {
+    // The first page does not fall.
+    let (list, short) = narrowed(&[(6, &[5, 9]), (6, &[8, 4]), (6, &[7, 20])]);
+    assert_eq!((list.whole, list.last_id(), short), (true, Some(20), vec![false; 3]));
+    // It falls, and the short list shows a job that would stand above it, or in it.
+    for hidden in [20, 7] {
+        let (list, short) = narrowed(&[(4, &[9, 5]), (1, &[hidden]), (4, &[hidden, 4])]);
+        assert_eq!(short, [false, true, false], "{hidden}");
+        assert!(list.whole && list.has(hidden.cast_signed()) && list.jobs.len() == 4, "{hidden}");
+    }
+    // One row has no order.
+    let (list, short) = narrowed(&[(2, &[5]), (2, &[20])]);
+    assert_eq!((list.last_id(), short), (Some(20), vec![false; 2]));
+}
+
+#[test]
+fn a_job_of_an_earlier_object_of_the_name_makes_the_whole_list_be_read() {
+    let query = JobQuery::of(&[], Duration::from_hours(168));
+    let own = format!("salesforce-backup-operator/n/crm/1c9b5f2e/-/{}", crate::api::AttemptId::random());
+    let row = |id: u64, described: &str| json!({"jobSummary": {"jobId": id, "jobDescription": described}});
+    let body = json!({"totalRecordsWithoutPaging": 9, "jobs": [row(9, &own), row(8, "")]});
+    let Described::Ours { request, .. } = Described::read(&own) else { panic!("it is no description") };
+    for (request, is_short) in [(request, false), ("another".to_owned(), true)] {
+        let query = query.clone().enough(Enough { ended_within: Duration::from_hours(1), request });
+        let pages = Pages::of(PAGE, &query, Room::default().share("cc", FREE));
+        let (_, next) = pages.push(&answer(200, &body), false, &token());
+        let Next::Page(offset, _) = next else { panic!("{next:?}") };
+        assert_eq!(offset == 0, is_short);
+    }
+}

@@ -25,7 +25,7 @@ pub struct Listed {
 }
 
 impl CommandCenter {
-    /// Asks for the whole list.
+    /// Asks for the list, as far as it is needed.
     ///
     /// # Errors
     /// When no client can be set up for the connection's certificates.
@@ -36,7 +36,7 @@ impl CommandCenter {
         let (mut pages, mut at, mut asked_to_wait) = (Pages::of(first, query, room), (0, first), None);
         let began = clock::now().boot;
         loop {
-            let reply = self.jobs(pass, connection, &query.page(at)).await?;
+            let reply = self.jobs(pass, connection, &pages.request(query, at)).await?;
             asked_to_wait = asked_to_wait.max(asks_to_wait(&reply));
             let is_late = clock::now().boot.since(began) >= self.request_timeout;
             match pages.push(&reply, is_late, &connection.token) {
@@ -80,12 +80,14 @@ mod tests {
             endpoint::EndpointPolicy,
             gate::{Limits, Need},
             job::Unreadable,
+            narrowed::Enough,
             unusable::Unusable,
         },
         simulator::{Association, BackupLevel, Behaviour, Fault, Operation, Options, Reply as Answer, Simulator, When},
     };
 
-    const EVERYTHING: JobQuery = JobQuery { ended_within: Duration::ZERO, clients: Vec::new(), down_to: 0 };
+    const EVERYTHING: JobQuery =
+        JobQuery { ended_within: Duration::ZERO, clients: Vec::new(), down_to: 0, enough: None };
 
     async fn simulator() -> (Simulator, Connection) {
         // A job that ends while pages are read would leave the list.
@@ -98,19 +100,30 @@ mod tests {
         (simulator, connection)
     }
 
-    async fn listed(client: &CommandCenter, connection: &Connection) -> Listed {
+    async fn listed(client: &CommandCenter, connection: &Connection, query: &JobQuery) -> Listed {
         let pass = client.gates.pass(&connection.endpoint.to_string(), "n", Need::Look).await.unwrap();
-        client.list(&pass, connection, &EVERYTHING).await.unwrap()
+        client.list(&pass, connection, query).await.unwrap()
+    }
+
+    /// The whole list, and with how many calls it was read.
+    async fn whole(
+        client: &CommandCenter,
+        simulator: &Simulator,
+        connection: &Connection,
+        query: &JobQuery,
+    ) -> (JobList, u64) {
+        let calls = || simulator.calls()[&Operation::ListJobs];
+        let before = calls();
+        match listed(client, connection, query).await.listing {
+            Listing::Read(list) if list.whole => (list, calls() - before),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// How many jobs are listed, and with how many calls.
     async fn list(client: &CommandCenter, simulator: &Simulator, connection: &Connection) -> (usize, u64) {
-        let calls = || simulator.calls()[&Operation::ListJobs];
-        let before = calls();
-        match listed(client, connection).await.listing {
-            Listing::Read(list) if list.whole => (list.jobs.len(), calls() - before),
-            other => panic!("{other:?}"),
-        }
+        let (list, calls) = whole(client, simulator, connection, &EVERYTHING).await;
+        (list.jobs.len(), calls)
     }
 
     #[tokio::test]
@@ -133,6 +146,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_a_thousand_jobs_that_have_ended_a_page_is_read_and_the_oldest_that_goes_on_is_seen() {
+        let (simulator, connection) = simulator().await;
+        let client = CommandCenter::new(Duration::from_secs(30), Limits::NONE);
+        let start = || simulator.start_foreign_job(Association::default(), BackupLevel::Full, None);
+        let oldest = start().cast_signed();
+        simulator.change(|behaviour| behaviour.job_duration = Duration::ZERO);
+        for _ in 1..1100 {
+            start();
+        }
+        client.note_page(&connection.endpoint.to_string(), 20);
+        // Until the short list lacks what has ended.
+        while list(&client, &simulator, &connection).await.0 > 1 {}
+        let query = JobQuery { ended_within: Duration::from_hours(1), ..EVERYTHING };
+        let (all, calls) = whole(&client, &simulator, &connection, &query).await;
+        assert_eq!((all.jobs.len(), calls), (1100, 55));
+        let enough = Enough { ended_within: Duration::ZERO, request: String::new() };
+        let (list, calls) = whole(&client, &simulator, &connection, &query.enough(enough)).await;
+        assert_eq!((list.jobs.len(), calls), (21, 2));
+        assert_eq!((list.last_id(), list.has(oldest)), (all.last_id(), true));
+    }
+
+    #[tokio::test]
     async fn a_server_that_wants_to_be_left_alone_says_for_how_long() {
         let (simulator, connection) = simulator().await;
         // Each time one that was not asked to wait before.
@@ -140,14 +175,14 @@ mod tests {
         for (status, wait) in [(429, Some(Duration::ZERO)), (503, None)] {
             let status = http::StatusCode::from_u16(status).unwrap();
             simulator.set_faults(vec![Fault::answer(Operation::ListJobs, When::BeforeExecuting, status, "{}")]);
-            let seen = listed(&client(), &connection).await;
+            let seen = listed(&client(), &connection, &EVERYTHING).await;
             let cause = Unusable::Status(status.as_u16());
             assert_eq!(seen.listing, Listing::Failed(Unreadable::Unusable(cause)));
             assert_eq!(seen.asked_to_wait, wait, "{status}");
         }
         simulator.set_faults(vec![Fault::reply(Operation::ListJobs, When::BeforeExecuting, Answer::HugeBody)]);
         let before = simulator.calls()[&Operation::ListJobs];
-        let seen = listed(&client(), &connection).await;
+        let seen = listed(&client(), &connection, &EVERYTHING).await;
         let cause = Unusable::NoAnswer(NoAnswer::TooLarge);
         assert_eq!(seen.listing, Listing::Failed(Unreadable::Unusable(cause)));
         assert_eq!(simulator.calls()[&Operation::ListJobs] - before, 7, "from 1,000 rows to 16, and not for ever");

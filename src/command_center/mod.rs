@@ -15,6 +15,7 @@ pub mod job_task;
 pub mod kill;
 pub mod lister;
 pub mod mark;
+pub mod narrowed;
 mod number;
 pub mod outcome;
 pub mod renewal;

@@ -24,6 +24,7 @@ use crate::{
         job_list::{JobList, JobQuery, Listing},
         job_state::JobState,
         mark::{Described, Mark},
+        narrowed::Enough,
     },
 };
 
@@ -36,6 +37,10 @@ const RECENT: Duration = Duration::from_mins(10);
 /// By how much the clocks of API server, operator and Command Center may differ where a job is held against the creation
 /// of an object. The Command Center's is corrected by its own Date before; this is for whole seconds and for the rest.
 const CLOCKS: SignedDuration = SignedDuration::from_secs(5);
+
+/// How much longer ago than the creation of an object, or than [`RECENT`], a job may have ended and is read all the same: more
+/// than the clocks of this process and the API server differ by. The Command Center counts by its own clock alone.
+const MARGIN: Duration = Duration::from_hours(1);
 
 /// The longest time for which an object without a status is looked for in the job list.
 const LONGEST_LOOK_BACK: Duration = Duration::from_hours(90 * 24);
@@ -77,20 +82,33 @@ pub(super) struct Request<'a> {
 
 /// The jobs that may matter for the call that `status` is about to make. Where it tells of earlier ones, nothing below those
 /// does.
-pub(super) fn query(view: &View<'_>, status: &SalesforceBackupStatus) -> JobQuery {
+pub(super) fn query(view: &View<'_>, status: &SalesforceBackupStatus, namespace_uid: &str) -> JobQuery {
     let attempt = status.attempt.as_ref();
     let second_look = attempt.filter(|attempt| attempt.follows.is_some());
     let floor = second_look
         .map_or_else(|| attempt.map_or(0, AttemptStatus::floor), |attempt| attempt.last_job_id_before.unwrap_or(0));
     let known = view.observed.last_request.iter().flat_map(|last| &last.job_ids).map(|id| id.number()).min();
-    JobQuery::of(&view.facts.targets(), look_back(view, status)).down_to(known.map_or(floor, |known| known.min(floor)))
+    let all = JobQuery::of(&view.facts.targets(), look_back(view, status))
+        .down_to(known.map_or(floor, |known| known.min(floor)));
+    if !tells_of_no_call(status) {
+        return all;
+    }
+    // Of what has ended, only that may matter which was started for this object, or ended a moment ago; unless it is of an
+    // earlier object of the name, of which all jobs together say what it asked for.
+    let ended_within = age(view).saturating_add(MARGIN);
+    all.enough(Enough { ended_within, request: mark(view, namespace_uid) })
+}
+
+/// How long ago the object was created.
+fn age(view: &View<'_>) -> Duration {
+    let created = view.observed.object.metadata.creation_timestamp.as_ref();
+    created.map_or(Duration::ZERO, |at| since(at.0, view.now.wall))
 }
 
 /// How far back the job list is read. Where the status tells of no call, as far as the creation of the object: a job of its
 /// own may be that old.
 fn look_back(view: &View<'_>, status: &SalesforceBackupStatus) -> Duration {
-    let created = view.observed.object.metadata.creation_timestamp.as_ref();
-    let age = created.filter(|_| tells_of_no_call(status)).map_or(Duration::ZERO, |at| since(at.0, view.now.wall));
+    let age = if tells_of_no_call(status) { age(view) } else { Duration::ZERO };
     super::LOOK_BACK.max(age.saturating_add(super::LOOK_BACK)).min(LONGEST_LOOK_BACK)
 }
 

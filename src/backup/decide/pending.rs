@@ -154,7 +154,7 @@ fn unobstructed(
     let snapshot = match &seen.job_list {
         Some(snapshot) if view.is_fresh(snapshot) => snapshot,
         // None yet, or one that may have grown since.
-        Some(_) | None => return Step::Look(Look::JobList(query(view, &status))),
+        Some(_) | None => return Step::Look(Look::JobList(query(view, &status, namespace_uid))),
     };
     let list = match &snapshot.listing {
         Listing::Failed(cause) if snapshot.away => return away(view, status, *cause, &endpoint),

@@ -477,15 +477,18 @@ fn the_list_before_a_later_attempt_is_not_read_further_than_to_what_matters() {
     let query = |object: &SalesforceBackup, earlier: Option<Earlier>| {
         let seen = Seen { job_list: None, ..seen() };
         match decide(&Observed { seen, last_request: earlier, ..observed(object) }, &settings(), &at(100)) {
-            Step::Look(Look::JobList(query)) => query.down_to,
+            Step::Look(Look::JobList(query)) => (query.down_to, query.enough.map(|enough| enough.ended_within)),
             other => panic!("{other:?}"),
         }
     };
-    let new = object(&json!({}));
-    assert_eq!(query(&new, None), 0, "of an earlier object, a job may have any id");
+    let hours = |hours| Some(Duration::from_hours(hours));
+    let mut new = object(&json!({}));
+    assert_eq!(query(&new, None), (0, hours(1)), "of an earlier object, a job that goes on may have any id");
+    new.metadata.creation_timestamp = Some(Time(at(100).wall.checked_sub(Duration::from_hours(30)).unwrap()));
+    assert_eq!(query(&new, None), (0, hours(31)), "of a status that was lost, a job may be as old as the object");
     let mut again = after(&new, 0, &refused(RefusedKind::NotFound));
     again.status.as_mut().unwrap().attempt.as_mut().unwrap().last_job_id_before = Some(500);
-    assert_eq!(query(&again, None), 500);
+    assert_eq!(query(&again, None), (500, None));
 }
 
 #[test]

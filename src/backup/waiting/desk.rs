@@ -155,6 +155,7 @@ impl Desk {
             clients: self.clients(),
             // What is not awaited is of no interest.
             down_to: self.here().flat_map(|waiter| &waiter.wait.jobs).map(|job| job.number()).min().unwrap_or(0),
+            enough: None,
         })
     }
 
