@@ -66,6 +66,11 @@ impl Scenario {
     pub fn is(&self, mutant: Mutant) -> bool {
         self.mutant.is_some_and(|(broken, _)| broken == mutant)
     }
+
+    /// How many replicas there are: one that works on nothing would only multiply the states.
+    pub const fn replicas(&self) -> usize {
+        if self.each_its_own { self.objects } else { 2 }
+    }
 }
 
 /// The rules, the same in every state.

@@ -51,7 +51,7 @@ const fn both(name: &'static str, budget: Budget) -> Scenario {
     Scenario { name, budget, ..PLAIN }
 }
 
-/// The first replica works, and the other one does not.
+/// There is one replica.
 const fn alone(name: &'static str, budget: Budget) -> Scenario {
     Scenario { each_its_own: true, ..both(name, budget) }
 }
@@ -158,8 +158,9 @@ fn at_length() -> Vec<Scenario> {
             names_jobs: false,
             ..cancels("kills of a task without jobs", Budget { strangers: 1, crashes: 1, ..NOTHING })
         },
-        Scenario { each_its_own: false, ..cancels("kills by two replicas", Budget { late_writes: 1, ..NOTHING }) },
-        Scenario { associations: 2, ..cancels("kills of two jobs", Budget { bad_kills: 1, naps: 1, ..NOTHING }) },
+        Scenario { each_its_own: false, ..cancels("kills by two replicas", NOTHING) },
+        Scenario { associations: 2, ..cancels("kills of two jobs", Budget { bad_kills: 1, ..NOTHING }) },
+        cancels("kills and a nap", Budget { bad_kills: 1, naps: 1, ..NOTHING }),
         cancels("kills after a lost answer", Budget { lost_answers: 1, crashes: 1, ..NOTHING }),
         described(two("two objects and a lost call", Budget { lost_calls: 1, ..NOTHING })),
         two("two objects without descriptions", Budget { lost_calls: 1, ..NOTHING }),

@@ -1,4 +1,4 @@
-//! The world as one value: the API server, two replicas, a Command Center, and how much may still go wrong. What holds
+//! The world as one value: the API server, the replicas, a Command Center, and how much may still go wrong. What holds
 //! a time holds it in ticks; a replica's clocks are made from them when it looks.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -240,7 +240,7 @@ impl World {
             numbers: 0,
             uids: 0,
             late: Vec::new(),
-            replicas: vec![Replica::new(objects); 2],
+            replicas: vec![Replica::new(objects); scenario.replicas()],
             center: Center::default(),
             left: scenario.budget,
             ghosts: Ghosts::default(),
