@@ -124,10 +124,7 @@ pub fn earlier_jobs(
     floor: i64,
     counts: impl Fn(&Job) -> bool,
 ) -> Option<(AttemptId, Vec<JobId>)> {
-    let of_request = |job: &&Job| {
-        matches!(&job.described, Described::Ours { request: found, .. } if found == request)
-            && job.shown.id.number() > floor
-    };
+    let of_request = |job: &&Job| job.described.is_of_request(request) && job.shown.id.number() > floor;
     let newest = list.jobs.iter().rev().filter(of_request).find(|job| counts(job))?;
     let Described::Ours { attempt, .. } = &newest.described else { return None };
     Some((attempt.clone(), ids(list.jobs.iter().filter(|job| job.described == newest.described))))

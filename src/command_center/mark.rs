@@ -24,13 +24,18 @@ pub struct Mark<'a> {
 }
 
 impl Mark<'_> {
-    /// What all attempts of one request share:
-    /// `salesforce-backup-operator/<namespace>/<name>/<8 hex of the Namespace's uid>/<runId, - if none>`.
+    /// What all requests under one name share: `salesforce-backup-operator/<namespace>/<name>/<8 hex of the Namespace's uid>`.
     #[must_use]
-    pub fn request(&self) -> String {
+    pub fn object(&self) -> String {
         let uid: String = self.namespace_uid.chars().filter(|digit| *digit != '-').take(UID_DIGITS).collect();
         let Self { namespace, name, .. } = self;
-        format!("{MARK}/{namespace}/{name}/{uid}/{}", self.run_id.unwrap_or("-"))
+        format!("{MARK}/{namespace}/{name}/{uid}")
+    }
+
+    /// What all attempts of one request share: its object, and `/<runId, - if none>`.
+    #[must_use]
+    pub fn request(&self) -> String {
+        format!("{}/{}", self.object(), self.run_id.unwrap_or("-"))
     }
 
     /// The request and the id of the attempt.
@@ -75,6 +80,19 @@ impl Described {
         }
     }
 
+    /// Whether the job was started for an object of this name, as in [`Mark::object`], whatever its run.
+    #[must_use]
+    pub fn is_of_object(&self, object: &str) -> bool {
+        let of = |request: &str| request.rsplit_once('/').is_some_and(|(of, _)| of == object);
+        matches!(self, Self::Ours { request, .. } if of(request))
+    }
+
+    /// Whether the job was started for this request, as in [`Mark::request`].
+    #[must_use]
+    pub fn is_of_request(&self, request: &str) -> bool {
+        matches!(self, Self::Ours { request: found, .. } if found == request)
+    }
+
     /// Whether the job was started by `attempt`.
     #[must_use]
     pub fn is_of(&self, attempt: &AttemptId) -> bool {
@@ -101,6 +119,9 @@ mod tests {
         let ours = Described::read(&whole);
         assert_eq!(ours, Described::Ours { request: mark.request(), attempt: attempt.clone() });
         assert!(ours.is_of(&attempt) && !ours.is_of(&AttemptId::random()));
+        let other_run = Mark { run_id: None, ..mark };
+        let other_object = Mark { name: "crm-production", ..mark };
+        assert!(ours.is_of_object(&other_run.object()) && !ours.is_of_object(&other_object.object()));
         for cut in 0..whole.len() {
             assert_eq!(Described::read(&whole[..cut]), Described::Nothing, "cut at {cut}");
         }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::api::JobId;
 
-use super::{job::Job, mark::Described};
+use super::job::Job;
 
 /// What is enough of a list, once its newest job is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Enough {
 impl Enough {
     /// Whether nothing but the whole list will do, because of `job`.
     pub(super) fn is_refuted_by(&self, job: &Job) -> bool {
-        matches!(&job.described, Described::Ours { request, .. } if *request == self.request)
+        job.described.is_of_request(&self.request)
     }
 }
 

@@ -113,6 +113,38 @@ async fn a_status_that_lost_only_its_attempt_is_held_by_another_process() {
 }
 
 #[tokio::test]
+async fn a_run_whose_status_was_removed_is_settled_before_the_next_one() {
+    let world = world(Behaviour::default()).await;
+    world.create(NAME, &json!({})).await;
+    let running = world.until_phase(NAME, Phase::Running).await;
+    world.change(NAME, &json!({"runId": "2"})).await.unwrap();
+    change_status(&world, &Value::Null).await;
+    let again = world.until_phase(NAME, Phase::Running).await;
+    assert_eq!((jobs(&again), again.status.unwrap().run_id), (jobs(&running), None));
+    assert_eq!(world.executed(), 1);
+    end_jobs(&world);
+    let is_of_next = |backup: &SalesforceBackup| {
+        let status = backup.status.as_ref();
+        status.is_some_and(|status| status.run_id.as_deref() == Some("2") && !status.job_ids.is_empty())
+    };
+    world.until(NAME, "in its next run", is_of_next).await;
+    assert_eq!(world.executed(), 2);
+}
+
+#[tokio::test]
+async fn another_process_holds_a_new_run_where_the_one_before_was_never_told_of() {
+    let mut world = world(Behaviour { descriptions: true, ..Behaviour::default() }).await;
+    world.create(NAME, &json!({})).await;
+    world.until_phase(NAME, Phase::Running).await;
+    world.stop_operator().await;
+    world.change(NAME, &json!({"runId": "2"})).await.unwrap();
+    change_status(&world, &Value::Null).await;
+    world.start_operator(&flags()).await;
+    let held = world.until_phase(NAME, Phase::Held).await;
+    assert_eq!((reason(&held).as_str(), world.executed()), ("StatusLost", 1));
+}
+
+#[tokio::test]
 async fn an_edited_phase_or_end_is_put_right() {
     let world = world(Behaviour::default()).await;
     world.create(NAME, &json!({})).await;

@@ -148,6 +148,8 @@ fn at_length() -> Vec<Scenario> {
         },
         both("a nap, a lost call and a lost answer", Budget { naps: 1, lost_calls: 1, lost_answers: 1, ..NOTHING }),
         both("a lost status before two replicas", Budget { lost_statuses: 1, ..NOTHING }),
+        alone("a lost status in a new run", Budget { lost_statuses: 1, new_runs: 1, crashes: 1, ..NOTHING }),
+        described(alone("a lost status, described", Budget { lost_statuses: 1, new_runs: 1, crashes: 1, ..NOTHING })),
         alone("two lost statuses", Budget { lost_statuses: 2, crashes: 1, lost_answers: 1, ..NOTHING }),
         alone("a lost status while the watch lags", Budget { lost_statuses: 1, lags: 1, crashes: 1, ..NOTHING }),
         Scenario {

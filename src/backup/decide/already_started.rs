@@ -96,7 +96,7 @@ pub(super) fn query(view: &View<'_>, status: &SalesforceBackupStatus, namespace_
     // Of what has ended, only that may matter which was started for this object, or ended a moment ago; unless it is of an
     // earlier object of the name, of which all jobs together say what it asked for.
     let ended_within = age(view).saturating_add(MARGIN);
-    all.enough(Enough { ended_within, request: mark(view, namespace_uid) })
+    all.enough(Enough { ended_within, request: mark(view, namespace_uid).request() })
 }
 
 /// How long ago the object was created.
@@ -134,12 +134,9 @@ pub(super) fn earlier_object<'a>(view: &View<'a>) -> Option<&'a Earlier> {
     })
 }
 
-/// This object's own request of the run `run_id`, of which its status has lost the attempt.
-pub(super) fn own_request<'a>(view: &View<'a>, run_id: Option<&str>) -> Option<&'a Earlier> {
-    view.observed
-        .last_request
-        .as_ref()
-        .filter(|last| last.uid == view.observed.uid() && last.run_id.as_deref() == run_id && last.attempt.id.is_some())
+/// This object's own last request, whichever run it was of, of which its status has lost the attempt.
+pub(super) fn own_request<'a>(view: &View<'a>) -> Option<&'a Earlier> {
+    view.observed.last_request.as_ref().filter(|last| last.uid == view.observed.uid() && last.attempt.id.is_some())
 }
 
 /// What `seen`, the job list as of when it was asked for, says of `request`.
@@ -198,7 +195,7 @@ fn is_active(list: &JobList, ids: &[JobId]) -> bool {
 fn described_earlier(view: &View<'_>, request: &Request<'_>, list: &JobList, seen: &Snapshot) -> Option<Already> {
     let (targets, own) = (view.facts.targets(), own_attempts(request.status.attempt.as_ref()));
     let floor = request.status.attempt.as_ref().map_or(0, AttemptStatus::floor);
-    let mark = mark(view, request.namespace_uid);
+    let mark = mark(view, request.namespace_uid).request();
     let jobs_of = |list: &JobList, counts: fn(JobState) -> bool| {
         earlier_jobs(list, &mark, floor, |job| counts(job.state) && is_of(&targets, job))
     };
@@ -320,13 +317,20 @@ fn is_of_its_time(view: &View<'_>, request: &Request<'_>, list: &JobList, job: &
 fn of_lost_status(view: &View<'_>, request: &Request<'_>, list: &JobList) -> Option<Already> {
     let (targets, level) = (view.facts.targets(), view.observed.object.spec.backup_level);
     let floor = request.status.attempt.as_ref().map_or(0, AttemptStatus::floor).max(known_of_other_runs(view));
+    let since_the_creation = |job: &&Job| job.shown.id.number() > floor && is_of_its_time(view, request, list, job);
+    // This run has none with its description: it may come after another one, of which nobody was told.
+    let mark = mark(view, request.namespace_uid);
+    let (object, own) = (mark.object(), mark.request());
+    let of_another_run = |job: &&Job| job.described.is_of_object(&object) && !job.described.is_of_request(&own);
+    if let Some(job) = list.jobs.iter().filter(since_the_creation).find(of_another_run) {
+        return Some(Already::Lost(job.shown.id));
+    }
     let may_be = |job: &&Job| {
         job.described == Described::Nothing
             && !job.hidden
-            && job.shown.id.number() > floor
             && is_of(&targets, job)
             && may_be_of_level(job, level)
-            && is_of_its_time(view, request, list, job)
+            && since_the_creation(job)
     };
     let mut candidates: Vec<&Job> = list.jobs.iter().filter(may_be).collect();
     if candidates.is_empty() {
@@ -376,7 +380,7 @@ fn second_look(attempt: Option<&AttemptStatus>, list: &JobList) -> Already {
 }
 
 /// What the jobs of this name and run carry in their description.
-fn mark(view: &View<'_>, namespace_uid: &str) -> String {
+fn mark<'a>(view: &View<'a>, namespace_uid: &'a str) -> Mark<'a> {
     let object = view.observed.object;
     Mark {
         namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
@@ -385,7 +389,6 @@ fn mark(view: &View<'_>, namespace_uid: &str) -> String {
         run_id: object.spec.run_id.as_deref(),
         attempt: &view.observed.new_attempt,
     }
-    .request()
 }
 
 /// Whether the status says that a call was permitted, and has lost the attempt that would settle it.

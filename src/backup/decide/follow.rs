@@ -84,7 +84,7 @@ fn next_look(view: &View<'_>, submitted: &Submitted<'_>) -> Duration {
 
 /// The status tells of a backup and not of the call that started it: somebody removed that, or restored an older copy.
 fn without_an_attempt(view: &View<'_>, status: &SalesforceBackupStatus) -> Step {
-    if let Some(own) = own_request(view, status.run_id.as_deref()) {
+    if let Some(own) = own_request(view).filter(|own| own.run_id == status.run_id) {
         return view.go_on(SalesforceBackupStatus { attempt: Some(own.attempt.clone()), ..status.clone() });
     }
     let held = view.facts.held(status.clone(), messages::status_lost(), Submission::Yes);

@@ -46,7 +46,9 @@ pub(super) fn new(view: &View<'_>) -> Step {
     if restored {
         return view.record(view.facts.held(status, messages::restored(), Submission::No), None);
     }
-    if let Some(own) = own_request(view, object.spec.run_id.as_deref()) {
+    // Also of the run before, unless that has ended: a changed runId begins once it is settled.
+    if let Some(own) = own_request(view).filter(|own| own.run_id == object.spec.run_id || !own.ended) {
+        let status = SalesforceBackupStatus { run_id: own.run_id.clone(), ..status };
         return view.go_on(view.facts.goes_on_with(status, &own.attempt, &own.accepted(), Found::AfterLostStatus));
     }
     match earlier_object(view) {
@@ -60,7 +62,7 @@ pub(super) fn new(view: &View<'_>) -> Step {
 
 /// The status says that a call was permitted, and does not say which any more.
 pub(super) fn without_an_attempt(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
-    if let Some(own) = own_request(view, status.run_id.as_deref()) {
+    if let Some(own) = own_request(view).filter(|own| own.run_id == status.run_id) {
         return view.go_on(view.facts.goes_on_with(status, &own.attempt, &own.accepted(), Found::AfterLostStatus));
     }
     match &view.observed.seen.connection {

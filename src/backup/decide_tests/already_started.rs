@@ -342,6 +342,20 @@ mod lost_status {
     }
 
     #[test]
+    fn a_backup_of_another_run_since_the_creation_of_an_object_without_a_status_is_told_first() {
+        let mut object = created(&json!({"runId": "2"}));
+        let other_run = |seconds| started(described(7, REQUEST, EARLIER), seconds);
+        for job in [other_run(10), ended(other_run(10), JobState::EndedWell)] {
+            let (status, _) = recorded(with_jobs(&object, vec![job]));
+            assert_eq!((reason(&status), status.job_ids.len()), ((Phase::Held, "StatusLost"), 0));
+            assert_eq!(status.attempt.unwrap().last_job_id_before, Some(6), "7 can be adopted");
+        }
+        assert!(matches!(with_jobs(&object, vec![other_run(-6)]), Step::Attempt(_)), "of an earlier object");
+        object.spec.run_id = None;
+        assert_eq!(recorded(with_jobs(&object, vec![other_run(10)])).0.job_ids.len(), 1, "of this run");
+    }
+
+    #[test]
     fn of_an_object_that_was_created_while_this_process_watched_nothing_can_be_lost() {
         let object = created(&json!({}));
         let seen = Seen { job_list: Some(listed(vec![started(new_job(7), 10)])), ..seen() };
@@ -419,8 +433,11 @@ mod lost_status {
         let (status, _) = recorded(with(own(Earlier { job_ids: vec![], ..earlier() })));
         assert_eq!(reason(&status), (Phase::Resolving, "AwaitingAnswer"));
         let other_run = own(Earlier { run_id: Some("1".to_owned()), ..earlier() });
+        let (status, _) = recorded(with(other_run.clone()));
+        assert_eq!((status.phase, status.run_id.as_deref()), (Some(Phase::Running), Some("1")), "it is settled first");
         let seen = Seen { job_list: Some(listed(vec![started(new_job(7), 10)])), ..seen() };
-        let observed = Observed { last_request: Some(other_run), seen, ..observed(&object) };
+        let ended = Earlier { ended: true, ..other_run };
+        let observed = Observed { last_request: Some(ended), seen, ..observed(&object) };
         assert!(matches!(decide(&observed, &settings(), &at(60)), Step::Attempt(_)), "job 7 is another run's");
     }
 
