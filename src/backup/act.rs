@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     Context, Error,
-    cluster::{ClusterError, Statuses},
+    cluster::{ClusterError, Statuses, until_it_lands},
     decide::{
         UNTIL_THE_WATCH_FOLLOWS,
         leave::{FINALIZER, Release},
@@ -120,7 +120,7 @@ pub async fn release(object: &SalesforceBackup, why: &Release, context: &Context
         } else {
             info!(namespace, name, reason = news.reason, "{}", news.note);
         }
-        publish(object, news, context).await;
+        publish_last(object, news, context).await;
     }
     set_finalizer(object, false, context).await
 }
@@ -142,12 +142,32 @@ async fn tell(before: Option<&SalesforceBackupStatus>, stored: &SalesforceBackup
 
 /// Counts the news and makes an event of it. Events are never worth a failure.
 pub(super) async fn publish(object: &SalesforceBackup, news: News, context: &Context) {
+    publish_within(1, object, news, context).await;
+}
+
+/// Like [`publish`], for the last word about an object that goes or is gone. No status tells of it any more, so it is tried
+/// again for a while; a log line and a count are what is left when the API server takes none.
+async fn publish_last(object: &SalesforceBackup, news: News, context: &Context) {
+    publish_within(LAST_WORD_TRIES, object, news, context).await;
+}
+
+async fn publish_within(tries: usize, object: &SalesforceBackup, news: News, context: &Context) {
     context.metrics.transition(news.reason);
-    if let Err(error) = context.cluster.publish(object, &news.into_event()).await {
-        context.metrics.event_failed();
-        warn!(namespace = object.metadata.namespace, name = object.metadata.name, error = %error, "an event was not published");
+    let event = news.into_event();
+    let mut waits = until_it_lands().take(tries.saturating_sub(1));
+    while let Err(error) = context.cluster.publish(object, &event).await {
+        let wait = waits.next();
+        let (namespace, name) = (&object.metadata.namespace, &object.metadata.name);
+        warn!(namespace, name, error = %error, again = wait.is_some(), "an event was not published");
+        match wait {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return context.metrics.event_failed(),
+        }
     }
 }
+
+/// How often the last word about an object is tried: over some two seconds.
+const LAST_WORD_TRIES: usize = 5;
 
 #[cfg(test)]
 mod tests;

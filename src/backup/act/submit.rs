@@ -39,7 +39,7 @@ use crate::{
 
 use super::{
     permission::{self, Granted, Permission},
-    publish, tell, write,
+    publish, publish_last, tell, write,
 };
 
 /// An attempt whose intent is stored: it may be sent once.
@@ -157,5 +157,5 @@ async fn tell_of_lost(object: &SalesforceBackup, why: &str, outcome: &Outcome, c
     let note = format!("While a CreateTask call was under way, {why}; {what}");
     warn!(namespace = object.metadata.namespace, name = object.metadata.name, reason, "{note}");
     let news = News { warning: true, reason, note, action: "Submit" };
-    publish(object, news, context).await;
+    publish_last(object, news, context).await;
 }

@@ -9,7 +9,6 @@ use salesforce_backup_operator::{
 };
 
 use super::{
-    effect::Effect,
     fault::{self, Fault, Then},
     gate::Passed,
 };
@@ -180,9 +179,7 @@ impl Gone {
         let told = self.events.iter().any(|reason| reason == "CancelUnconfirmed");
         match (self.go_on.is_empty(), told) {
             (true, false) => Ok(End::Succeeded),
-            (false, false) if !struck().any(Effect::only_tells) => {
-                Err(format!("it is gone, jobs {:?} go on, and nobody was told", self.go_on))
-            }
+            (false, false) => Err(format!("it is gone, jobs {:?} go on, and nobody was told", self.go_on)),
             (_, _) if struck().any(|effect| effect.kills() || effect.permits_kills()) => Ok(End::Held),
             (_, _) if crashed_before_the_kill(passed) => Ok(End::Held),
             (_, true) if !self.described && (found_by_target_alone(passed) || self.answer_came_too_late()) => {
