@@ -113,6 +113,10 @@ pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
         state if leaves && view.has_finalizer() => leave::leave(&view, &state),
         // An object on its way out starts nothing; what was started is followed while it is there.
         RunState::New | RunState::Pending(_) if leaves => Step::Rest(None),
+        // A copy from before a request that this process remembers, as after a restore of etcd.
+        RunState::New | RunState::Pending(_) if let Some(own) = already_started::own_newer_request(&view) => {
+            pending::recovered(&view, own)
+        }
         // A call that may have been made is settled before another run begins.
         RunState::New
             if let Some(status) = &observed.object.status

@@ -29,8 +29,8 @@ use super::{
 /// How long the request of an object that is gone is remembered: its job may run for hours.
 pub const EARLIER: Duration = Duration::from_hours(24);
 
-/// How long a version that is older than one seen before counts as an old copy. A watch lags for as long as one of its
-/// connections lasts; after that the API server itself has gone back, as after a restore of etcd.
+/// How long nothing of a version is remembered that is older than one seen before. A watch mostly lags for as long as one of
+/// its connections lasts; after that the API server itself may have gone back, as after a restore of etcd.
 const OLD_COPIES: Duration = Duration::from_mins(10);
 
 /// What is remembered, for all who reconcile at once.
@@ -182,6 +182,8 @@ pub struct Earlier {
     pub job_ids: Vec<JobId>,
     /// Whether its jobs are known to have ended.
     pub ended: bool,
+    /// The resourceVersion of the object that told of it last.
+    pub version: Option<String>,
     /// When the object was last seen.
     pub seen: BootTime,
 }
@@ -191,6 +193,13 @@ impl Earlier {
     #[must_use]
     pub fn open_attempt(&self) -> Option<&AttemptId> {
         self.attempt.id.as_ref().filter(|_| self.task_id.is_none() && self.job_ids.is_empty() && !self.ended)
+    }
+
+    /// Whether `object` is a copy from before the version that told of this request.
+    #[must_use]
+    pub fn is_newer_than(&self, object: &SalesforceBackup) -> bool {
+        let versions = object.metadata.resource_version.as_ref().zip(self.version.as_ref());
+        versions.is_some_and(|(its, version)| is_older(its, version))
     }
 
     /// What came of its attempt, as far as that is known.
@@ -245,13 +254,24 @@ impl Memory {
     }
 
     /// Remembers what `object` shows, unless a newer version under its name was seen: a watch that lags tells of old
-    /// copies, after a record as after a re-creation.
+    /// copies, after a record as after a re-creation. However long it lags, none takes the place of a request.
     pub fn sees(&self, object: &SalesforceBackup, now: BootTime) {
-        if !self.lock().is_newest(object, now) {
-            return;
+        let version = self.lock().version_of(object, now);
+        match version {
+            Version::Newest => {
+                self.note(uid(object), |remembered| remembered.sees(object, now));
+                self.sees_request(object, now);
+            }
+            Version::Old => {}
+            Version::OldForLong => self.note(uid(object), |remembered| remembered.sees(object, now)),
         }
-        self.note(uid(object), |remembered| remembered.sees(object, now));
-        self.sees_request(object, now);
+    }
+
+    /// Remembers the intent that the API server stored, which was decided at `opened`. One that is older than what was seen
+    /// before then shows that the API server has gone back: an old copy can be read, and never be written.
+    pub fn stores(&self, object: &SalesforceBackup, opened: BootTime) {
+        self.lock().newest.retain(|name, newest| *name != key(object) || newest.seen >= opened);
+        self.sees(object, opened);
     }
 
     fn sees_request(&self, object: &SalesforceBackup, now: BootTime) {
@@ -275,6 +295,7 @@ impl Memory {
             job_ids: status.job_ids.clone(),
             // A run may be over for its owner while its jobs, which nobody may read, go on.
             ended: status.finished_at.is_some() && !tells(object, Reason::JobsNotReadable),
+            version: object.metadata.resource_version.clone(),
             seen: now,
         };
         // An outcome that is not recorded is of use to an object that goes on with the attempt.
@@ -386,17 +407,26 @@ impl Memory {
 }
 
 impl Contents {
-    /// Whether no newer version was seen under the name of `object`; this one is the newest from now on then.
-    fn is_newest(&mut self, object: &SalesforceBackup, now: BootTime) -> bool {
-        let Some(version) = &object.metadata.resource_version else { return true };
-        let newest = self.newest.get(&key(object));
-        if newest.is_some_and(|newest| is_older(version, &newest.version) && now.since(newest.seen) < OLD_COPIES) {
-            return false;
+    /// Which version under its name `object` is. The newest one is known as that from now on.
+    fn version_of(&mut self, object: &SalesforceBackup, now: BootTime) -> Version {
+        let Some(version) = &object.metadata.resource_version else { return Version::Newest };
+        if let Some(newest) = self.newest.get(&key(object)).filter(|newest| is_older(version, &newest.version)) {
+            return if now.since(newest.seen) < OLD_COPIES { Version::Old } else { Version::OldForLong };
         }
         let uid = object.metadata.uid.clone().unwrap_or_default();
         self.newest.insert(key(object), Newest { uid, version: version.clone(), seen: now });
-        true
+        Version::Newest
     }
+}
+
+/// What a version of an object is beside those that were seen under its name.
+enum Version {
+    /// None was newer.
+    Newest,
+    /// It is a copy of what has been replaced.
+    Old,
+    /// It is old, and the newer one has not been shown for so long that the API server may have gone back.
+    OldForLong,
 }
 
 /// Whether resourceVersion `one` is older than `other`. The API server's are whole numbers that grow with every write

@@ -134,13 +134,31 @@ fn an_old_copy_of_an_earlier_run_or_an_earlier_object_takes_nobodys_place() {
 }
 
 #[test]
-fn an_api_server_that_was_restored_is_believed_after_a_while() {
+fn a_copy_that_stays_old_tells_of_its_open_attempt_after_a_while_and_never_replaces_a_request() {
     let memory = Memory::default();
+    let last = || memory.last_request(&open("u1", "")).unwrap().attempt.id;
+    let open_for = |attempt| memory.of("u1").open_for(&AttemptId::from(attempt), at(5000)).as_secs();
     memory.sees(&version(open("u1", "a2"), "1000"), at(10));
     memory.sees(&version(open("u1", "a1"), "500"), at(609));
-    assert_eq!(memory.last_request(&open("u1", "")).unwrap().attempt.id, Some(AttemptId::from("a2")));
+    assert_eq!((open_for("a2"), open_for("a1")), (4990, 0));
     memory.sees(&version(open("u1", "a1"), "500"), at(610));
-    assert_eq!(memory.last_request(&open("u1", "")).unwrap().attempt.id, Some(AttemptId::from("a1")));
+    assert_eq!((open_for("a2"), open_for("a1")), (0, 4390), "the API server may have been restored");
+    let refused = json!({"phase": "Pending", "requestedAt": "2026-11-23T10:00:00Z", "attempt": {"number": 1}});
+    memory.sees(&version(object("u1", &refused), "500"), at(4000));
+    assert_eq!(last(), Some(AttemptId::from("a2")));
+}
+
+#[test]
+fn an_intent_that_is_stored_as_an_older_version_shows_that_the_api_server_was_restored() {
+    let memory = Memory::default();
+    let last = || memory.last_request(&open("u1", "")).unwrap().attempt.id;
+    memory.sees(&version(open("u1", "a2"), "1000"), at(10));
+    memory.stores(&version(open("u1", "a1"), "501"), at(10));
+    assert_eq!(last(), Some(AttemptId::from("a2")), "its answer may come late");
+    memory.stores(&version(open("u1", "a3"), "502"), at(11));
+    assert_eq!(last(), Some(AttemptId::from("a3")));
+    memory.sees(&version(open("u1", "a4"), "503"), at(12));
+    assert_eq!(last(), Some(AttemptId::from("a4")), "what is newer than that is believed again");
 }
 
 #[test]

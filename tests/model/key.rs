@@ -381,7 +381,10 @@ fn remembered(kept: &Remembered, world: &World, (replica, open): (usize, &HashSe
 }
 
 fn earlier(kept: &Earlier, world: &World, replica: usize, into: &mut impl Hasher) {
-    let Earlier { uid, run_id, attempt, task_id, job_ids, ended, seen } = kept;
-    (uid, run_id, task_id, job_ids, ended, world.age(replica, *seen, SETTLED)).hash(into);
+    let Earlier { uid, run_id, attempt, task_id, job_ids, ended, version: _, seen } = kept;
+    // It matters only while something older may be seen.
+    let mut copies = world.store.iter().chain(&world.replicas[replica].cache).flatten();
+    let older = copies.any(|copy| copy.object.metadata.uid.as_ref() == Some(uid) && kept.is_newer_than(&copy.object));
+    (uid, run_id, task_id, job_ids, ended, older, world.age(replica, *seen, SETTLED)).hash(into);
     attempt_digest(attempt, into);
 }

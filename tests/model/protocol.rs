@@ -225,11 +225,13 @@ impl Protocol {
         }
     }
 
-    /// Whether somebody can tell of every call when a status is lost: the one process that made it, or the job list. That a
-    /// new process finds no status before the job is listed, README names as not covered.
+    /// Whether somebody can tell of every call when a status is lost: the one process that made it, or the job list. That
+    /// another process finds no status while a call is under way, README names as not covered.
     fn may_be_told(&self, world: &World) -> bool {
         let remembers = self.scenario.each_its_own && world.left.crashes == self.scenario.budget.crashes;
-        remembers || world.center.is_settled()
+        let is_call = |task: &Task| matches!(task, Task::Unsure(_) | Task::Permitted(_) | Task::Waiting(_));
+        let under_way = world.replicas.iter().flat_map(|replica| replica.tasks.iter().flatten()).any(is_call);
+        remembers || (world.center.is_settled() && !under_way)
     }
 
     /// The world after `action`.

@@ -76,7 +76,7 @@ pub fn answered<'m>(
     let unsent = || memory.note(uid(object), |remembered| remembered.unsent = Some(attempt.id.clone()));
     match written {
         Ok(Intent::Stored(stored, permit)) => {
-            memory.sees(&stored, attempt.opened.boot);
+            memory.stores(&stored, attempt.opened.boot);
             Ok(Permission::Granted(Granted { stored, permit, claim }))
         }
         Ok(Intent::NotStored) => Ok(Permission::Denied),

@@ -139,6 +139,12 @@ pub(super) fn own_request<'a>(view: &View<'a>) -> Option<&'a Earlier> {
     view.observed.last_request.as_ref().filter(|last| last.uid == view.observed.uid() && last.attempt.id.is_some())
 }
 
+/// This object's own last request, of which its status, being older, does not tell; unless it is of another run and has ended.
+pub(super) fn own_newer_request<'a>(view: &View<'a>) -> Option<&'a Earlier> {
+    let object = view.observed.object;
+    own_request(view).filter(|own| own.is_newer_than(object) && (own.run_id == object.spec.run_id || !own.ended))
+}
+
 /// What `seen`, the job list as of when it was asked for, says of `request`.
 pub(super) fn already_started(view: &View<'_>, request: &Request<'_>, seen: &Snapshot) -> Already {
     let as_of = seen.as_of.boot;

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use crate::{
     api::{Attempt as AttemptStatus, ConditionType, Reason, SalesforceBackupStatus, conditions::find},
     backup::{
-        backoff, messages,
+        backoff,
+        memory::Earlier,
+        messages,
         observe::{Admission, Look, NamespaceForbidden},
         others, room,
         standing::{Ending, Standing, Submission, Why},
@@ -48,8 +50,7 @@ pub(super) fn new(view: &View<'_>) -> Step {
     }
     // Also of the run before, unless that has ended: a changed runId begins once it is settled.
     if let Some(own) = own_request(view).filter(|own| own.run_id == object.spec.run_id || !own.ended) {
-        let status = SalesforceBackupStatus { run_id: own.run_id.clone(), ..status };
-        return view.go_on(view.facts.goes_on_with(status, &own.attempt, &own.accepted(), Found::AfterLostStatus));
+        return recovered(view, own);
     }
     match earlier_object(view) {
         Some(earlier) if earlier.job_ids.is_empty() && !earlier.ended => {
@@ -60,10 +61,18 @@ pub(super) fn new(view: &View<'_>) -> Step {
     }
 }
 
+/// The object goes on with its own request that this process remembers, and of which its status does not tell.
+pub(super) fn recovered(view: &View<'_>, own: &Earlier) -> Step {
+    let of_its_run = |status: &&SalesforceBackupStatus| state::begun(status) && status.run_id == own.run_id;
+    let told = view.observed.object.status.as_ref().filter(of_its_run).cloned();
+    let status = told.unwrap_or_else(|| SalesforceBackupStatus { run_id: own.run_id.clone(), ..view.facts.new_run() });
+    view.go_on(view.facts.goes_on_with(status, &own.attempt, &own.accepted(), Found::AfterLostStatus))
+}
+
 /// The status says that a call was permitted, and does not say which any more.
 pub(super) fn without_an_attempt(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
     if let Some(own) = own_request(view).filter(|own| own.run_id == status.run_id) {
-        return view.go_on(view.facts.goes_on_with(status, &own.attempt, &own.accepted(), Found::AfterLostStatus));
+        return recovered(view, own);
     }
     match &view.observed.seen.connection {
         None => Step::Look(Look::Secret),

@@ -46,6 +46,7 @@ fn earlier() -> Earlier {
         task_id: None,
         job_ids: vec![JobId::new(7).unwrap()],
         ended: false,
+        version: None,
         seen: at(0).boot,
     }
 }
@@ -439,6 +440,32 @@ mod lost_status {
         let ended = Earlier { ended: true, ..other_run };
         let observed = Observed { last_request: Some(ended), seen, ..observed(&object) };
         assert!(matches!(decide(&observed, &settings(), &at(60)), Step::Attempt(_)), "job 7 is another run's");
+    }
+
+    #[test]
+    fn an_older_copy_does_not_hide_the_request_that_this_process_remembers() {
+        let never_asked = created(&json!({}));
+        let refused = after(&created(&json!({})), 0, &refused(RefusedKind::RateLimited));
+        let mut next_run = after(&created(&json!({})), 0, &accepted());
+        let facts = Facts { object: &next_run, now: at(50).wall };
+        let ending = crate::backup::standing::Ending::Completed;
+        next_run.status = Some(facts.ended(next_run.status.clone().unwrap(), ending));
+        next_run.spec.run_id = Some("2".to_owned());
+        let with = |object: &SalesforceBackup, version: &str, ended| {
+            let run_id = object.spec.run_id.clone();
+            let last = Earlier { uid: "u1".to_owned(), run_id, version: Some("20".to_owned()), ended, ..earlier() };
+            let mut object = object.clone();
+            object.metadata.resource_version = Some(version.to_owned());
+            let remembered = Remembered { appeared: true, ..observed(&object).remembered };
+            decide(&Observed { last_request: Some(last), remembered, ..observed(&object) }, &settings(), &at(600))
+        };
+        for (older, ended) in [(&never_asked, false), (&refused, false), (&refused, true)] {
+            let (status, _) = recorded(with(older, "9", ended));
+            assert_eq!((status.job_ids, status.attempt), (earlier().job_ids, Some(earlier().attempt)));
+        }
+        assert!(matches!(with(&refused, "21", false), Step::Attempt(_)), "it was refused since");
+        let (status, _) = recorded(with(&next_run, "9", true));
+        assert_eq!((status.run_id.as_deref(), status.job_ids), (Some("2"), earlier().job_ids));
     }
 
     #[test]

@@ -163,6 +163,7 @@ fn what_this_process_knows_of_an_open_attempt_counts() {
         task_id: None,
         job_ids: vec![JobId::new(7).unwrap()],
         ended: false,
+        version: None,
         seen: at(0).boot,
     };
     let (status, _) =

@@ -211,6 +211,7 @@ fn earlier(open: bool) -> Earlier {
         task_id: None,
         job_ids: if open { Vec::new() } else { vec![JobId::new(7).unwrap()] },
         ended: false,
+        version: None,
         seen: at(0).boot,
     }
 }
