@@ -103,12 +103,18 @@ async fn behind_a_proxy_with(flags: &[String]) -> (World, Proxy) {
 
 /// An operator with these flags too, and a proxy before its Command Center that holds CreateTask calls until it is released.
 pub async fn with_calls_that_wait(behaviour: Behaviour, flags: &[&str]) -> (World, Proxy) {
+    let (world, center) = with_a_center_that_waits(behaviour, flags).await;
+    center.hold("/CreateTask");
+    (world, center)
+}
+
+/// An operator with these flags too, which waits for long for its Command Center, and a proxy before that.
+pub async fn with_a_center_that_waits(behaviour: Behaviour, flags: &[&str]) -> (World, Proxy) {
     let mut world = World::without_operator(behaviour).await;
     let simulator = world.simulator.url();
     let (origin, path) = simulator.split_at(simulator.find("/commandcenter").unwrap());
     let center = Proxy::before(Upstream::Http(reqwest::Client::new(), origin.to_owned())).await;
     world.write_secret(SECRET, &format!("{}{path}", center.url()), world.simulator.token()).await;
-    center.hold("/CreateTask");
     world.start_operator(&fast_flags_with(&[&["--request-timeout=5m"], flags].concat())).await;
     (world, center)
 }

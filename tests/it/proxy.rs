@@ -89,7 +89,12 @@ impl Proxy {
 
     /// Waits until a request is held.
     pub async fn until_held(&self) {
-        self.held.subscribe().wait_for(|held| held.met > 0).await.unwrap();
+        self.until_so_many_held(1).await;
+    }
+
+    /// Waits until so many requests are held.
+    pub async fn until_so_many_held(&self, requests: usize) {
+        self.held.subscribe().wait_for(|held| held.met >= requests).await.unwrap();
     }
 
     /// What is held goes on.

@@ -1,19 +1,20 @@
 //! The Secret is read where it is needed, changes of it are noticed, and nothing of its token leaks.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::PostParams};
 use salesforce_backup_operator::{
     api::{ConditionType, Phase},
-    simulator::{Answer, Behaviour, Fault, Operation, Reply, When},
+    simulator::{Answer, Behaviour, End, Fault, Operation, Reply, When},
 };
 use serde_json::json;
 
-use crate::world::{Line, NAME, SECRET, World, args, config, fast_flags, fast_flags_with};
-
-/// How long a test waits for what it expects.
-const PATIENCE: Duration = Duration::from_mins(5);
+use crate::{
+    faults::{with_a_center_that_waits, with_calls_that_wait},
+    proxy::Proxy,
+    world::{Line, NAME, SECRET, World, fast_flags, fast_flags_with},
+};
 
 #[tokio::test]
 async fn a_secret_that_comes_later_is_noticed() {
@@ -77,20 +78,27 @@ async fn a_mended_secret_is_noticed_though_the_next_try_is_much_later() {
 
 #[tokio::test]
 async fn a_token_that_is_replaced_is_used_without_a_restart_and_without_asking_for_a_person() {
-    let world = slow(Duration::from_secs(10)).await;
+    let (world, center) = with_a_center_that_waits(runs_until_it_is_told(), &[]).await;
     world.create("runs", &json!({})).await;
     world.until_phase("runs", Phase::Running).await;
-    let replaced = renewed(&world).await;
-    let before = calls(&world, Operation::ListJobs);
+    center.hold("/Jobs");
     world.create("starts", &json!({"associations": [{"clientId": 13}]})).await;
-    // Its job list is asked for with the old token, and rejected: by then the Secret has the new one.
-    until_called(&world, Operation::ListJobs, before).await;
-    world.write_secret(SECRET, &world.simulator.url(), &replaced).await;
+    // The look of one and the look before the call of the other: when the old token is rejected, the Secret has the new one.
+    center.until_so_many_held(2).await;
+    let replaced = renewed(&world).await;
+    write_token(&world, &center, &replaced).await;
+    center.release();
     for name in ["runs", "starts"] {
-        let done = world.until_phase(name, Phase::Succeeded).await;
-        assert_eq!(done.status.unwrap().attempt.unwrap().number, 1, "{name}: no call was refused");
+        let runs = world.until_phase(name, Phase::Running).await;
+        assert_eq!(runs.status.unwrap().attempt.unwrap().number, 1, "{name}: no call was refused");
     }
-    assert!(world.events("starts").await.iter().all(|(reason, _)| reason != "TokenRejected"));
+    for job in world.simulator.ledger().iter().flat_map(|entry| &entry.job_ids) {
+        let _ = world.simulator.set_job(*job, End::Completed);
+    }
+    for name in ["runs", "starts"] {
+        world.until_phase(name, Phase::Succeeded).await;
+        assert!(world.events(name).await.iter().all(|(reason, _)| reason != "TokenRejected"), "{name}");
+    }
     assert_eq!(world.executed(), 2);
 }
 
@@ -106,29 +114,14 @@ async fn renewed(world: &World) -> String {
     body.get("accessToken").and_then(serde_json::Value::as_str).unwrap().to_owned()
 }
 
-/// How many calls of this operation came in.
-fn calls(world: &World, operation: Operation) -> u64 {
-    world.simulator.calls().get(&operation).copied().unwrap_or_default()
-}
-
-/// Waits until more than `before` calls of this operation came in.
-async fn until_called(world: &World, operation: Operation, before: u64) {
-    let begin = Instant::now();
-    while calls(world, operation) <= before {
-        assert!(begin.elapsed() < PATIENCE, "no call came");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
 #[tokio::test]
 async fn a_call_that_is_refused_because_its_token_was_replaced_is_made_again_with_the_new_one() {
-    let world = slow(Duration::from_millis(100)).await;
-    let refused = Fault::answer(Operation::CreateTask, When::BeforeExecuting, http::StatusCode::UNAUTHORIZED, "{}");
-    world.simulator.set_faults(vec![refused.times(1)]);
+    let (world, center) = with_calls_that_wait(runs_until_it_is_told(), &[]).await;
     world.create(NAME, &json!({})).await;
-    until_called(&world, Operation::CreateTask, 0).await;
-    let data = json!({"url": world.simulator.url(), "token": world.simulator.token(), "rotated": "yes"});
-    world.write_secret_data(SECRET, &data).await;
+    center.until_held().await;
+    let replaced = renewed(&world).await;
+    write_token(&world, &center, &replaced).await;
+    center.release();
     let watched = world.until(NAME, "submitted or stalled", |backup| {
         let stalled = Line::of(backup, ConditionType::Stalled).status == "True";
         stalled || Line::of(backup, ConditionType::Submitted).status == "True"
@@ -138,15 +131,15 @@ async fn a_call_that_is_refused_because_its_token_was_replaced_is_made_again_wit
     assert_eq!((submitted.status.unwrap().attempt.unwrap().number, world.executed()), (2, 1));
 }
 
-/// A world whose Command Center answers so late that a Secret can be written while a call is under way.
-async fn slow(job_duration: Duration) -> World {
-    let latency = Duration::from_secs(3);
-    let mut world = World::without_operator(Behaviour { job_duration, latency, ..Behaviour::default() }).await;
-    world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
-    let mut args = args(&fast_flags());
-    args.request_timeout = Duration::from_secs(20);
-    world.start_operator_of(args, config().await);
-    world
+fn runs_until_it_is_told() -> Behaviour {
+    Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() }
+}
+
+/// Writes a Secret with `token` for the Command Center behind `center`.
+async fn write_token(world: &World, center: &Proxy, token: &str) {
+    let simulator = world.simulator.url();
+    let path = &simulator[simulator.find("/commandcenter").unwrap()..];
+    world.write_secret(SECRET, &format!("{}{path}", center.url()), token).await;
 }
 
 #[tokio::test]
