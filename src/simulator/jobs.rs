@@ -20,7 +20,7 @@ const BACKUP: u64 = 4;
 const ALL_BYTES: u64 = 5_000_000_000;
 const ALL_FILES: u64 = 20_000;
 /// The most that a killed job takes to save what it backed up; a short one takes a twentieth of its time.
-const SAVING: Duration = Duration::from_secs(15);
+const SAVING: Duration = Duration::from_secs(2);
 /// What a job says that was killed twice.
 const DISCARDED: &str = "What was backed up is discarded, because the job was killed a second time.";
 

@@ -35,7 +35,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -82,6 +82,8 @@ pub struct Simulator {
     token: String,
     refresh_token: String,
     server: Mutex<Option<JoinHandle<()>>>,
+    /// What keeps the port while it does not listen.
+    closed: Mutex<Option<TcpSocket>>,
 }
 
 impl Simulator {
@@ -107,7 +109,8 @@ impl Simulator {
             CommandCenter::new(options.behaviour, token.clone(), refresh_token.clone(), options.seed, now)
         }));
         let (host, server) = (options.host, Mutex::new(None));
-        let simulator = Self { shared, address, host, identity, token, refresh_token, server };
+        let closed = Mutex::default();
+        let simulator = Self { shared, address, host, identity, token, refresh_token, server, closed };
         simulator.serve(listener);
         Ok(simulator)
     }
@@ -235,6 +238,7 @@ impl Simulator {
             server.abort();
             let _ = server.await;
         }
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = keep(self.address);
     }
 
     /// Listens again after [`Self::shutdown`], at the same address and with the same state.
@@ -244,6 +248,7 @@ impl Simulator {
     pub async fn restart(&self) -> Result<(), StartError> {
         self.shutdown().await;
         self.serve(listen(self.address).await?);
+        drop(self.closed.lock().unwrap_or_else(PoisonError::into_inner).take());
         Ok(())
     }
 
@@ -267,6 +272,13 @@ impl Drop for Simulator {
             server.abort();
         }
     }
+}
+
+/// Keeps the port without listening, so that calls are turned away and nobody else is given it. None when that cannot be.
+fn keep(address: SocketAddr) -> Option<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.ok()?;
+    socket.set_reuseaddr(true).ok()?;
+    socket.bind(address).ok().map(|()| socket)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -115,7 +115,7 @@ pub async fn with_a_center_that_waits(behaviour: Behaviour, flags: &[&str]) -> (
     let (origin, path) = simulator.split_at(simulator.find("/commandcenter").unwrap());
     let center = Proxy::before(Upstream::Http(reqwest::Client::new(), origin.to_owned())).await;
     world.write_secret(SECRET, &format!("{}{path}", center.url()), world.simulator.token()).await;
-    world.start_operator(&fast_flags_with(&[&["--request-timeout=5m"], flags].concat())).await;
+    world.start_operator(&fast_flags_with(&[&["--request-timeout=1h"], flags].concat())).await;
     (world, center)
 }
 
@@ -133,7 +133,7 @@ async fn an_answer_is_recorded_while_others_take_every_turn() {
     let api_server = Proxy::start(world.client.clone()).await;
     world.write_secret(SECRET, &format!("{}{path}", center.url()), world.simulator.token()).await;
     world.write_secret("other", &simulator, world.simulator.token()).await;
-    let flags = fast_flags_with(&["--concurrency=1", "--request-timeout=5m"]);
+    let flags = fast_flags_with(&["--concurrency=1", "--request-timeout=1h"]);
     center.hold("/CreateTask");
     api_server.hold("/secrets/other");
     world.start_operator_with(&flags, api_server.config());

@@ -5,7 +5,7 @@ use http::StatusCode;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use salesforce_backup_operator::{
     api::{ConditionType, Phase, SalesforceBackup},
-    simulator::{Association, BackupLevel, Behaviour, End, Fault, Operation, When},
+    simulator::{Association, BackupLevel, Behaviour, Fault, Operation, When},
 };
 use serde_json::{Value, json};
 
@@ -29,12 +29,6 @@ fn foreign_job(world: &World) {
     let _job = world.simulator.start_foreign_job(target, BackupLevel::Incremental, None);
 }
 
-fn end_jobs(world: &World) {
-    for job in world.simulator.ledger().iter().flat_map(|entry| &entry.job_ids) {
-        let _ = world.simulator.set_job(*job, End::Completed);
-    }
-}
-
 /// Takes the operator away while `change` is made, so that the next one remembers nothing.
 async fn between_two_operators(world: &mut World, change: &Value) {
     world.stop_operator().await;
@@ -50,7 +44,7 @@ async fn the_process_that_made_the_call_remembers_it_when_the_status_is_removed(
     change_status(&world, &Value::Null).await;
     let again = world.until_phase(NAME, Phase::Running).await;
     assert_eq!((jobs(&again), submitted(&again).as_str()), (jobs(&running), "StatusRecovered"));
-    end_jobs(&world);
+    world.end_jobs();
     world.until_phase(NAME, Phase::Succeeded).await;
     change_status(&world, &Value::Null).await;
     world.until_phase(NAME, Phase::Succeeded).await;
@@ -64,7 +58,7 @@ async fn another_process_finds_the_only_backup_since_the_creation_of_an_object_w
         world.create(NAME, &json!({})).await;
         let running = world.until_phase(NAME, Phase::Running).await;
         if ends {
-            end_jobs(&world);
+            world.end_jobs();
             world.until_phase(NAME, Phase::Succeeded).await;
         }
         if ends {
@@ -122,7 +116,7 @@ async fn a_run_whose_status_was_removed_is_settled_before_the_next_one() {
     let again = world.until_phase(NAME, Phase::Running).await;
     assert_eq!((jobs(&again), again.status.unwrap().run_id), (jobs(&running), None));
     assert_eq!(world.executed(), 1);
-    end_jobs(&world);
+    world.end_jobs();
     let is_of_next = |backup: &SalesforceBackup| {
         let status = backup.status.as_ref();
         status.is_some_and(|status| status.run_id.as_deref() == Some("2") && !status.job_ids.is_empty())
@@ -149,7 +143,7 @@ async fn an_edited_phase_or_end_is_put_right() {
     let world = world(Behaviour::default()).await;
     world.create(NAME, &json!({})).await;
     world.until_phase(NAME, Phase::Running).await;
-    end_jobs(&world);
+    world.end_jobs();
     world.until_phase(NAME, Phase::Succeeded).await;
     for edit in [json!({"phase": "Held"}), json!({"phase": "Pending", "finishedAt": null}), json!({"finishedAt": null})]
     {
@@ -176,7 +170,7 @@ async fn an_object_that_is_created_again_and_asks_for_more_waits_and_gets_a_back
         world.create(NAME, &second).await;
         world.until_reason(NAME, "BackupRunning").await;
         assert_eq!(world.executed(), 1);
-        end_jobs(&world);
+        world.end_jobs();
         let own = world.until_phase(NAME, Phase::Running).await;
         let ledger = world.simulator.ledger();
         assert_eq!((ledger.len(), jobs(&own)), (2, ledger[1].job_ids.clone()), "{second}");
@@ -189,7 +183,7 @@ async fn one_refusal_of_a_gateway_starts_nothing_twice() {
         let world = world(Behaviour::default()).await;
         world.create(NAME, &json!({})).await;
         let running = world.until_phase(NAME, Phase::Running).await;
-        end_jobs(&world);
+        world.end_jobs();
         world.until_phase(NAME, Phase::Succeeded).await;
         let page = Fault::answer(Operation::ListJobs, When::BeforeExecuting, status, "<html>no</html>");
         world.simulator.set_faults(vec![page.times(1)]);

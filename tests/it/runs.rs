@@ -61,16 +61,19 @@ async fn edits_of_labels_annotations_suspend_and_secret_ref_never_start_a_second
 #[tokio::test]
 async fn a_restarted_operator_starts_nothing_again_and_follows_what_runs() {
     let mut world =
-        World::with(Behaviour { job_duration: Duration::from_secs(4), ..Behaviour::default() }, &fast_flags()).await;
+        World::with(Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() }, &fast_flags()).await;
     world.create(NAME, &json!({})).await;
     world.until_phase(NAME, Phase::Running).await;
     world.stop_operator().await;
     world.start_operator(&fast_flags()).await;
+    world.end_jobs();
     world.until_phase(NAME, Phase::Succeeded).await;
     world.stop_operator().await;
     let before = world.backups().get(NAME).await.unwrap();
     world.start_operator(&fast_flags()).await;
     world.create("second", &json!({})).await;
+    world.until_phase("second", Phase::Running).await;
+    world.end_jobs();
     world.until_phase("second", Phase::Succeeded).await;
     assert_eq!(world.backups().get(NAME).await.unwrap().metadata.resource_version, before.metadata.resource_version);
     assert_eq!(world.executed(), 2);

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::PostParams};
 use salesforce_backup_operator::{
     api::{ConditionType, Phase},
-    simulator::{Answer, Behaviour, End, Fault, Operation, Reply, When},
+    simulator::{Answer, Behaviour, Fault, Operation, Reply, When},
 };
 use serde_json::json;
 
@@ -92,9 +92,7 @@ async fn a_token_that_is_replaced_is_used_without_a_restart_and_without_asking_f
         let runs = world.until_phase(name, Phase::Running).await;
         assert_eq!(runs.status.unwrap().attempt.unwrap().number, 1, "{name}: no call was refused");
     }
-    for job in world.simulator.ledger().iter().flat_map(|entry| &entry.job_ids) {
-        let _ = world.simulator.set_job(*job, End::Completed);
-    }
+    world.end_jobs();
     for name in ["runs", "starts"] {
         world.until_phase(name, Phase::Succeeded).await;
         assert!(world.events(name).await.iter().all(|(reason, _)| reason != "TokenRejected"), "{name}");
@@ -144,8 +142,7 @@ async fn write_token(world: &World, center: &Proxy, token: &str) {
 
 #[tokio::test]
 async fn jobs_are_not_asked_for_at_another_command_center_than_the_one_that_has_them() {
-    let world =
-        World::with(Behaviour { job_duration: Duration::from_secs(3), ..Behaviour::default() }, &fast_flags()).await;
+    let world = World::with(runs_until_it_is_told(), &fast_flags()).await;
     let other = World::without_operator(Behaviour::default()).await;
     world.create(NAME, &json!({})).await;
     world.until_phase(NAME, Phase::Running).await;
@@ -155,6 +152,8 @@ async fn jobs_are_not_asked_for_at_another_command_center_than_the_one_that_has_
     assert!(line.message.contains("point it back"), "{}", line.message);
     assert!(other.simulator.calls().values().all(|calls| *calls == 0));
     world.write_secret(SECRET, &world.simulator.url(), world.simulator.token()).await;
+    world.until_phase(NAME, Phase::Running).await;
+    world.end_jobs();
     world.until_phase(NAME, Phase::Succeeded).await;
 }
 

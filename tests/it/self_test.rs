@@ -12,7 +12,7 @@ use salesforce_backup_operator::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{NAME, World, config, fast_flags, fast_flags_with};
+use crate::world::{NAME, PATIENCE, World, config, fast_flags, fast_flags_with};
 
 fn args(world: &World) -> Args {
     Args {
@@ -20,7 +20,7 @@ fn args(world: &World) -> Args {
         namespace: Some(world.namespace.clone()),
         listen: "127.0.0.1:0".parse().unwrap(),
         host: "127.0.0.1".to_owned(),
-        timeout: Duration::from_mins(1),
+        timeout: PATIENCE,
     }
 }
 

@@ -23,7 +23,7 @@ use salesforce_backup_operator::{
     api::{ConditionType, Phase, SalesforceBackup, all_crds, conditions::find},
     cli::run::{self, Args},
     process::{open_files, proxies::Proxies},
-    simulator::{Behaviour, Options, Simulator},
+    simulator::{Behaviour, End, Options, Simulator},
 };
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::sleep};
@@ -284,6 +284,13 @@ impl World {
         self.until_reason(ANOTHER, "Suspended").await;
         self.backups().delete(ANOTHER, &DeleteParams::default()).await.unwrap();
         self.until_gone(ANOTHER).await;
+    }
+
+    /// Lets every job end well that CreateTask started and that still runs.
+    pub fn end_jobs(&self) {
+        for job in self.simulator.ledger().iter().flat_map(|entry| &entry.job_ids) {
+            let _ = self.simulator.set_job(*job, End::Completed);
+        }
     }
 
     /// How many CreateTask calls the simulator executed.

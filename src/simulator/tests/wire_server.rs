@@ -103,6 +103,8 @@ async fn a_stopped_simulator_refuses_connections_keeps_its_ledger_and_can_come_b
     create_with(&client, &simulator).await.unwrap();
     simulator.shutdown().await;
     assert!(create_with(&client, &simulator).await.unwrap_err().is_connect());
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    assert!(other.bind(simulator.address()).is_err(), "nobody else gets its port meanwhile");
     assert_eq!(simulator.ledger().len(), 1);
     simulator.restart().await.unwrap();
     assert_eq!(create_with(&client, &simulator).await.unwrap().status(), StatusCode::OK);

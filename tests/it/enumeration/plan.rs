@@ -9,7 +9,7 @@ use std::{
 use kube::{Api, Client, Config, api::DeleteParams};
 use salesforce_backup_operator::{
     api::{ConditionType, Phase, SalesforceBackup},
-    simulator::{Behaviour, End as SimulatedEnd, JobOrder, Options, Simulator},
+    simulator::{Behaviour, JobOrder, Options, Simulator},
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -30,8 +30,13 @@ use crate::{
 /// field, of half a minute after several refusals,
 /// and all that on a machine that is busy with other plans.
 pub const PATIENCE: Duration = Duration::from_mins(6);
-/// How long a job takes that nobody ends: longer than a deletion.
-const JOB: Duration = Duration::from_secs(40);
+/// How long a job takes that nobody ends: longer than any plan.
+const JOB: Duration = Duration::from_mins(10);
+/// How long an object that is deleted waits for the end of its jobs. Where they can be found it has all the time that a busy
+/// machine may need.
+const CANCEL_TIMEOUT: Duration = Duration::from_mins(5);
+/// The same where jobs cannot be told for its own, so that it waits in vain: longer than a lost answer takes to be resolved.
+const CANCEL_IN_VAIN: Duration = Duration::from_secs(25);
 /// How long a Command Center without a lag may take until it lists what it executed.
 const SETTLE: Duration = Duration::from_millis(300);
 /// How long a run is watched after somebody was told of it: longer than a lost answer takes to be resolved.
@@ -133,13 +138,14 @@ struct Stage<'a> {
     config: Config,
     process: Option<Process>,
     settle: Duration,
+    cancel_timeout: Duration,
     described: bool,
 }
 
 impl<'a> Stage<'a> {
     /// A namespace and a simulator, and a gate before each of the two systems.
     async fn set(gate: &'a Arc<Gate>, ground: &Ground, scenario: &Scenario) -> Self {
-        let Scenario { expired, descriptions, lag, .. } = *scenario;
+        let Scenario { expired, descriptions, lag, deleted, .. } = *scenario;
         let mut behaviour = Behaviour { job_duration: JOB, visible_after: lag, descriptions, ..Behaviour::default() };
         behaviour.renewal.lifetime = expired.then_some(Duration::ZERO);
         let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
@@ -159,7 +165,10 @@ impl<'a> Stage<'a> {
         world.write_secret_data(SECRET, &keys).await;
         let mut config = Config::new(api_server.parse().unwrap());
         config.root_cert.clone_from(&ground.root_cert);
-        Self { gate, world, config, process: None, settle: SETTLE + lag, described: descriptions }
+        let in_vain = deleted == Some(Phase::Resolving) && !descriptions;
+        let cancel_timeout = if in_vain { CANCEL_IN_VAIN } else { CANCEL_TIMEOUT };
+        let settle = SETTLE + lag;
+        Self { gate, world, config, process: None, settle, cancel_timeout, described: descriptions }
     }
 
     /// Asks for `run`, waits until it rests, and judges it.
@@ -171,7 +180,7 @@ impl<'a> Stage<'a> {
             self.world.change(NAME, &json!({"runId": run})).await.map_err(|error| error.to_string())?;
         }
         let backup = self.until_it_rests(run).await?;
-        self.end_jobs();
+        self.world.end_jobs();
         let told = self.world.events(NAME).await.into_iter().map(|(reason, _)| reason).collect::<Vec<_>>();
         let struck = self.struck()?;
         if verdict::is_without_a_token(&backup) {
@@ -227,7 +236,7 @@ impl<'a> Stage<'a> {
             let shown = backup.status.as_ref().and_then(|status| status.phase);
             let rests = verdict::rests(&backup, run) && self.gate.is_quiet(QUIET);
             if deleted.is_none() {
-                self.end_jobs();
+                self.world.end_jobs();
                 ended = rests;
                 if rests || told.is_some_and(|told| told.elapsed() >= AFTER_WORD) {
                     break;
@@ -287,7 +296,7 @@ impl<'a> Stage<'a> {
             self.keep_alive().await?;
             // A job ends once it was told of, and not by a clock: so every run of a scenario has the same effects.
             if self.gate.readings() > readings {
-                self.end_jobs();
+                self.world.end_jobs();
             }
             let writes = self.gate.writes();
             let looked_at = match seen.take() {
@@ -304,16 +313,8 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Lets every job end well that still runs.
-    fn end_jobs(&self) {
-        let simulator = &self.world.simulator;
-        for job in simulator.ledger().iter().flat_map(|entry| &entry.job_ids) {
-            let _ = simulator.set_job(*job, SimulatedEnd::Completed);
-        }
-    }
-
     fn start(&self) -> Process {
-        Process::start(self.config.clone(), &self.world.namespace, self.settle)
+        Process::start(self.config.clone(), &self.world.namespace, (self.settle, self.cancel_timeout))
     }
 }
 

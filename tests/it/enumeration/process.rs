@@ -18,9 +18,9 @@ pub struct Process {
 }
 
 impl Process {
-    /// An operator that watches `namespace`, reaches the API server as `config` says, and waits for `settle` until a job is
-    /// listed.
-    pub fn start(config: kube::Config, namespace: &str, settle: Duration) -> Self {
+    /// An operator that watches `namespace`, reaches the API server as `config` says, waits for `settle` until a job is
+    /// listed, and for `cancel_timeout` until the jobs of an object that is deleted have ended.
+    pub fn start(config: kube::Config, namespace: &str, (settle, cancel_timeout): (Duration, Duration)) -> Self {
         let flags = [
             "--allow-insecure-http",
             "--leader-elect=false",
@@ -28,7 +28,7 @@ impl Process {
             "--request-timeout=2s",
             "--send-window=1s",
             &format!("--settle={}ms", settle.as_millis()),
-            "--cancel-timeout=25s",
+            &format!("--cancel-timeout={}s", cancel_timeout.as_secs()),
             "--renew-tokens",
             "--listen=127.0.0.1:0",
             &format!("--watch-namespace={namespace}"),
