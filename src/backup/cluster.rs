@@ -17,12 +17,15 @@ use serde_json::{Value, json};
 
 use crate::api::{GROUP, OPERATOR, SalesforceBackup, VERSION};
 
-use super::claims::Claims;
+use super::{
+    claims::Claims,
+    stored::{Read, Stored},
+};
 
 /// No call may take longer.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Objects of one page of a list.
-const PAGE: u32 = 500;
+/// Objects of one page of a list: each may have a megabyte of annotations.
+pub const PAGE: u32 = 50;
 
 /// The statuses that an API server holds: all that intents and records need of it, so that a model can stand in for one.
 pub trait Statuses {
@@ -196,7 +199,7 @@ impl Cluster {
     /// # Errors
     /// When they cannot all be read.
     pub async fn claims(&self) -> Result<Claims, ClusterError> {
-        let apis: Vec<Api<SalesforceBackup>> = if self.namespaces.is_empty() {
+        let apis: Vec<Api<Stored>> = if self.namespaces.is_empty() {
             vec![Api::all(self.client.clone())]
         } else {
             self.namespaces.iter().map(|name| Api::namespaced(self.client.clone(), name)).collect()
@@ -206,7 +209,10 @@ impl Cluster {
             let mut page = ListParams::default().limit(PAGE);
             loop {
                 let list = call(|| "listing SalesforceBackups".to_owned(), api.list(&page)).await?;
-                list.items.iter().for_each(|object| claims.add(object));
+                for stored in list.items {
+                    claims.uids.extend(stored.meta().uid.clone());
+                    stored.into_object().iter().for_each(|object| claims.add(object));
+                }
                 match list.metadata.continue_.filter(|token| !token.is_empty()) {
                     Some(token) => page = page.continue_token(&token),
                     None => break,
@@ -293,8 +299,13 @@ impl Statuses for Cluster {
     }
 
     async fn backup(&self, namespace: &str, name: &str) -> Result<Option<SalesforceBackup>, ClusterError> {
-        let api: Api<SalesforceBackup> = Api::namespaced(self.client.clone(), namespace);
-        call(|| format!("reading SalesforceBackup {namespace}/{name}"), api.get_opt(name)).await
+        let api: Api<Stored> = Api::namespaced(self.client.clone(), namespace);
+        let what = || format!("reading SalesforceBackup {namespace}/{name}");
+        match call(what, api.get_opt(name)).await?.map(Stored::into_read) {
+            None => Ok(None),
+            Some(Read::Whole(object) | Read::Without(object, _)) => Ok(Some(*object)),
+            Some(Read::Nothing(_)) => Err(ClusterError::Ambiguous { what: what(), source: None }),
+        }
     }
 }
 

@@ -47,6 +47,7 @@ use super::{
     Context, Error, act,
     aside::{Aside, Begin},
     backoff,
+    cluster::PAGE,
     decide::UNTIL_THE_WATCH_FOLLOWS,
     failing,
     memory::is_older,
@@ -54,6 +55,7 @@ use super::{
     objects::Objects,
     poll, reconcile,
     status::Facts,
+    stored::{Read, Stored},
     turns::Turns,
     waiting::ObjectName,
 };
@@ -230,7 +232,7 @@ struct Beginning {
 }
 
 impl Beginning {
-    async fn of(api: &Api<SalesforceBackup>) -> Self {
+    async fn of(api: &Api<Stored>) -> Self {
         let wall = clock::now().wall;
         let stored = api.list_metadata(&ListParams::default().limit(1)).await;
         Self { version: stored.ok().and_then(|list| list.metadata.resource_version), wall }
@@ -249,13 +251,15 @@ impl Beginning {
 /// A controller over one watch. That it has listed is seen in its stream: of several that wait for a store, kube wakes
 /// only one, and that one must be the controller.
 fn watched(
-    api: Api<SalesforceBackup>,
+    api: Api<Stored>,
     (store, writer): (Store<SalesforceBackup>, Writer<SalesforceBackup>),
     began: Beginning,
     shared: &Arc<Shared>,
 ) -> Controller<SalesforceBackup> {
     let (shared, mut listed, known) = (Arc::clone(shared), false, store.clone());
-    let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
+    let (reading, readable) = (Arc::clone(&shared), store.clone());
+    let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE))
+        .try_filter_map(move |event| ready(Ok(reading.read(event, &readable))))
         .modify(|object| object.managed_fields_mut().clear())
         .inspect_ok(move |event| match event {
             watcher::Event::InitDone if !std::mem::replace(&mut listed, true) => shared.listed(),
@@ -272,6 +276,50 @@ fn watched(
 }
 
 impl Shared {
+    /// What `event` tells, as far as its object can be read. The end of one that cannot is that of its copy in `store`.
+    fn read(
+        &self,
+        event: watcher::Event<Stored>,
+        store: &Store<SalesforceBackup>,
+    ) -> Option<watcher::Event<SalesforceBackup>> {
+        use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+        match event {
+            Init => Some(Init),
+            InitDone => Some(InitDone),
+            InitApply(stored) => self.readable(stored).map(InitApply),
+            Apply(stored) => self.readable(stored).map(Apply),
+            Delete(stored) => {
+                let copy = ObjectRef::<SalesforceBackup>::new(&stored.name_any())
+                    .within(&stored.namespace().unwrap_or_default());
+                let object = stored.into_object().or_else(|| store.get(&copy).map(|copy| (*copy).clone()));
+                object.map(Delete)
+            }
+        }
+    }
+
+    /// The object, if it can be read; tells of what cannot.
+    fn readable(&self, stored: Stored) -> Option<SalesforceBackup> {
+        let (namespace, name) = (stored.namespace(), stored.name_any());
+        match stored.into_read() {
+            Read::Whole(object) => Some(*object),
+            Read::Without(object, fields) => {
+                self.context.metrics.unreadable("status");
+                let fields = fields.join(", ");
+                warn!(
+                    namespace,
+                    name, fields, "fields of a status cannot be read; the status is written anew without them"
+                );
+                self.context.memory.mends(&object);
+                Some(*object)
+            }
+            Read::Nothing(why) => {
+                self.context.metrics.unreadable("object");
+                warn!(namespace, name, error = why, "a SalesforceBackup cannot be read and is left out");
+                None
+            }
+        }
+    }
+
     fn listed(&self) {
         if self.unlisted.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.ready.store(true, Ordering::Release);

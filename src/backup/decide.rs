@@ -146,9 +146,11 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// A status is written only when it says something new.
+    /// A status is written only when it says something new, or what is stored cannot all be read.
     fn record(&self, status: SalesforceBackupStatus, again: Option<Duration>) -> Step {
-        if self.observed.object.status.as_ref() == Some(&status) {
+        let (mends, object) = (&self.observed.remembered.mends, self.observed.object);
+        let is_readable = mends.is_none() || *mends != object.metadata.resource_version;
+        if is_readable && object.status.as_ref() == Some(&status) {
             Step::Rest(again)
         } else {
             Step::Record(Box::new(status), again)

@@ -119,6 +119,8 @@ pub struct Remembered {
     pub list_refused: Option<String>,
     /// What the API server did not keep of the object's status.
     pub not_kept: Option<NotKept>,
+    /// The version whose status has fields that cannot be read, so that it is to be written anew.
+    pub mends: Option<String>,
     /// Failures of the machinery in a row.
     pub failures: u32,
 }
@@ -246,6 +248,11 @@ impl Memory {
     /// Remembers something of the object.
     pub fn note<T>(&self, uid: &str, change: impl FnOnce(&mut Remembered) -> T) -> T {
         change(self.lock().objects.entry(uid.to_owned()).or_default())
+    }
+
+    /// The status of `object`, as it is stored, has fields that cannot be read.
+    pub fn mends(&self, object: &SalesforceBackup) {
+        self.note(uid(object), |remembered| remembered.mends.clone_from(&object.metadata.resource_version));
     }
 
     /// `object` was created while this process watched.

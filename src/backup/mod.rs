@@ -2,7 +2,7 @@
 //!
 //! [`reconcile`] is the whole flow: [`observe`] looks, [`decide`] says what to do, [`act`] does it, [`record`] writes
 //! what came of it. Everything that has to be decided is decided in pure files: [`decide`], [`state`], [`judge`],
-//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`shown_jobs`], [`waiting`], [`progress`], [`backoff`], [`failing`], [`room`], [`messages`], [`events`].
+//! [`others`], [`directive`], [`standing`], [`status`], [`settle`], [`shown_jobs`], [`waiting`], [`progress`], [`backoff`], [`failing`], [`room`], [`stored`], [`messages`], [`events`].
 //!
 //! Beside it, [`poll`] asks about the jobs of all objects at once, and wakes those for which there is news.
 
@@ -36,6 +36,7 @@ pub mod shown_jobs;
 pub mod standing;
 pub mod state;
 pub mod status;
+pub mod stored;
 pub mod turns;
 pub mod waiting;
 

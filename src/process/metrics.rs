@@ -21,6 +21,7 @@ pub struct Metrics {
     transition: Family<ReasonLabel, Counter>,
     events_failed: Counter,
     task_restarts: Family<TaskLabel, Counter>,
+    unreadable: Family<PartLabel, Counter>,
     leader: Gauge,
 }
 
@@ -44,6 +45,11 @@ struct TaskLabel {
     task: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabel {
+    part: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("salesforce_backup");
@@ -62,8 +68,18 @@ impl Default for Metrics {
         for task in Task::ALL {
             drop(task_restarts.get_or_create(&TaskLabel { task: task.as_str() }));
         }
+        let unreadable: Family<PartLabel, Counter> = Family::default();
+        registry.register(
+            "unreadable",
+            "Objects that were watched and could not be read, by what of them",
+            unreadable.clone(),
+        );
+        for part in ["status", "object"] {
+            drop(unreadable.get_or_create(&PartLabel { part }));
+        }
         registry.register("leader", "1 while this process runs backups, 0 while it stands by", leader.clone());
-        Self { registry: Arc::new(registry), create_task, reconcile, transition, events_failed, task_restarts, leader }
+        let registry = Arc::new(registry);
+        Self { registry, create_task, reconcile, transition, events_failed, task_restarts, unreadable, leader }
     }
 }
 
@@ -97,6 +113,11 @@ impl Metrics {
     /// Counts a task that has ended and is started again.
     pub fn task_restarted(&self, task: &'static str) {
         self.task_restarts.get_or_create(&TaskLabel { task }).inc();
+    }
+
+    /// Counts an object that could not be read, wholly or in this part.
+    pub fn unreadable(&self, part: &'static str) {
+        self.unreadable.get_or_create(&PartLabel { part }).inc();
     }
 
     /// Says whether this process runs backups.

@@ -29,4 +29,5 @@ mod room;
 mod runs;
 mod secrets;
 mod self_test;
+mod unreadable;
 mod world;

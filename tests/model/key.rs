@@ -361,6 +361,7 @@ fn remembered(kept: &Remembered, world: &World, (replica, open): (usize, &HashSe
         list_refused,
         silent_looks,
         not_kept,
+        mends: _,
         failures: _,
     } = kept;
     let age = |since: &Option<BootTime>, longest| since.map(|since| world.age(replica, since, longest));
