@@ -6,7 +6,7 @@ use crate::{
     api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackup, conditions::find},
     command_center::{
         client::ClientError,
-        connection::{Connection, ConnectionError},
+        connection::{Connection, ConnectionError, ConnectionId},
         gate::{Need, Wait},
         gates::{Caller, Pass},
         job::{JobReading, Unreadable, read_job},
@@ -314,9 +314,14 @@ impl<'a> Observed<'a> {
         Ok(others::all(&claims, self.uid(), &context.memory, clock::now().boot))
     }
 
+    fn connection_id(&self) -> Option<ConnectionId> {
+        let endpoint = &self.connection()?.endpoint;
+        Some(ConnectionId::new(self.namespace(), self.secret_name(), endpoint))
+    }
+
     fn ask_to_call(&self, context: &Context, turn: &mut Turn) -> Option<Admission> {
-        let endpoint = self.connection()?.endpoint.to_string();
-        let asked = context.command_center.gates.ask(&endpoint, &self.caller(), self.namespace(), Need::Submission);
+        let id = self.connection_id()?;
+        let asked = context.command_center.gates.ask(&id, &self.caller(), Need::Submission);
         Some(match asked {
             Ok(pass) => {
                 turn.pass = Some(pass);
@@ -327,8 +332,8 @@ impl<'a> Observed<'a> {
     }
 
     fn ask_to_kill(&self, jobs: u32, context: &Context, turn: &mut Turn) -> Option<Result<u32, Wait>> {
-        let endpoint = self.connection()?.endpoint.to_string();
-        let asked = context.command_center.gates.ask(&endpoint, &self.caller(), self.namespace(), Need::Kills(jobs));
+        let id = self.connection_id()?;
+        let asked = context.command_center.gates.ask(&id, &self.caller(), Need::Kills(jobs));
         Some(asked.map(|pass| {
             let may_be_made = pass.writes();
             turn.pass = Some(pass);
@@ -342,7 +347,7 @@ impl<'a> Observed<'a> {
             seen = self.list_once(query, context, turn).await?;
         }
         let gates = &context.command_center.gates;
-        let away = self.connection().is_some_and(|connection| gates.is_away(&connection.endpoint.to_string()));
+        let away = self.connection_id().is_some_and(|id| gates.is_away(&id));
         Ok(self.snapshot(seen, clock::now(), away, &context.memory))
     }
 
@@ -420,12 +425,12 @@ impl<'a> Observed<'a> {
         context: &Context,
         turn: &mut Turn,
     ) -> Option<T> {
-        let endpoint = connection.endpoint.to_string();
+        let id = ConnectionId::new(self.namespace(), self.secret_name(), &connection.endpoint);
         let granted = turn.pass.take();
         let visit = async {
             let pass = match granted {
                 Some(pass) => pass,
-                None => context.command_center.gates.pass(&endpoint, self.namespace(), Need::Look).await.ok()?,
+                None => context.command_center.gates.pass(&id, Need::Look).await.ok()?,
             };
             let seen = look(&pass).await;
             Some((pass, seen))

@@ -15,7 +15,7 @@ use crate::{
     api::JobId,
     command_center::{
         client::ClientError,
-        connection::Connection,
+        connection::{Connection, ConnectionId},
         gate::Need,
         gates::Pass,
         job::{JobReading, Unreadable, read_job},
@@ -127,8 +127,8 @@ async fn round(secret: &SecretName, context: &Context) {
     let endpoint = connection.as_ref().map(|known| known.endpoint.to_string()).map_err(SecretProblem::clone);
     let query = context.poll.at(secret, |desk| desk.connected(endpoint, clock::now().boot)).flatten();
     let (Ok(mut connection), Some(query)) = (connection, query) else { return };
-    let endpoint = connection.endpoint.to_string();
-    let pass = context.command_center.gates.pass(&endpoint, namespace, Need::Look).await.ok();
+    let id = ConnectionId::new(namespace, name, &connection.endpoint);
+    let pass = context.command_center.gates.pass(&id, Need::Look).await.ok();
     let listed = match &pass {
         Some(pass) => list(pass, secret, &mut connection, &query, context).await,
         None => away(),

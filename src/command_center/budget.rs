@@ -35,6 +35,12 @@ impl Budget {
         Self { burst, interval, full: now.plus(interval.saturating_mul(burst)) }
     }
 
+    /// One call every `interval`.
+    #[must_use]
+    pub fn one_every(interval: Duration, now: BootTime) -> Self {
+        Self { burst: 1, interval, full: now.plus(interval) }
+    }
+
     /// How many calls may be made now.
     #[must_use]
     pub fn available(&self, now: BootTime) -> u32 {

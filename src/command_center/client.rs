@@ -30,11 +30,12 @@ use super::{
     connection::{Connection, Roots},
     endpoint::{LocalAddresses, is_local},
     failure::{ResolveError, connect_failure, is_not_http, of_proxy, wants_certificate},
-    gate::{Kind, Limits},
+    gate::{BELIEVED, Kind, Limits},
     gates::{Gates, Pass},
     job_list::{self, JobsRequest},
     job_task,
     outcome::{Answer, NeverSent, NoAnswer, RateLimit, Reply},
+    page_sizes::PageSizes,
     renewal::{self, Pair},
     request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
     room::{Full, Room, Share},
@@ -45,7 +46,7 @@ use super::{
 /// The header (with the value `true`) that every answer of the simulator carries.
 pub const SIMULATOR_HEADER: &str = "x-command-center-simulator";
 /// Bytes of a page of jobs that are read.
-const MAX_PAGE: usize = 1 << 20;
+pub(super) const MAX_PAGE: usize = 1 << 20;
 /// Bytes of any other body that are read, which have their place in any case; no answer is nearly as long.
 const MAX_BODY: usize = 64 << 10;
 /// Bytes by which the room for a body grows.
@@ -54,9 +55,9 @@ const STEP: usize = 64 << 10;
 const MAX_HEADERS: usize = 1000;
 /// A connection that does not stand by then will not be of use within the send window.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest wait that a server may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
-/// Clients, which differ only by the certificates they trust, and sizes of pages that are kept.
+/// The longest period of a limit that a server may tell of.
+const MAX_PERIOD: Duration = Duration::from_hours(24);
+/// Clients that are kept, which differ only by the certificates they trust.
 const MAX_CLIENTS: usize = 64;
 
 /// The permission to send one CreateTask call. Asked once, when the body begins to flow.
@@ -75,8 +76,7 @@ pub struct CommandCenter {
     pub(super) request_timeout: Duration,
     proxies: Proxies,
     clients: Mutex<HashMap<(Trust, LocalAddresses), Client>>,
-    /// Rows of a page of the job list, by base URL, where the usual page is too large.
-    pages: Mutex<HashMap<String, u64>>,
+    pub(super) pages: PageSizes,
     /// Base URLs where the renewal of a token carries the token as a header.
     pub(super) renewals_with_header: Mutex<HashSet<String>>,
 }
@@ -135,7 +135,7 @@ impl CommandCenter {
             request_timeout,
             proxies: Proxies::default(),
             clients: Mutex::default(),
-            pages: Mutex::default(),
+            pages: PageSizes::default(),
             renewals_with_header: Mutex::default(),
         }
     }
@@ -225,23 +225,6 @@ impl CommandCenter {
             .body(body);
         let room = self.room.share(&connection.endpoint.to_string(), MAX_BODY);
         Ok(self.call(pass, connection, Kind::Read, page_of_jobs(request, room)).await)
-    }
-
-    /// Rows to ask `endpoint` for in a page of the job list.
-    pub(super) fn page_of(&self, endpoint: &str) -> u64 {
-        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        pages.get(endpoint).copied().unwrap_or(job_list::PAGE)
-    }
-
-    /// Remembers that `endpoint` is asked for pages of `rows`.
-    pub(super) fn note_page(&self, endpoint: &str, rows: u64) {
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if rows < job_list::PAGE {
-            if pages.len() >= MAX_CLIENTS {
-                pages.clear();
-            }
-            pages.insert(endpoint.to_owned(), rows);
-        }
     }
 
     /// Makes a call in its turn. Where a proxy was to be reached, it is the proxy that was not.
@@ -562,7 +545,7 @@ impl Resolve for Resolver {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, "retry-after")?;
     let wait = seconds(value).or_else(|| Duration::try_from(timestamp(value)?.duration_since(date(headers)?)).ok());
-    wait.map(|wait| wait.min(MAX_RETRY_AFTER))
+    wait.map(|wait| wait.min(BELIEVED))
 }
 
 /// How many calls the server takes, as it says when it got too many.
@@ -570,7 +553,7 @@ fn limit(status: u16, headers: &HeaderMap) -> Option<RateLimit> {
     let calls =
         text(headers, "x-ratelimit-limit").filter(|_| status == 429)?.parse().ok().filter(|calls| *calls > 0)?;
     let period = seconds(text(headers, "x-ratelimit-period")?).filter(|period| !period.is_zero())?;
-    Some(RateLimit { calls, period: period.min(MAX_RETRY_AFTER) })
+    Some(RateLimit { calls, period: period.min(MAX_PERIOD) })
 }
 
 /// The server's own time.

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::AttemptId,
-    command_center::{endpoint::EndpointPolicy, gate::Need, mark::Mark, tls::TlsFailure},
+    command_center::{connection::ConnectionId, endpoint::EndpointPolicy, gate::Need, mark::Mark, tls::TlsFailure},
 };
 
 const TOKEN: &str = "QSDK s3cret-token+/=";
@@ -171,7 +171,7 @@ async fn send_in_vain(connection: &Connection) -> Reply {
 async fn send_within(limit: Duration, connection: &Connection, permit: bool) -> Reply {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let client = CommandCenter::new(limit, Limits::NONE);
-    let pass = client.gates.pass(&connection.endpoint.to_string(), "n", Need::Submission).await.unwrap();
+    let pass = client.gates.pass(&ConnectionId::new("n", "s", &connection.endpoint), Need::Submission).await.unwrap();
     client.create_task(&pass, connection, &call(), Always(permit)).await.unwrap()
 }
 
@@ -201,8 +201,10 @@ async fn no_connection_is_used_for_a_second_call() {
     let server = Server::answering(respond("200 OK", "", ACCEPTED));
     let client = CommandCenter::new(Duration::from_secs(2), Limits::NONE);
     for _ in 0..2 {
-        let pass = client.gates.pass("here", "n", Need::Submission).await.unwrap();
-        client.create_task(&pass, &to(&server), &call(), Always(true)).await.unwrap();
+        let connection = to(&server);
+        let id = ConnectionId::new("n", "s", &connection.endpoint);
+        let pass = client.gates.pass(&id, Need::Submission).await.unwrap();
+        client.create_task(&pass, &connection, &call(), Always(true)).await.unwrap();
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 2);
 }
@@ -419,7 +421,7 @@ fn servers_say_how_long_to_wait_in_seconds_or_as_a_date_and_how_many_calls_they_
         (429, &[("x-ratelimit-limit", "0"), HOUR], None, None),
         (200, &[HUNDRED, HOUR], None, None),
         (429, &[("retry-after", "soon")], None, None),
-        (429, &[("retry-after", "99999999999")], Some(86400), None),
+        (429, &[("retry-after", "99999999999")], Some(300), None),
     ];
     for (status, headers, wait, calls) in cases {
         let map =
@@ -444,8 +446,8 @@ async fn many_command_centers_that_send_much_and_stall_take_no_more_than_their_r
         Ok(())
     });
     let list = async |center: Arc<CommandCenter>, connection: Connection| {
-        let endpoint = connection.endpoint.to_string();
-        let pass = center.gates.pass(&endpoint, "n", Need::Look).await.unwrap();
+        let id = ConnectionId::new("n", "s", &connection.endpoint);
+        let pass = center.gates.pass(&id, Need::Look).await.unwrap();
         let page = job_list::JobQuery::of(&[], Duration::ZERO).page((0, job_list::PAGE));
         center.jobs(&pass, &connection, &page).await.unwrap()
     };

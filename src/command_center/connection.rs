@@ -26,6 +26,25 @@ pub struct Connection {
     pub version: String,
 }
 
+/// Which connection it is: what is learned by its calls holds for it first. Two Secrets with one base URL are two of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId {
+    /// The namespace of the Secret.
+    pub namespace: String,
+    /// The name of the Secret.
+    pub secret: String,
+    /// The base URL.
+    pub endpoint: String,
+}
+
+impl ConnectionId {
+    /// The one of Secret `secret` in `namespace`.
+    #[must_use]
+    pub fn new(namespace: &str, secret: &str, endpoint: &Endpoint) -> Self {
+        Self { namespace: namespace.to_owned(), secret: secret.to_owned(), endpoint: endpoint.to_string() }
+    }
+}
+
 /// Certificates of a private authority, by their DER bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Roots(Arc<Vec<Vec<u8>>>);

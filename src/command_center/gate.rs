@@ -4,30 +4,36 @@
 //! So many calls are under way at once, and no more a period than the budgets allow or the server said. A host that does
 //! not answer is asked by one call at a time, and when it answers again, calls come back one after another. Who waits is
 //! served by turns: kills first, then those who start backups and those who look, and of each kind one namespace after another.
+//!
+//! What the server says, or that it does not answer, holds for the connection that met it, whose token may be the reason; it
+//! holds for the base URL when connections of two namespaces met it.
 
+mod agreement;
+mod breaker;
+mod lines;
+mod part;
 mod side;
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::Hash,
-    mem::discriminant,
-    time::Duration,
-};
+use std::{collections::HashMap, hash::Hash, mem::discriminant, sync::Arc, time::Duration};
 
 use crate::process::clock::BootTime;
 
-use self::side::{FIRST, LONGEST, Side};
+use self::{
+    lines::{Lines, Ticket},
+    part::Part,
+    side::LONGEST,
+};
 use super::{
+    connection::ConnectionId,
     outcome::{Answer, NeverSent, NoAnswer, Reply},
-    rounds::Rounds,
 };
 
 pub use side::doubling;
 
 /// Who calls the same Command Center at once.
 pub const LANES: usize = 16;
-/// Calls in a row without an answer after which the host counts as away.
-const FAILURES: u32 = 5;
+/// The longest wait that a server is believed: then one call tries again.
+pub const BELIEVED: Duration = Duration::from_mins(5);
 /// How long a place is kept for one whose turn has come: longer than an API server may take to let it look.
 const KEPT: Duration = Duration::from_mins(1);
 
@@ -103,49 +109,26 @@ pub struct Wait {
 }
 
 /// That somebody may call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
+    connection: Arc<ConnectionId>,
     need: Need,
-    /// Whether it is the one call to a host that is away.
-    probe: bool,
+    /// Whether it is the one call of its connection that tries again.
+    tries_connection: bool,
+    /// Whether it is the one call of all that tries the host again.
+    tries_host: bool,
 }
 
-/// One Command Center.
+/// One Command Center, by its base URL.
 #[derive(Debug)]
 pub struct Gate<K> {
-    reads: Side,
-    writes: Side,
-    probe: Duration,
-    failures: u32,
-    away: Option<Away>,
-    /// How many may call at once; after the host was away they become more with each answer.
-    width: usize,
-    busy: usize,
-    kills: Rounds<Ticket<K>>,
-    submissions: Rounds<Ticket<K>>,
-    looks: Rounds<Ticket<K>>,
-    /// Everyone in these lines.
-    waiting: HashSet<K>,
-    /// Of those who start and those who look, the ones that come next.
-    looks_next: bool,
+    limits: Limits,
+    /// What holds for all connections.
+    host: Part,
+    parts: HashMap<Arc<ConnectionId>, Part>,
+    lines: Lines<K>,
     /// Whose turn has come, until when their places are kept.
     called: HashMap<K, (Grant, BootTime)>,
-    used: BootTime,
-}
-
-/// A host that does not answer.
-#[derive(Debug)]
-struct Away {
-    probe_at: BootTime,
-    probing: bool,
-    tries: u32,
-}
-
-#[derive(Clone, Debug)]
-struct Ticket<K> {
-    key: K,
-    need: Need,
-    since: BootTime,
 }
 
 /// Those whose turn it is, and how long until it may be somebody else's.
@@ -167,7 +150,13 @@ impl Grant {
     /// Whether it is for the one call that tries a host that is away.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
-        self.probe
+        self.tries_connection || self.tries_host
+    }
+
+    /// The connection that it is for.
+    #[must_use]
+    pub fn connection(&self) -> &Arc<ConnectionId> {
+        &self.connection
     }
 }
 
@@ -193,85 +182,74 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     #[must_use]
     pub fn new(limits: &Limits, now: BootTime) -> Self {
         Self {
-            reads: Side::new(limits.reads, limits, now),
-            writes: Side::new(limits.writes, limits, now),
-            probe: limits.probe,
-            failures: 0,
-            away: None,
-            width: LANES,
-            busy: 0,
-            kills: Rounds::default(),
-            submissions: Rounds::default(),
-            looks: Rounds::default(),
-            waiting: HashSet::new(),
-            looks_next: false,
+            limits: *limits,
+            host: Part::new(limits, now),
+            parts: HashMap::new(),
+            lines: Lines::default(),
             called: HashMap::new(),
-            used: now,
         }
     }
 
-    /// `key` of `group` would like to call. Who has to wait keeps its place until its turn, or until it leaves.
+    /// `key` would like to call by connection `id`. Who has to wait keeps its place until its turn, or until it leaves.
     ///
     /// # Errors
     /// When it has to wait.
-    pub fn ask(&mut self, key: &K, group: &str, need: Need, now: BootTime) -> Result<Grant, Wait> {
-        self.used = now;
+    pub fn ask(&mut self, key: &K, id: &ConnectionId, need: Need, now: BootTime) -> Result<Grant, Wait> {
+        self.host.used = now;
         match self.called.remove(key) {
-            Some((grant, _)) if discriminant(&grant.need) == discriminant(&need) => return Ok(grant),
-            Some((grant, _)) => self.give_back(grant),
+            Some((grant, _)) if discriminant(&grant.need) == discriminant(&need) && *grant.connection == *id => {
+                return Ok(grant);
+            }
+            Some((grant, _)) => self.give_back(&grant),
             None => {}
         }
-        if self.waiting.contains(key)
-            && let Some((ticket, before)) = self.line(need).find(group, |ticket| ticket.key == *key)
-        {
-            return Err(self.wait(need, before, now.since(ticket.since), now));
+        if let Some((since, before)) = self.lines.find(key, id, need) {
+            return Err(self.wait(id, need, before, now.since(since), now));
         }
-        if self.line(need).is_empty() && self.obstacle(need, now).is_none() {
-            return Ok(self.let_in(need, now));
+        let connection = self.known(id, now);
+        let others = |id: &ConnectionId, need: Need| self.obstacle(id, need, now).is_none();
+        if self.obstacle(id, need, now).is_none() && self.lines.none_may(need, others) {
+            return Ok(self.let_in(connection, need, now));
         }
-        self.waiting.insert(key.clone());
-        let before = self.line_of(need).push(group, Ticket { key: key.clone(), need, since: now });
-        Err(self.wait(need, before, Duration::ZERO, now))
+        let before = self.lines.push(Ticket { key: key.clone(), connection, need, since: now });
+        Err(self.wait(id, need, before, Duration::ZERO, now))
     }
 
-    /// Somebody would like to renew a token. What was let in may wait for it, so it comes before everything else, however many
-    /// call and whatever was called; the two calls that it may need are counted. When it is time to try a host that was away,
-    /// the one call that is granted is for that ([`Grant::is_probe`]): a renewal whose answer is lost costs the token.
+    /// Somebody would like to renew the token of `id`. What was let in may wait for it, so it comes before everything else,
+    /// however many call and whatever was called; the two calls that it may need are counted. When it is time to try a host
+    /// that was away, the one call that is granted is for that ([`Grant::is_probe`]): a renewal whose answer is lost costs the
+    /// token.
     ///
     /// # Errors
     /// When the host does not answer at present, or asked for no calls.
-    pub fn renew(&mut self, now: BootTime) -> Result<Grant, Wait> {
-        self.used = now;
+    pub fn renew(&mut self, id: &ConnectionId, now: BootTime) -> Result<Grant, Wait> {
+        let connection = self.known(id, now);
         let wait = |cause, left| Wait { cause, left, passed: Duration::ZERO };
-        if let Some(away) = &self.away {
-            let left = away.probe_at.since(now);
+        if self.is_away(id) {
             // Whoever waits in line for the host may wait for this token, so this goes by no other limit.
-            return if away.probing || !left.is_zero() {
-                Err(wait(Cause::Away, left))
-            } else {
-                Ok(self.let_in(Need::Look, now))
+            return match self.away(id, Need::Look, now) {
+                Some(left) => Err(wait(Cause::Away, left)),
+                None => Ok(self.let_in(connection, Need::Look, now)),
             };
         }
-        let quiet = self.writes.quiet.since(now);
+        let quiet = self.both(id).map(|part| part.writes.quiet.since(now)).max().unwrap_or_default();
         if !quiet.is_zero() {
             return Err(wait(Cause::Limited, quiet));
         }
-        self.busy = self.busy.saturating_add(1);
-        self.writes.reserved = self.writes.reserved.saturating_add(FORMS);
-        Ok(Grant { need: Need::Kills(FORMS), probe: false })
+        let need = Need::Kills(FORMS);
+        self.host.reserve(need);
+        if let Some(part) = self.parts.get_mut(id) {
+            part.reserve(need);
+        }
+        Ok(Grant { connection, need, tries_connection: false, tries_host: false })
     }
 
     /// `key` does not want to call any more.
     pub fn leave(&mut self, key: &K) {
         if let Some((grant, _)) = self.called.remove(key) {
-            self.give_back(grant);
+            self.give_back(&grant);
         }
-        if !self.waiting.remove(key) {
-            return;
-        }
-        for line in [&mut self.kills, &mut self.submissions, &mut self.looks] {
-            line.retain(|ticket| ticket.key != *key);
-        }
+        self.lines.leave(key);
     }
 
     /// Lets in whom it may; `exists` says who still wants it, `turns_away` who does not wait for a host that is away.
@@ -283,28 +261,22 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         }
         let mut called = Vec::new();
         while let Some(ticket) = self.next(now) {
-            self.waiting.remove(&ticket.key);
             if !exists(&ticket.key) {
                 continue;
             }
-            let grant = self.let_in(ticket.need, now);
+            let grant = self.let_in(ticket.connection, ticket.need, now);
             self.called.insert(ticket.key.clone(), (grant, now.plus(KEPT)));
             called.push(ticket.key);
         }
-        if self.away.is_some() {
-            for line in [&mut self.kills, &mut self.submissions, &mut self.looks] {
-                let before = called.len();
-                called.extend(line.iter().filter(|ticket| turns_away(&ticket.key)).map(|ticket| ticket.key.clone()));
-                if called.len() > before {
-                    line.retain(|ticket| !turns_away(&ticket.key));
-                }
-            }
-            self.waiting.retain(|key| !turns_away(key));
+        let mut lines = std::mem::take(&mut self.lines);
+        if self.host.breaker.is_open() || self.parts.values().any(|part| part.breaker.is_open()) {
+            called.extend(lines.take(|ticket| turns_away(&ticket.key) && self.is_away(&ticket.connection)));
         }
         let kept = self.called.values().map(|(_, until)| until.since(now));
-        let heads = [&self.submissions, &self.looks, &self.kills].into_iter().filter_map(Rounds::peek);
-        let waits = heads.filter_map(|head| self.obstacle(head.need, now)).filter(|wait| !wait.left.is_zero());
-        let next = kept.chain(waits.map(|wait| wait.left)).min();
+        let waits = self.parts.keys().flat_map(|id| lines.needs().map(move |need| (id, need)));
+        let waits = waits.filter_map(|(id, need)| self.obstacle(id, need, now)).map(|wait| wait.left);
+        let next = kept.chain(waits.filter(|left| !left.is_zero())).min();
+        self.lines = lines;
         Served { called, next }
     }
 
@@ -317,39 +289,45 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     ///
     /// # Errors
     /// When it has to wait, and for how long.
-    pub fn make(&mut self, kind: Kind, reserved: bool, now: BootTime) -> Result<(), Duration> {
-        let side = self.side(kind);
-        if reserved {
-            side.reserved = side.reserved.saturating_sub(1);
-        } else {
-            let left = side.until(1, 0, now);
-            if !left.is_zero() {
-                return Err(left);
-            }
+    pub fn make(&mut self, grant: &Grant, kind: Kind, reserved: bool, now: BootTime) -> Result<(), Duration> {
+        let Self { host, parts, .. } = self;
+        let mut sides: Vec<_> =
+            std::iter::once(host).chain(parts.get_mut(&grant.connection)).map(|part| part.side(kind)).collect();
+        let left = sides.iter().map(|side| side.until(1, 0, now)).max().unwrap_or_default();
+        if !reserved && !left.is_zero() {
+            return Err(left);
         }
-        if let Some(budget) = &mut side.budget {
-            budget.take(now);
+        for side in &mut sides {
+            side.take(reserved, now);
         }
         Ok(())
     }
 
     /// A call of this kind, made with `grant`, was answered so.
     pub fn answered(&mut self, kind: Kind, reply: &Reply, grant: &Grant, now: BootTime) {
+        let Some(part) = self.parts.get_mut(&grant.connection) else { return };
         match reply {
             Reply::Answer(answer) if is_away(answer) => {
                 if let Some(wait) = answer.retry_after {
-                    let until = now.plus(wait);
-                    (self.reads.quiet, self.writes.quiet) = (self.reads.quiet.max(until), self.writes.quiet.max(until));
+                    part.reads.asked_to_wait(wait, now);
+                    part.writes.asked_to_wait(wait, now);
+                    self.agree_to_wait(Kind::Read, now);
+                    self.agree_to_wait(Kind::Write, now);
                 }
                 self.failed(grant, now);
             }
             Reply::Answer(Answer { status: 429, retry_after, limit, .. }) => {
-                self.side(kind).too_many(*retry_after, *limit, now);
-                self.answers();
+                part.side(kind).too_many(*retry_after, *limit, now);
+                self.agree_to_wait(kind, now);
+                self.answers(grant, now);
             }
             Reply::Answer(_) | Reply::NoAnswer(NoAnswer::TooLarge | NoAnswer::NoRoom) => {
-                self.side(kind).refusals = 0;
-                self.answers();
+                part.side(kind).refusals = 0;
+                self.host.side(kind).refusals = 0;
+                for part in self.parts.values_mut() {
+                    part.side(kind).unanswered = false;
+                }
+                self.answers(grant, now);
             }
             Reply::NoAnswer(NoAnswer::Timeout | NoAnswer::ConnectionLost)
             | Reply::NeverSent(
@@ -367,133 +345,127 @@ impl<K: Clone + Eq + Hash> Gate<K> {
 
     /// Somebody who was let in is done, and made `reads` and `writes` fewer calls than were reserved.
     pub fn done(&mut self, grant: &Grant, reads: u32, writes: u32, now: BootTime) {
-        self.used = now;
-        self.busy = self.busy.saturating_sub(1);
-        self.reads.reserved = self.reads.reserved.saturating_sub(reads);
-        self.writes.reserved = self.writes.reserved.saturating_sub(writes);
-        if let Some(away) = self.away.as_mut().filter(|_| grant.probe) {
-            away.probing = false;
+        self.host.done(grant.tries_host, reads, writes, now);
+        if let Some(part) = self.parts.get_mut(&grant.connection) {
+            part.done(grant.tries_connection, reads, writes, now);
         }
     }
 
-    /// Whether the host does not answer at present.
+    /// Whether the host does not answer connection `id` at present.
     #[must_use]
-    pub const fn is_away(&self) -> bool {
-        self.away.is_some()
+    pub fn is_away(&self, id: &ConnectionId) -> bool {
+        self.both(id).any(|part| part.breaker.is_open())
     }
 
     /// Whether nobody misses it: nobody is there, and what it knows has passed.
     #[must_use]
-    pub fn is_idle(&self, limits: &Limits, now: BootTime) -> bool {
-        let nobody = self.busy == 0 && self.kills.is_empty() && self.submissions.is_empty() && self.looks.is_empty();
-        let quiet = self.reads.quiet.max(self.writes.quiet);
-        nobody && self.called.is_empty() && quiet <= now && now.since(self.used) > limits.period
+    pub fn is_idle(&self, now: BootTime) -> bool {
+        let mut all = std::iter::once(&self.host).chain(self.parts.values());
+        self.lines.is_empty() && self.called.is_empty() && all.all(|part| part.is_idle(&self.limits, now))
     }
 
-    fn answers(&mut self) {
-        self.failures = 0;
-        // One after another: whoever waited for the host must not fall upon it all at once.
-        self.width = if self.away.take().is_some() { 1 } else { self.width.saturating_add(1).min(LANES) };
+    /// What is known of `id`, from now on also if nothing was.
+    fn known(&mut self, id: &ConnectionId, now: BootTime) -> Arc<ConnectionId> {
+        if let Some((known, _)) = self.parts.get_key_value(id) {
+            return Arc::clone(known);
+        }
+        // Whoever waits, was called or calls holds the name of its connection.
+        self.parts.retain(|id, part| Arc::strong_count(id) > 1 || !part.is_idle(&self.limits, now));
+        let id = Arc::new(id.clone());
+        let limits = Limits { writes: None, reads: None, ..self.limits };
+        self.parts.insert(Arc::clone(&id), Part::new(&limits, now));
+        id
+    }
+
+    fn both(&self, id: &ConnectionId) -> impl Iterator<Item = &Part> {
+        std::iter::once(&self.host).chain(self.parts.get(id))
+    }
+
+    fn answers(&mut self, grant: &Grant, now: BootTime) {
+        let host_was_away = self.host.breaker.answered();
+        for part in self.parts.values_mut() {
+            part.breaker.other_answered();
+            if host_was_away {
+                part.breaker.try_now(now);
+            }
+        }
+        if let Some(part) = self.parts.get_mut(&grant.connection) {
+            part.breaker.answered();
+        }
     }
 
     fn failed(&mut self, grant: &Grant, now: BootTime) {
-        self.failures = self.failures.saturating_add(1);
-        match &mut self.away {
-            Some(away) if grant.probe => {
-                away.tries = away.tries.saturating_add(1);
-                away.probe_at = now.plus(doubling(FIRST.min(self.probe), away.tries, self.probe));
-            }
-            None if self.failures >= FAILURES => {
-                let probe_at = now.plus(FIRST.min(self.probe));
-                self.away = Some(Away { probe_at, probing: false, tries: 1 });
-            }
-            // Not enough of them yet; or it was under way when the host was given up.
-            Some(_) | None => {}
+        if let Some(part) = self.parts.get_mut(&grant.connection) {
+            part.breaker.failed(grant.tries_connection, now);
+        }
+        if self.host.breaker.is_open() {
+            self.host.breaker.try_failed(grant.tries_host, now);
+        } else if agreement::is_away(self.parts.iter().map(|(id, part)| (&**id, part))) {
+            self.host.breaker.open(now);
+        }
+    }
+
+    fn agree_to_wait(&mut self, kind: Kind, now: BootTime) {
+        let parts = self.parts.iter().map(|(id, part)| (&**id, part));
+        if let Some(until) = agreement::quiet(parts, kind, now) {
+            self.host.side(kind).agreed(until);
         }
     }
 
     /// The next one that may call.
     fn next(&mut self, now: BootTime) -> Option<Ticket<K>> {
-        let order = if self.looks_next { [Need::Look, Need::Submission] } else { [Need::Submission, Need::Look] };
-        for need in [Need::Kills(1), order[0], order[1]] {
-            let may = self.line(need).peek().is_some_and(|next| self.obstacle(next.need, now).is_none());
-            if may {
-                self.looks_next = need == Need::Submission;
-                return self.line_of(need).pop();
-            }
-        }
-        None
+        // Taken out for a moment, so that the rest can be asked.
+        let mut lines = std::mem::take(&mut self.lines);
+        let next = lines.next(|id, need| self.obstacle(id, need, now).is_none());
+        self.lines = lines;
+        next
     }
 
     /// What is reserved for `need` at `now`: of kills as many as may be made, and one at least; for the others one asks again.
     /// Jobs run on while they wait, and their objects do not wait for ever.
-    fn fitting(&self, need: Need, now: BootTime) -> Need {
+    fn fitting(&self, id: &ConnectionId, need: Need, now: BootTime) -> Need {
         match need {
-            Need::Kills(jobs) => Need::Kills(jobs.min(self.writes.room(now)).max(1)),
+            Need::Kills(jobs) => {
+                let room = self.both(id).map(|part| part.writes.room(now)).fold(jobs, u32::min);
+                Need::Kills(room.max(1))
+            }
             Need::Submission | Need::Look => need,
         }
     }
 
-    fn let_in(&mut self, need: Need, now: BootTime) -> Grant {
-        let need = self.fitting(need, now);
-        self.busy = self.busy.saturating_add(1);
-        self.reads.reserved = self.reads.reserved.saturating_add(need.reads());
-        self.writes.reserved = self.writes.reserved.saturating_add(need.writes());
-        let probe = self.away.as_mut().map(|away| away.probing = true).is_some();
-        Grant { need, probe }
+    fn let_in(&mut self, connection: Arc<ConnectionId>, need: Need, now: BootTime) -> Grant {
+        let need = self.fitting(&connection, need, now);
+        let tries_host = self.host.begin(need, now);
+        let tries_connection = self.parts.get_mut(&connection).is_some_and(|part| part.begin(need, now));
+        Grant { connection, need, tries_connection, tries_host }
     }
 
-    fn give_back(&mut self, grant: Grant) {
+    fn give_back(&mut self, grant: &Grant) {
         let (reads, writes) = grant.reserved();
-        self.done(&grant, reads, writes, self.used);
+        self.done(grant, reads, writes, self.host.used);
     }
 
     /// What keeps anybody with this need from being let in now.
-    fn obstacle(&self, need: Need, now: BootTime) -> Option<Wait> {
-        let wait = self.wait(need, 0, Duration::ZERO, now);
-        let free = wait.cause == Cause::Busy && self.busy < self.width;
+    fn obstacle(&self, id: &ConnectionId, need: Need, now: BootTime) -> Option<Wait> {
+        let wait = self.wait(id, need, 0, Duration::ZERO, now);
+        let free = wait.cause == Cause::Busy && self.both(id).all(|part| part.has_lane(need));
         (!free).then_some(wait)
     }
 
+    fn away(&self, id: &ConnectionId, need: Need, now: BootTime) -> Option<Duration> {
+        self.both(id).filter_map(|part| part.away(need, now)).max()
+    }
+
     /// How one waits with so many before it.
-    fn wait(&self, need: Need, before: usize, passed: Duration, now: BootTime) -> Wait {
+    fn wait(&self, id: &ConnectionId, need: Need, before: usize, passed: Duration, now: BootTime) -> Wait {
         let before = u32::try_from(before).unwrap_or(u32::MAX);
         let wait = |cause, left| Wait { cause, left, passed };
-        if let Some(away) = &self.away {
-            let left = away.probe_at.since(now);
-            // A kill is asked for once, and not of a host that does not answer.
-            if away.probing || matches!(need, Need::Kills(_)) || !left.is_zero() {
-                return wait(Cause::Away, left);
-            }
+        if let Some(left) = self.away(id, need, now) {
+            return wait(Cause::Away, left);
         }
-        let need = self.fitting(need, now);
-        let (reads, writes) =
-            (self.reads.until(need.reads(), before, now), self.writes.until(need.writes(), before, now));
-        let limited = reads.max(writes);
+        let need = self.fitting(id, need, now);
+        let limited = self.both(id).map(|part| part.limited(need, before, now)).max().unwrap_or_default();
         if limited.is_zero() { wait(Cause::Busy, Duration::ZERO) } else { wait(Cause::Limited, limited) }
-    }
-
-    const fn line(&self, need: Need) -> &Rounds<Ticket<K>> {
-        match need {
-            Need::Submission => &self.submissions,
-            Need::Look => &self.looks,
-            Need::Kills(_) => &self.kills,
-        }
-    }
-
-    const fn line_of(&mut self, need: Need) -> &mut Rounds<Ticket<K>> {
-        match need {
-            Need::Submission => &mut self.submissions,
-            Need::Look => &mut self.looks,
-            Need::Kills(_) => &mut self.kills,
-        }
-    }
-
-    const fn side(&mut self, kind: Kind) -> &mut Side {
-        match kind {
-            Kind::Read => &mut self.reads,
-            Kind::Write => &mut self.writes,
-        }
     }
 }
 

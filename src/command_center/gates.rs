@@ -1,5 +1,5 @@
 //! Lets callers in to Command Centers: [`super::gate`] says who may and when, here they wait, and come back when it is their
-//! turn. One gate for each base URL, shared by everything that this process does there.
+//! turn. One gate for each base URL, shared by everything that this process does there; a caller names its connection.
 
 use std::{
     collections::HashMap,
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::process::clock::{self, BootTime};
 
 use super::{
+    connection::ConnectionId,
     gate::{Cause, Gate, Grant, Kind, Limits, Need, Served, Wait},
     outcome::Reply,
 };
@@ -45,7 +46,6 @@ struct Shared {
 #[derive(Debug)]
 pub struct Pass {
     shared: Arc<Shared>,
-    endpoint: String,
     grant: Grant,
     /// Calls that are reserved and were not made.
     reads: AtomicU32,
@@ -65,15 +65,15 @@ impl Gates {
         }))
     }
 
-    /// `caller` of `namespace` would like to call `endpoint`. Who has to wait is called when its turn has come, as long as it
-    /// does not [`Self::leave`].
+    /// `caller` would like to call by connection `id`. Who has to wait is called when its turn has come, as long as it does not
+    /// [`Self::leave`].
     ///
     /// # Errors
     /// When it has to wait.
-    pub fn ask(&self, endpoint: &str, caller: &Caller, namespace: &str, need: Need) -> Result<Pass, Wait> {
-        let asked = self.0.at(endpoint, |gate, now| gate.ask(caller, namespace, need, now));
+    pub fn ask(&self, id: &ConnectionId, caller: &Caller, need: Need) -> Result<Pass, Wait> {
+        let asked = self.0.at(id, |gate, now| gate.ask(caller, id, need, now));
         match asked {
-            Ok(grant) => Ok(Pass::new(&self.0, endpoint, grant)),
+            Ok(grant) => Ok(Pass::new(&self.0, grant)),
             Err(wait) => {
                 self.0.changed.notify_one();
                 Err(wait)
@@ -81,32 +81,32 @@ impl Gates {
         }
     }
 
-    /// Somebody would like to renew a token of `endpoint`: it may, before everything else.
+    /// Somebody would like to renew the token of connection `id`: it may, before everything else.
     ///
     /// # Errors
     /// When the host does not answer at present, or asked for no calls.
-    pub fn renew(&self, endpoint: &str) -> Result<Pass, Wait> {
-        self.0.at(endpoint, Gate::renew).map(|grant| Pass::new(&self.0, endpoint, grant))
+    pub fn renew(&self, id: &ConnectionId) -> Result<Pass, Wait> {
+        self.0.at(id, |gate, now| gate.renew(id, now)).map(|grant| Pass::new(&self.0, grant))
     }
 
-    /// Waits until somebody of `namespace` may call `endpoint`.
+    /// Waits until somebody may call by connection `id`.
     ///
     /// # Errors
     /// When the host does not answer at present.
-    pub async fn pass(&self, endpoint: &str, namespace: &str, need: Need) -> Result<Pass, Wait> {
-        let place = Place::new(&self.0, endpoint);
+    pub async fn pass(&self, id: &ConnectionId, need: Need) -> Result<Pass, Wait> {
+        let place = Place::new(&self.0, id);
         loop {
-            match self.ask(endpoint, &Caller::Task(place.number), namespace, need) {
+            match self.ask(id, &Caller::Task(place.number), need) {
                 Err(wait) if wait.cause != Cause::Away => place.called.notified().await,
                 let_in_or_turned_away => return let_in_or_turned_away,
             }
         }
     }
 
-    /// Whether `endpoint` does not answer at present.
+    /// Whether the Command Center does not answer connection `id` at present.
     #[must_use]
-    pub fn is_away(&self, endpoint: &str) -> bool {
-        self.0.at(endpoint, |gate, _| gate.is_away())
+    pub fn is_away(&self, id: &ConnectionId) -> bool {
+        self.0.at(id, |gate, _| gate.is_away(id))
     }
 
     /// `caller` does not want to call any more.
@@ -139,14 +139,13 @@ impl Gates {
 }
 
 impl Shared {
-    fn at<T>(&self, endpoint: &str, work: impl FnOnce(&mut Gate<Caller>, BootTime) -> T) -> T {
+    fn at<T>(&self, id: &ConnectionId, work: impl FnOnce(&mut Gate<Caller>, BootTime) -> T) -> T {
         let now = clock::now().boot;
         let mut gates = self.lock();
-        if !gates.contains_key(endpoint) {
-            gates.retain(|_, gate| !gate.is_idle(&self.limits, now));
-            gates.insert(endpoint.to_owned(), Gate::new(&self.limits, now));
+        if !gates.contains_key(&id.endpoint) {
+            gates.retain(|_, gate| !gate.is_idle(now));
         }
-        let gate = gates.entry(endpoint.to_owned()).or_insert_with(|| Gate::new(&self.limits, now));
+        let gate = gates.entry(id.endpoint.clone()).or_insert_with(|| Gate::new(&self.limits, now));
         work(gate, now)
     }
 
@@ -187,39 +186,45 @@ impl Shared {
 /// The place of a task that waits, which is free again when this is dropped.
 struct Place<'a> {
     shared: &'a Shared,
-    endpoint: &'a str,
+    id: &'a ConnectionId,
     number: u64,
     called: Arc<Notify>,
 }
 
 impl<'a> Place<'a> {
-    fn new(shared: &'a Shared, endpoint: &'a str) -> Self {
+    fn new(shared: &'a Shared, id: &'a ConnectionId) -> Self {
         let number = shared.last_task.fetch_add(1, Ordering::Relaxed);
         let called = Arc::new(Notify::new());
         shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::clone(&called));
-        Self { shared, endpoint, number, called }
+        Self { shared, id, number, called }
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
-        self.shared.at(self.endpoint, |gate, _| gate.leave(&Caller::Task(self.number)));
+        self.shared.at(self.id, |gate, _| gate.leave(&Caller::Task(self.number)));
         self.shared.changed.notify_one();
     }
 }
 
 impl Pass {
-    fn new(shared: &Arc<Shared>, endpoint: &str, grant: Grant) -> Self {
+    fn new(shared: &Arc<Shared>, grant: Grant) -> Self {
         let (reads, writes) = grant.reserved();
         let (reads, writes) = (AtomicU32::new(reads), AtomicU32::new(writes));
-        Self { shared: Arc::clone(shared), endpoint: endpoint.to_owned(), grant, reads, writes }
+        Self { shared: Arc::clone(shared), grant, reads, writes }
     }
 
     /// Whether it is for the one call that tries a host that is away.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         self.grant.is_probe()
+    }
+
+    /// The connection that is called.
+    #[must_use]
+    pub fn connection(&self) -> &ConnectionId {
+        self.grant.connection()
     }
 
     /// Calls that change something and may be made without waiting.
@@ -232,7 +237,7 @@ impl Pass {
     pub(super) async fn call<F: Future<Output = Reply>>(&self, kind: Kind, call: F) -> Reply {
         self.may_make(kind).await;
         let reply = call.await;
-        self.shared.at(&self.endpoint, |gate, now| gate.answered(kind, &reply, &self.grant, now));
+        self.shared.at(self.connection(), |gate, now| gate.answered(kind, &reply, &self.grant, now));
         self.shared.changed.notify_one();
         reply
     }
@@ -243,7 +248,8 @@ impl Pass {
             Kind::Write => &self.writes,
         };
         let reserved = left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok();
-        while let Err(wait) = self.shared.at(&self.endpoint, |gate, now| gate.make(kind, reserved, now)) {
+        while let Err(wait) = self.shared.at(self.connection(), |gate, now| gate.make(&self.grant, kind, reserved, now))
+        {
             tokio::time::sleep(wait).await;
         }
     }
@@ -252,7 +258,7 @@ impl Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         let (reads, writes) = (*self.reads.get_mut(), *self.writes.get_mut());
-        self.shared.at(&self.endpoint, |gate, now| gate.done(&self.grant, reads, writes, now));
+        self.shared.at(self.connection(), |gate, now| gate.done(&self.grant, reads, writes, now));
         self.shared.changed.notify_one();
     }
 }
@@ -273,22 +279,25 @@ mod tests {
         },
     };
 
-    const HERE: &str = "https://cc.example.com/api";
+    fn here() -> ConnectionId {
+        ConnectionId::new("n", "s", &"https://cc.example.com/api".parse().unwrap())
+    }
+
     const PATIENCE: Duration = Duration::from_mins(1);
 
     #[tokio::test]
     async fn after_a_panic_of_the_gates_everyone_whose_turn_had_come_is_called() {
-        let gates = Arc::new(Gates::new(Limits::NONE));
-        let inside: Vec<Pass> = join_all((0..LANES).map(|_| gates.pass(HERE, "n", Need::Look)))
+        let (gates, here) = (Arc::new(Gates::new(Limits::NONE)), here());
+        let inside: Vec<Pass> = join_all((0..LANES).map(|_| gates.pass(&here, Need::Look)))
             .await
             .into_iter()
             .collect::<Result<_, _>>()
             .unwrap();
         let objects = ["first", "second"].map(|name| Caller::Object(name.to_owned(), "n".to_owned(), name.to_owned()));
         for object in &objects {
-            assert!(gates.ask(HERE, object, "n", Need::Submission).is_err(), "as many call as may");
+            assert!(gates.ask(&here, object, Need::Submission).is_err(), "as many call as may");
         }
-        let mut task = Box::pin(gates.pass(HERE, "n", Need::Look));
+        let mut task = Box::pin(gates.pass(&here, Need::Look));
         assert!(task.as_mut().now_or_never().is_none());
         // Now there is room for all of them, and the first call of an object panics.
         drop(inside);
@@ -314,6 +323,6 @@ mod tests {
         let mut names = [next().await, next().await];
         names.sort();
         assert_eq!(names, ["first", "second"]);
-        assert!(objects.iter().all(|object| gates.ask(HERE, object, "n", Need::Submission).is_ok()));
+        assert!(objects.iter().all(|object| gates.ask(&here, object, Need::Submission).is_ok()));
     }
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use crate::process::clock;
 
 use super::{
-    client::{ClientError, CommandCenter},
+    client::{ClientError, CommandCenter, MAX_PAGE},
     connection::Connection,
     gates::Pass,
     job_list::{self, JobList, JobQuery, Listing, Next, Pages},
@@ -31,16 +31,21 @@ impl CommandCenter {
     /// When no client can be set up for the connection's certificates.
     pub async fn list(&self, pass: &Pass, connection: &Connection, query: &JobQuery) -> Result<Listed, ClientError> {
         let endpoint = connection.endpoint.to_string();
-        let first = self.page_of(&endpoint);
+        let first = self.pages.of(pass.connection());
         let room = self.room.share(&endpoint, job_list::FREE);
         let (mut pages, mut at, mut asked_to_wait) = (Pages::of(first, query, room), (0, first), None);
         let began = clock::now().boot;
+        let mut largest = 0;
         loop {
             let reply = self.jobs(pass, connection, &pages.request(query, at)).await?;
             asked_to_wait = asked_to_wait.max(asks_to_wait(&reply));
+            if let Reply::Answer(answer) = &reply {
+                largest = largest.max(answer.body.len());
+            }
             let is_late = clock::now().boot.since(began) >= self.request_timeout;
             match pages.push(&reply, is_late, &connection.token) {
                 (_, Next::Done(Listing::Read(list))) => {
+                    self.pages.read(pass.connection(), at.1, largest, MAX_PAGE);
                     let listing = Listing::Read(JobList { server_ahead: server_ahead(&reply), ..list });
                     return Ok(Listed { listing, asked_to_wait });
                 }
@@ -49,7 +54,7 @@ impl CommandCenter {
             }
             // Pages that were too large once are not asked for again.
             if reply == Reply::NoAnswer(NoAnswer::TooLarge) {
-                self.note_page(&endpoint, at.1);
+                self.pages.note(pass.connection(), at.1);
             }
         }
     }
@@ -77,6 +82,7 @@ mod tests {
     use super::*;
     use crate::{
         command_center::{
+            connection::ConnectionId,
             endpoint::EndpointPolicy,
             gate::{Limits, Need},
             job::Unreadable,
@@ -100,8 +106,12 @@ mod tests {
         (simulator, connection)
     }
 
+    fn id(connection: &Connection) -> ConnectionId {
+        ConnectionId::new("n", "s", &connection.endpoint)
+    }
+
     async fn listed(client: &CommandCenter, connection: &Connection, query: &JobQuery) -> Listed {
-        let pass = client.gates.pass(&connection.endpoint.to_string(), "n", Need::Look).await.unwrap();
+        let pass = client.gates.pass(&id(connection), Need::Look).await.unwrap();
         client.list(&pass, connection, query).await.unwrap()
     }
 
@@ -155,12 +165,14 @@ mod tests {
         for _ in 1..1100 {
             start();
         }
-        client.note_page(&connection.endpoint.to_string(), 20);
         // Until the short list lacks what has ended.
         while list(&client, &simulator, &connection).await.0 > 1 {}
         let query = JobQuery { ended_within: Duration::from_hours(1), ..EVERYTHING };
+        client.pages.note(&id(&connection), 20);
         let (all, calls) = whole(&client, &simulator, &connection, &query).await;
         assert_eq!((all.jobs.len(), calls), (1100, 55));
+        assert_eq!(client.pages.of(&id(&connection)), 40, "such rows have room for more of them");
+        client.pages.note(&id(&connection), 20);
         let enough = Enough { ended_within: Duration::ZERO, request: String::new() };
         let (list, calls) = whole(&client, &simulator, &connection, &query.enough(enough)).await;
         assert_eq!((list.jobs.len(), calls), (21, 2));

@@ -18,6 +18,7 @@ pub mod mark;
 pub mod narrowed;
 mod number;
 pub mod outcome;
+mod page_sizes;
 pub mod renewal;
 pub mod renewer;
 pub mod request;

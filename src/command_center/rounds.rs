@@ -29,10 +29,19 @@ impl<T> Rounds<T> {
         self.before(place, index)
     }
 
-    /// The next one.
-    #[must_use]
-    pub fn peek(&self) -> Option<&T> {
-        self.groups.front()?.1.front()
+    /// The next one for which `may` holds does not wait any more. Those before it keep their places.
+    pub fn pop_where(&mut self, mut may: impl FnMut(&T) -> bool) -> Option<T> {
+        let found = self.groups.iter().enumerate().find_map(|(place, (_, items))| {
+            let index = items.iter().position(&mut may)?;
+            Some((place, index))
+        });
+        let (place, index) = found?;
+        let (group, mut items) = self.groups.remove(place)?;
+        let item = items.remove(index);
+        if !items.is_empty() {
+            self.groups.push_back((group, items));
+        }
+        item
     }
 
     /// The next one does not wait any more.

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use crate::{
     command_center::{
-        connection::Connection,
+        connection::{Connection, ConnectionId},
         gate::doubling,
         gates::Pass,
         outcome::{NeverSent, Reply},
@@ -48,7 +48,7 @@ impl Shared {
         if self.decide(known, source, stored, &version) != Step::Renew {
             return Ok(());
         }
-        let pass = match self.pass(&connection).await {
+        let pass = match self.pass(&ConnectionId::new(namespace, name, &connection.endpoint), &connection).await {
             Ok(pass) => pass,
             Err(wait) => {
                 known.hinder(source, Obstacle::Delayed, wait.max(A_MOMENT));
@@ -131,9 +131,8 @@ impl Shared {
     }
 
     /// The right to make the calls of a renewal; a Command Center that was away is tried with something else first.
-    async fn pass(&self, connection: &Connection) -> Result<Pass, Duration> {
-        let endpoint = connection.endpoint.to_string();
-        let ask = || self.command_center.gates.renew(&endpoint).map_err(|wait| wait.left);
+    async fn pass(&self, id: &ConnectionId, connection: &Connection) -> Result<Pass, Duration> {
+        let ask = || self.command_center.gates.renew(id).map_err(|wait| wait.left);
         let first = ask()?;
         if !first.is_probe() {
             return Ok(first);

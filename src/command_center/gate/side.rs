@@ -1,4 +1,4 @@
-//! What limits the calls of one kind to one Command Center: the budget, and what the server said. Pure.
+//! What limits the calls of one kind, of one connection or to one Command Center: the budget, and what the server said. Pure.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     process::clock::BootTime,
 };
 
-use super::Limits;
+use super::{BELIEVED, Limits};
 
 /// How long after the first failed call, and after the first 429 that does not say, the next one comes.
 pub(super) const FIRST: Duration = Duration::from_secs(5);
@@ -24,6 +24,8 @@ pub(super) struct Side {
     pub(super) quiet: BootTime,
     /// Answers in a row that it gets too many calls.
     pub(super) refusals: u32,
+    /// Whether nobody was let through at the same base URL since the last of them.
+    pub(super) unanswered: bool,
     delay: Duration,
 }
 
@@ -31,7 +33,7 @@ impl Side {
     /// Nothing was called yet.
     pub(super) fn new(calls: Option<u32>, limits: &Limits, now: BootTime) -> Self {
         let budget = calls.map(|calls| Budget::new(calls, limits.period, limits.delay, now));
-        Self { budget, reserved: 0, quiet: now, refusals: 0, delay: limits.delay }
+        Self { budget, reserved: 0, quiet: now, refusals: 0, unanswered: false, delay: limits.delay }
     }
 
     /// How long until so many calls may be made, if `before` come first.
@@ -54,6 +56,7 @@ impl Side {
         self.refusals = self.refusals.saturating_add(1);
         if let Some(RateLimit { calls, period }) = limit {
             let told = Budget::new(calls, period, self.delay, now);
+            let told = if told.interval() > BELIEVED { Budget::one_every(BELIEVED, now) } else { told };
             let known = self.budget.as_ref().map_or(Duration::ZERO, Budget::interval);
             // What was said once need not be said again; what a flag says is heeded where it is less.
             if told.interval() > known {
@@ -62,7 +65,27 @@ impl Side {
         }
         let interval = self.budget.as_ref().map_or(FIRST, |budget| budget.interval().max(FIRST));
         let wait = retry_after.unwrap_or_else(|| doubling(interval, self.refusals, LONGEST.max(interval)));
-        self.quiet = self.quiet.max(now.plus(wait));
+        self.asked_to_wait(wait, now);
+    }
+
+    /// The server asked to be left alone for so long, of which no more is believed than [`BELIEVED`].
+    pub(super) fn asked_to_wait(&mut self, wait: Duration, now: BootTime) {
+        self.quiet = self.quiet.max(now.plus(wait.min(BELIEVED)));
+        self.unanswered = true;
+    }
+
+    /// Connections of two namespaces were asked to wait until then; after that, one call tries again.
+    pub(super) fn agreed(&mut self, until: BootTime) {
+        self.quiet = self.quiet.max(until);
+        self.refusals = 1;
+    }
+
+    /// One call is made.
+    pub(super) fn take(&mut self, reserved: bool, now: BootTime) {
+        self.reserved = self.reserved.saturating_sub(u32::from(reserved));
+        if let Some(budget) = &mut self.budget {
+            budget.take(now);
+        }
     }
 }
 

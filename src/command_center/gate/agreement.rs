@@ -1,0 +1,43 @@
+//! What holds for a whole base URL, because connections of two namespaces met it: one alone may have a token that the server
+//! limits, or that a web page answers, and says nothing of the others. Pure.
+//!
+//! A connection counts until somebody is answered at the same base URL: two that are refused for ever do not keep out a
+//! third one that is not.
+
+use std::{collections::HashMap, time::Duration};
+
+use crate::{command_center::connection::ConnectionId, process::clock::BootTime};
+
+use super::{Kind, part::Part};
+
+/// The longest wait that connections agree on: a third one has heard nothing of it.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// True if connections of two namespaces were not answered, and nobody else was since.
+pub(super) fn is_away<'a>(parts: impl Iterator<Item = (&'a ConnectionId, &'a Part)>) -> bool {
+    let mut namespaces = parts.filter(|(_, part)| part.breaker.is_unanswered()).map(|(id, _)| &id.namespace);
+    let first = namespaces.next();
+    namespaces.any(|other| Some(other) != first)
+}
+
+/// The time before which no call of `kind` is made: connections of two namespaces were asked to wait at least as long.
+pub(super) fn quiet<'a>(
+    parts: impl Iterator<Item = (&'a ConnectionId, &'a Part)>,
+    kind: Kind,
+    now: BootTime,
+) -> Option<BootTime> {
+    let mut until: HashMap<&str, BootTime> = HashMap::new();
+    for (id, part) in parts {
+        let side = match kind {
+            Kind::Read => &part.reads,
+            Kind::Write => &part.writes,
+        };
+        if side.unanswered && side.quiet > now {
+            let longest = until.entry(&id.namespace).or_insert(side.quiet);
+            *longest = (*longest).max(side.quiet);
+        }
+    }
+    let mut longest_first: Vec<BootTime> = until.into_values().collect();
+    longest_first.sort_unstable_by(|one, other| other.cmp(one));
+    longest_first.get(1).map(|second| (*second).min(now.plus(LONGEST)))
+}
