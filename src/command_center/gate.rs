@@ -345,9 +345,9 @@ impl<K: Clone + Eq + Hash> Gate<K> {
 
     /// Somebody who was let in is done, and made `reads` and `writes` fewer calls than were reserved.
     pub fn done(&mut self, grant: &Grant, reads: u32, writes: u32, now: BootTime) {
-        self.host.done(grant.tries_host, reads, writes, now);
+        self.host.done((grant.need, grant.tries_host), (reads, writes), now);
         if let Some(part) = self.parts.get_mut(&grant.connection) {
-            part.done(grant.tries_connection, reads, writes, now);
+            part.done((grant.need, grant.tries_connection), (reads, writes), now);
         }
     }
 

@@ -39,16 +39,16 @@ impl Part {
     /// Counts a caller, and the calls that it may make.
     pub(super) const fn reserve(&mut self, need: Need) {
         self.busy = self.busy.saturating_add(1);
-        self.reads.reserved = self.reads.reserved.saturating_add(need.reads());
-        self.writes.reserved = self.writes.reserved.saturating_add(need.writes());
+        self.reads.reserve(need.reads());
+        self.writes.reserve(need.writes());
     }
 
     /// A caller is done, and made so many fewer calls than were reserved.
-    pub(super) const fn done(&mut self, was_try: bool, reads: u32, writes: u32, now: BootTime) {
+    pub(super) const fn done(&mut self, (need, was_try): (Need, bool), (reads, writes): (u32, u32), now: BootTime) {
         self.used = now;
         self.busy = self.busy.saturating_sub(1);
-        self.reads.reserved = self.reads.reserved.saturating_sub(reads);
-        self.writes.reserved = self.writes.reserved.saturating_sub(writes);
+        self.reads.done(need.reads(), reads);
+        self.writes.done(need.writes(), writes);
         if was_try {
             self.breaker.end_try();
         }
@@ -66,8 +66,8 @@ impl Part {
 
     /// True if one more may call at once. After a refusal it is one call that tries again.
     pub(super) const fn has_lane(&self, need: Need) -> bool {
-        let refused = (need.reads() > 0 && self.reads.refusals > 0) || (need.writes() > 0 && self.writes.refusals > 0);
-        self.busy < if refused { 1 } else { self.breaker.width() }
+        let tries = (need.reads() > 0 && self.reads.tries()) || (need.writes() > 0 && self.writes.tries());
+        !tries && self.busy < self.breaker.width()
     }
 
     pub(super) const fn side(&mut self, kind: Kind) -> &mut Side {

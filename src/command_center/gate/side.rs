@@ -20,6 +20,8 @@ pub(super) struct Side {
     pub(super) budget: Option<Budget>,
     /// Calls that may be made by those who were let in.
     pub(super) reserved: u32,
+    /// Those who were let in for calls of this kind.
+    pub(super) callers: u32,
     /// The server asked for no call before then.
     pub(super) quiet: BootTime,
     /// Answers in a row that it gets too many calls.
@@ -33,7 +35,7 @@ impl Side {
     /// Nothing was called yet.
     pub(super) fn new(calls: Option<u32>, limits: &Limits, now: BootTime) -> Self {
         let budget = calls.map(|calls| Budget::new(calls, limits.period, limits.delay, now));
-        Self { budget, reserved: 0, quiet: now, refusals: 0, unanswered: false, delay: limits.delay }
+        Self { budget, reserved: 0, callers: 0, quiet: now, refusals: 0, unanswered: false, delay: limits.delay }
     }
 
     /// How long until so many calls may be made, if `before` come first.
@@ -78,6 +80,27 @@ impl Side {
     pub(super) fn agreed(&mut self, until: BootTime) {
         self.quiet = self.quiet.max(until);
         self.refusals = 1;
+    }
+
+    /// One who makes so many calls of this kind is let in.
+    pub(super) const fn reserve(&mut self, calls: u32) {
+        if calls > 0 {
+            self.callers = self.callers.saturating_add(1);
+        }
+        self.reserved = self.reserved.saturating_add(calls);
+    }
+
+    /// One who was let in for `calls` of this kind is done, and made so many `fewer`.
+    pub(super) const fn done(&mut self, calls: u32, fewer: u32) {
+        if calls > 0 {
+            self.callers = self.callers.saturating_sub(1);
+        }
+        self.reserved = self.reserved.saturating_sub(fewer);
+    }
+
+    /// True if a call tries again after a refusal, and there is no other until it is answered.
+    pub(super) const fn tries(&self) -> bool {
+        self.refusals > 0 && self.callers > 0
     }
 
     /// One call is made.
