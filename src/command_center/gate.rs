@@ -11,6 +11,7 @@
 mod agreement;
 mod breaker;
 mod lines;
+mod need;
 mod part;
 mod side;
 
@@ -21,13 +22,13 @@ use crate::process::clock::BootTime;
 use self::{
     lines::{Lines, Ticket},
     part::Part,
-    side::LONGEST,
 };
 use super::{
     connection::ConnectionId,
     outcome::{Answer, NeverSent, NoAnswer, Reply},
 };
 
+pub use need::{Cause, Kind, Limits, Need, Wait};
 pub use side::doubling;
 
 /// Who calls the same Command Center at once.
@@ -37,76 +38,8 @@ pub const BELIEVED: Duration = Duration::from_mins(5);
 /// How long a place is kept for one whose turn has come: longer than an API server may take to let it look.
 const KEPT: Duration = Duration::from_mins(1);
 
-/// What is known of every Command Center before it is called.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Calls a period that change something.
-    pub writes: Option<u32>,
-    /// Calls a period that only read.
-    pub reads: Option<u32>,
-    /// The period.
-    pub period: Duration,
-    /// How long after it was let in a call may arrive.
-    pub delay: Duration,
-    /// The longest time between two calls to a host that is away.
-    pub probe: Duration,
-}
-
-impl Limits {
-    /// No limits but those that the server says.
-    pub const NONE: Self = Self {
-        writes: None,
-        reads: None,
-        period: Duration::from_hours(1),
-        delay: Duration::from_secs(30),
-        probe: LONGEST,
-    };
-}
-
-/// The kind of a call, each of which has limits of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It only reads.
-    Read,
-    /// It changes something.
-    Write,
-}
-
 /// The forms in which a token may have to be renewed, each in a call of its own.
 const FORMS: u32 = 2;
-
-/// What somebody wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// To look, and then to start a backup.
-    Submission,
-    /// To look.
-    Look,
-    /// To have so many jobs killed.
-    Kills(u32),
-}
-
-/// Why somebody has to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// As many call as may at once.
-    Busy,
-    /// As many calls were made as are allowed.
-    Limited,
-    /// The host does not answer.
-    Away,
-}
-
-/// That somebody has to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wait {
-    /// Why.
-    pub cause: Cause,
-    /// How long at least, as far as it is known.
-    pub left: Duration,
-    /// For how long already.
-    pub passed: Duration,
-}
 
 /// That somebody may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,23 +90,6 @@ impl Grant {
     #[must_use]
     pub fn connection(&self) -> &Arc<ConnectionId> {
         &self.connection
-    }
-}
-
-impl Need {
-    const fn reads(self) -> u32 {
-        match self {
-            Self::Submission | Self::Look => 1,
-            Self::Kills(_) => 0,
-        }
-    }
-
-    const fn writes(self) -> u32 {
-        match self {
-            Self::Submission => 1,
-            Self::Look => 0,
-            Self::Kills(jobs) => jobs,
-        }
     }
 }
 
