@@ -270,7 +270,7 @@ async fn a_thousand_running_backups_are_followed_to_their_end_with_one_call_an_i
     world.simulator.set_job(ended_before, End::Completed).unwrap();
     // As a process left them that is gone.
     stream::iter(&jobs).for_each_concurrent(16, |job| submitted(&world, *job)).await;
-    world.start_operator(&fast_flags_with(&["--poll-interval=3s"])).await;
+    world.start_operator(&fast_flags_with(&["--poll-interval=3s", "--request-timeout=5m"])).await;
 
     let simulator = &world.simulator;
     until("the first list was asked for", || lists(simulator) >= 1).await;

@@ -91,7 +91,7 @@ pub fn fast_flags() -> Vec<String> {
         "--allow-insecure-http",
         "--leader-elect=false",
         "--poll-interval=200ms",
-        "--request-timeout=2s",
+        "--request-timeout=10s",
         "--send-window=5s",
         "--settle=1s",
         "--listen=127.0.0.1:0",
