@@ -264,7 +264,8 @@ async fn a_429_is_retried_when_the_server_allows() {
     check(&waiting, &Stands::Retrying, "RateLimited", "when the server allows");
     let status = waiting.status.unwrap();
     let wait = status.next_try_at.unwrap().0.duration_since(status.attempt.unwrap().started_at.unwrap().0);
-    assert!((1199..1210).contains(&wait.as_secs()), "{wait:?}");
+    // So long a wait is believed for five minutes; the call began within the send window, and was answered in time.
+    assert!((299..=316).contains(&wait.as_secs()), "{wait:?}");
     world.until_event(NAME, "RateLimited").await;
 }
 

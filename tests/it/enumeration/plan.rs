@@ -35,7 +35,8 @@ const JOB: Duration = Duration::from_mins(10);
 /// How long an object that is deleted waits for the end of its jobs. Where they can be found it has all the time that a busy
 /// machine may need.
 const CANCEL_TIMEOUT: Duration = Duration::from_mins(5);
-/// The same where jobs cannot be told for its own, so that it waits in vain: longer than a lost answer takes to be resolved.
+/// The same where it waits in vain, because its jobs cannot be told for its own, or a permission to kill is not kept: longer
+/// than a lost answer takes to be resolved.
 const CANCEL_IN_VAIN: Duration = Duration::from_secs(25);
 /// How long a Command Center without a lag may take until it lists what it executed.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -97,7 +98,7 @@ pub struct Ground {
 impl Plan {
     pub async fn run(self, ground: &Ground) -> Report {
         let gate = Gate::new();
-        let mut stage = Stage::set(&gate, ground, &self.scenario).await;
+        let mut stage = Stage::set(&gate, ground, &self).await;
         let (last, earlier) = self.scenario.runs.split_last().unwrap();
         let mut skipped = 0;
         gate.expect(&self.scenario.base);
@@ -144,8 +145,8 @@ struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// A namespace and a simulator, and a gate before each of the two systems.
-    async fn set(gate: &'a Arc<Gate>, ground: &Ground, scenario: &Scenario) -> Self {
-        let Scenario { expired, descriptions, lag, deleted, .. } = *scenario;
+    async fn set(gate: &'a Arc<Gate>, ground: &Ground, plan: &Plan) -> Self {
+        let Scenario { expired, descriptions, lag, deleted, .. } = plan.scenario;
         let mut behaviour = Behaviour { job_duration: JOB, visible_after: lag, descriptions, ..Behaviour::default() };
         behaviour.renewal.lifetime = expired.then_some(Duration::ZERO);
         let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
@@ -165,7 +166,7 @@ impl<'a> Stage<'a> {
         world.write_secret_data(SECRET, &keys).await;
         let mut config = Config::new(api_server.parse().unwrap());
         config.root_cert.clone_from(&ground.root_cert);
-        let in_vain = deleted == Some(Phase::Resolving) && !descriptions;
+        let in_vain = (deleted == Some(Phase::Resolving) && !descriptions) || plan.pruned.is_some();
         let cancel_timeout = if in_vain { CANCEL_IN_VAIN } else { CANCEL_TIMEOUT };
         let settle = SETTLE + lag;
         Self { gate, world, config, process: None, settle, cancel_timeout, described: descriptions }
