@@ -9,7 +9,10 @@ use salesforce_backup_operator::{
 };
 use serde_json::json;
 
-use crate::world::{Line, NAME, World, fast_flags};
+use crate::{
+    faults::with_calls_that_wait,
+    world::{Line, NAME, World, fast_flags},
+};
 
 fn lists_are(status: StatusCode, body: &str) -> Fault {
     Fault::answer(Operation::ListJobs, When::BeforeExecuting, status, body.to_owned())
@@ -67,13 +70,20 @@ async fn the_job_that_the_answer_did_not_name_is_found_by_its_task_and_decides_a
 
 #[tokio::test]
 async fn fewer_jobs_than_associations_are_said_when_no_other_one_is_listed() {
-    let world =
-        World::with(Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() }, &fast_flags()).await;
+    let behaviour = Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() };
+    let (world, center) = with_calls_that_wait(behaviour, &["--request-timeout=5s"]).await;
     let named = json!({"taskId": 30453, "jobIds": ["149806"]}).to_string();
     world.simulator.set_faults(vec![Fault::answer(Operation::CreateTask, When::AfterExecuting, StatusCode::OK, named)]);
-    let (first, second) = one_job_of_two(&world).await;
+    world.create(NAME, &json!({"associations": [{"clientId": 12}, {"clientId": 13}]})).await;
+    center.until_held().await;
+    // The call goes on, and no list shows its second job.
+    center.hold("/Jobs");
+    center.until_held().await;
+    let jobs = world.simulator.ledger().remove(0).job_ids;
+    let [first, second] = <[u64; 2]>::try_from(jobs).unwrap();
     world.simulator.set_job(second, JobOrder::Vanish).unwrap();
     world.simulator.set_job(first, End::Completed).unwrap();
+    center.release();
     let ended = world.until_phase(NAME, Phase::Succeeded).await;
     assert_eq!(ended.status.as_ref().unwrap().associations_without_job, Some(1));
     let told = Line::of(&ended, ConditionType::Finished).message;

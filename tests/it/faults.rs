@@ -108,14 +108,17 @@ pub async fn with_calls_that_wait(behaviour: Behaviour, flags: &[&str]) -> (Worl
     (world, center)
 }
 
-/// An operator with these flags too, which waits for long for its Command Center, and a proxy before that.
+/// An operator with these flags too, which waits for long for its Command Center unless they say otherwise, and a proxy
+/// before that.
 pub async fn with_a_center_that_waits(behaviour: Behaviour, flags: &[&str]) -> (World, Proxy) {
     let mut world = World::without_operator(behaviour).await;
     let simulator = world.simulator.url();
     let (origin, path) = simulator.split_at(simulator.find("/commandcenter").unwrap());
     let center = Proxy::before(Upstream::Http(reqwest::Client::new(), origin.to_owned())).await;
     world.write_secret(SECRET, &format!("{}{path}", center.url()), world.simulator.token()).await;
-    world.start_operator(&fast_flags_with(&[&["--request-timeout=1h"], flags].concat())).await;
+    let says_otherwise = flags.iter().any(|flag| flag.starts_with("--request-timeout="));
+    let waits: &[&str] = if says_otherwise { &[] } else { &["--request-timeout=1h"] };
+    world.start_operator(&fast_flags_with(&[waits, flags].concat())).await;
     (world, center)
 }
 
