@@ -142,19 +142,19 @@ async fn tell(before: Option<&SalesforceBackupStatus>, stored: &SalesforceBackup
 
 /// Counts the news and makes an event of it. Events are never worth a failure.
 pub(super) async fn publish(object: &SalesforceBackup, news: News, context: &Context) {
-    publish_within(1, object, news, context).await;
+    publish_with(0, object, news, context).await;
 }
 
 /// Like [`publish`], for the last word about an object that goes or is gone. No status tells of it any more, so it is tried
 /// again for a while; a log line and a count are what is left when the API server takes none.
 async fn publish_last(object: &SalesforceBackup, news: News, context: &Context) {
-    publish_within(LAST_WORD_TRIES, object, news, context).await;
+    publish_with(MORE_TRIES, object, news, context).await;
 }
 
-async fn publish_within(tries: usize, object: &SalesforceBackup, news: News, context: &Context) {
+async fn publish_with(more_tries: usize, object: &SalesforceBackup, news: News, context: &Context) {
     context.metrics.transition(news.reason);
     let event = news.into_event();
-    let mut waits = until_it_lands().take(tries.saturating_sub(1));
+    let mut waits = until_it_lands().take(more_tries);
     while let Err(error) = context.cluster.publish(object, &event).await {
         let wait = waits.next();
         let (namespace, name) = (&object.metadata.namespace, &object.metadata.name);
@@ -166,8 +166,8 @@ async fn publish_within(tries: usize, object: &SalesforceBackup, news: News, con
     }
 }
 
-/// How often the last word about an object is tried: over some two seconds.
-const LAST_WORD_TRIES: usize = 5;
+/// Tries of the last word about an object after the first one failed, over some two seconds.
+const MORE_TRIES: usize = 4;
 
 #[cfg(test)]
 mod tests;
