@@ -29,7 +29,7 @@ use super::{
 /// How long the request of an object that is gone is remembered: its job may run for hours.
 pub const EARLIER: Duration = Duration::from_hours(24);
 
-/// How long nothing of a version is remembered that is older than one seen before. A watch mostly lags for as long as one of
+/// The time for which nothing of a version is remembered that is older than one seen before. A watch mostly lags for as long as one of
 /// its connections lasts; after that the API server itself may have gone back, as after a restore of etcd.
 const OLD_COPIES: Duration = Duration::from_mins(10);
 
@@ -197,7 +197,7 @@ impl Earlier {
         self.attempt.id.as_ref().filter(|_| self.task_id.is_none() && self.job_ids.is_empty() && !self.ended)
     }
 
-    /// Whether `object` is a copy from before the version that told of this request.
+    /// True if `object` is a copy from before the version that told of this request.
     #[must_use]
     pub fn is_newer_than(&self, object: &SalesforceBackup) -> bool {
         let versions = object.metadata.resource_version.as_ref().zip(self.version.as_ref());
@@ -277,7 +277,11 @@ impl Memory {
     /// Remembers the intent that the API server stored, which was decided at `opened`. One that is older than what was seen
     /// before then shows that the API server has gone back: an old copy can be read, and never be written.
     pub fn stores(&self, object: &SalesforceBackup, opened: BootTime) {
-        self.lock().newest.retain(|name, newest| *name != key(object) || newest.seen >= opened);
+        let mut inner = self.lock();
+        if inner.newest.get(&key(object)).is_some_and(|newest| newest.seen < opened) {
+            inner.newest.remove(&key(object));
+        }
+        drop(inner);
         self.sees(object, opened);
     }
 
@@ -426,7 +430,7 @@ impl Contents {
     }
 }
 
-/// What a version of an object is beside those that were seen under its name.
+/// The place of a version of an object among those that were seen under its name.
 enum Version {
     /// None was newer.
     Newest,
