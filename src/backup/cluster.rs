@@ -210,8 +210,11 @@ impl Cluster {
             loop {
                 let list = call(|| "listing SalesforceBackups".to_owned(), api.list(&page)).await?;
                 for stored in list.items {
-                    claims.uids.extend(stored.meta().uid.clone());
-                    stored.into_object().iter().for_each(|object| claims.add(object));
+                    match stored.into_read() {
+                        Read::Whole(object) | Read::Without(object, _) => claims.add(&object),
+                        // Nothing is known of it, but that it is not gone.
+                        Read::Nothing(metadata, _) => claims.uids.extend(metadata.uid),
+                    }
                 }
                 match list.metadata.continue_.filter(|token| !token.is_empty()) {
                     Some(token) => page = page.continue_token(&token),
@@ -304,7 +307,7 @@ impl Statuses for Cluster {
         match call(what, api.get_opt(name)).await?.map(Stored::into_read) {
             None => Ok(None),
             Some(Read::Whole(object) | Read::Without(object, _)) => Ok(Some(*object)),
-            Some(Read::Nothing(_)) => Err(ClusterError::Ambiguous { what: what(), source: None }),
+            Some(Read::Nothing(..)) => Err(ClusterError::Ambiguous { what: what(), source: None }),
         }
     }
 }

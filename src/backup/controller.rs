@@ -276,7 +276,7 @@ fn watched(
 }
 
 impl Shared {
-    /// What `event` tells, as far as its object can be read. The end of one that cannot is that of its copy in `store`.
+    /// The event, as far as its object can be read. The end of one that cannot is that of its copy in `store`.
     fn read(
         &self,
         event: watcher::Event<Stored>,
@@ -289,10 +289,12 @@ impl Shared {
             InitApply(stored) => self.readable(stored).map(InitApply),
             Apply(stored) => self.readable(stored).map(Apply),
             Delete(stored) => {
-                let copy = ObjectRef::<SalesforceBackup>::new(&stored.name_any())
-                    .within(&stored.namespace().unwrap_or_default());
-                let object = stored.into_object().or_else(|| store.get(&copy).map(|copy| (*copy).clone()));
-                object.map(Delete)
+                let namespace = stored.namespace().unwrap_or_default();
+                let copy = ObjectRef::<SalesforceBackup>::new(&stored.name_any()).within(&namespace);
+                match stored.into_read() {
+                    Read::Whole(object) | Read::Without(object, _) => Some(Delete(*object)),
+                    Read::Nothing(..) => store.get(&copy).map(|copy| Delete((*copy).clone())),
+                }
             }
         }
     }
@@ -312,7 +314,7 @@ impl Shared {
                 self.context.memory.mends(&object);
                 Some(*object)
             }
-            Read::Nothing(why) => {
+            Read::Nothing(_, why) => {
                 self.context.metrics.unreadable("object");
                 warn!(namespace, name, error = why, "a SalesforceBackup cannot be read and is left out");
                 None

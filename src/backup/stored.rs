@@ -17,12 +17,9 @@ const MOST_LEFT_OUT: usize = 100;
 
 /// An object, as far as it can be read.
 #[derive(Clone, Debug)]
-pub struct Stored {
-    metadata: ObjectMeta,
-    read: Read,
-}
+pub struct Stored(Read);
 
-/// What can be read of an object.
+/// The part of an object that can be read.
 #[derive(Clone, Debug)]
 pub enum Read {
     /// All of it.
@@ -30,52 +27,41 @@ pub enum Read {
     /// All but these fields of its status.
     Without(Box<SalesforceBackup>, Vec<String>),
     /// Nothing but its metadata, for this reason.
-    Nothing(String),
+    Nothing(Box<ObjectMeta>, String),
 }
 
 impl Stored {
-    /// What can be read of it.
+    /// The part of it that can be read.
     #[must_use]
     pub fn into_read(self) -> Read {
-        self.read
-    }
-
-    /// The object, if it can be read.
-    #[must_use]
-    pub fn into_object(self) -> Option<SalesforceBackup> {
-        match self.read {
-            Read::Whole(object) | Read::Without(object, _) => Some(*object),
-            Read::Nothing(_) => None,
-        }
+        self.0
     }
 }
 
 impl<'de> Deserialize<'de> for Stored {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Metadata {
-            metadata: ObjectMeta,
-        }
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        if let Ok(object) = serde_json::from_str::<SalesforceBackup>(text.get()) {
-            return Ok(Self { metadata: object.metadata.clone(), read: Read::Whole(Box::new(object)) });
-        }
-        let Metadata { metadata } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
-        let object = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
-        Ok(Self { metadata, read: read_in_part(object) })
+        let read = match serde_json::from_str(text.get()) {
+            Ok(object) => Read::Whole(Box::new(object)),
+            Err(_) => {
+                read_in_part(serde_json::from_str(text.get()).map_err(D::Error::custom)?).map_err(D::Error::custom)?
+            }
+        };
+        Ok(Self(read))
     }
 }
 
 /// Reads an object that cannot be read as a whole.
-fn read_in_part(mut object: Value) -> Read {
+fn read_in_part(mut object: Value) -> serde_json::Result<Read> {
     let mut left_out = Vec::new();
     loop {
         let wrong = match serde_path_to_error::deserialize::<_, SalesforceBackup>(&object) {
-            Ok(object) => return Read::Without(Box::new(object), left_out),
+            Ok(object) => return Ok(Read::Without(Box::new(object), left_out)),
             Err(wrong) => wrong,
         };
         if left_out.len() >= MOST_LEFT_OUT || !remove_from_status(&mut object, wrong.path()) {
-            return Read::Nothing(wrong.to_string());
+            let metadata = ObjectMeta::deserialize(object.get("metadata").unwrap_or(&Value::Null))?;
+            return Ok(Read::Nothing(Box::new(metadata), wrong.to_string()));
         }
         left_out.push(wrong.path().to_string());
     }
@@ -87,7 +73,7 @@ fn remove_from_status(object: &mut Value, path: &Path) -> bool {
     let is_of_status = matches!(segments.next(), Some(Segment::Map { key }) if key == "status");
     let mut steps: Vec<_> = segments.collect();
     let Some(last) = steps.pop().filter(|_| is_of_status) else { return false };
-    let below = |parent: &'_ mut Value, step: &Segment| -> Option<()> {
+    let remove = |parent: &mut Value, step: &Segment| -> Option<()> {
         match step {
             Segment::Map { key } => parent.as_object_mut()?.remove(key).map(drop),
             Segment::Seq { index } => {
@@ -105,7 +91,7 @@ fn remove_from_status(object: &mut Value, path: &Path) -> bool {
             Segment::Enum { .. } | Segment::Unknown => None,
         });
     }
-    parent.and_then(|parent| below(parent, last)).is_some()
+    parent.and_then(|parent| remove(parent, last)).is_some()
 }
 
 impl Resource for Stored {
@@ -129,11 +115,17 @@ impl Resource for Stored {
     }
 
     fn meta(&self) -> &ObjectMeta {
-        &self.metadata
+        match &self.0 {
+            Read::Whole(object) | Read::Without(object, _) => &object.metadata,
+            Read::Nothing(metadata, _) => metadata,
+        }
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+        match &mut self.0 {
+            Read::Whole(object) | Read::Without(object, _) => &mut object.metadata,
+            Read::Nothing(metadata, _) => metadata,
+        }
     }
 }
 
@@ -178,6 +170,6 @@ mod tests {
     #[test]
     fn an_object_whose_spec_cannot_be_read_is_told_from_one_that_can() {
         assert!(matches!(read(&json!({"phase": "Running"})), Read::Whole(_)));
-        assert!(matches!(read(&json!("no status")), Read::Nothing(why) if why.contains("status")));
+        assert!(matches!(read(&json!("no status")), Read::Nothing(_, why) if why.contains("status")));
     }
 }

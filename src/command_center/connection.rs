@@ -26,7 +26,7 @@ pub struct Connection {
     pub version: String,
 }
 
-/// Which connection it is: what is learned by its calls holds for it first. Two Secrets with one base URL are two of them.
+/// The identity of a connection: what is learned by its calls holds for it first. Two Secrets with one base URL are two of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId {
     /// The namespace of the Secret.

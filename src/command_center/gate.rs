@@ -35,7 +35,7 @@ pub use side::doubling;
 pub const LANES: usize = 16;
 /// The longest wait that a server is believed: then one call tries again.
 pub const BELIEVED: Duration = Duration::from_mins(5);
-/// How long a place is kept for one whose turn has come: longer than an API server may take to let it look.
+/// The time for which a place is kept for one whose turn has come: longer than an API server may take to let it look.
 const KEPT: Duration = Duration::from_mins(1);
 
 /// The forms in which a token may have to be renewed, each in a call of its own.
@@ -46,9 +46,9 @@ const FORMS: u32 = 2;
 pub struct Grant {
     connection: Arc<ConnectionId>,
     need: Need,
-    /// Whether it is the one call of its connection that tries again.
+    /// True if it is the one call of its connection that tries again.
     tries_connection: bool,
-    /// Whether it is the one call of all that tries the host again.
+    /// True if it is the one call of all that tries the host again.
     tries_host: bool,
 }
 

@@ -24,7 +24,7 @@ pub struct Mark<'a> {
 }
 
 impl Mark<'_> {
-    /// What all requests under one name share: `salesforce-backup-operator/<namespace>/<name>/<8 hex of the Namespace's uid>`.
+    /// The part that all requests under one name share: `salesforce-backup-operator/<namespace>/<name>/<8 hex of the Namespace's uid>`.
     #[must_use]
     pub fn object(&self) -> String {
         let uid: String = self.namespace_uid.chars().filter(|digit| *digit != '-').take(UID_DIGITS).collect();
@@ -80,14 +80,14 @@ impl Described {
         }
     }
 
-    /// Whether the job was started for an object of this name, as in [`Mark::object`], whatever its run.
+    /// True if the job was started for an object of this name, as in [`Mark::object`], whatever its run.
     #[must_use]
     pub fn is_of_object(&self, object: &str) -> bool {
         let of = |request: &str| request.rsplit_once('/').is_some_and(|(of, _)| of == object);
         matches!(self, Self::Ours { request, .. } if of(request))
     }
 
-    /// Whether the job was started for this request, as in [`Mark::request`].
+    /// True if the job was started for this request, as in [`Mark::request`].
     #[must_use]
     pub fn is_of_request(&self, request: &str) -> bool {
         matches!(self, Self::Ours { request: found, .. } if found == request)

@@ -26,7 +26,7 @@ pub(super) struct Side {
     pub(super) quiet: BootTime,
     /// Answers in a row that it gets too many calls.
     pub(super) refusals: u32,
-    /// Whether nobody was let through at the same base URL since the last of them.
+    /// True if nobody was let through at the same base URL since the last of them.
     pub(super) unanswered: bool,
     delay: Duration,
 }
