@@ -1,18 +1,10 @@
 //! Jobs are followed to their end: what is told of them, and how little is asked for it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use http::StatusCode;
-use kube::{
-    ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams},
-    runtime::{WatchStreamExt as _, watcher},
-};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use salesforce_backup_operator::{
     api::{ConditionType, Phase, SalesforceBackup},
     simulator::{Association, BackupLevel, Behaviour, End, Fault, JobChange, JobOrder, On, Operation, Simulator, When},
@@ -20,7 +12,7 @@ use salesforce_backup_operator::{
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use crate::world::{Line, NAME, PATIENCE, SECRET, World, fast_flags_with};
+use crate::world::{Line, NAME, PATIENCE, SECRET, World, fast_flags_with, until};
 
 /// A world whose jobs go on until they are told to end.
 async fn world(flags: &[&str]) -> World {
@@ -36,15 +28,6 @@ async fn running(world: &World, name: &str) -> Vec<u64> {
 
 fn lists(simulator: &Simulator) -> u64 {
     simulator.calls().get(&Operation::ListJobs).copied().unwrap()
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let waiting = async {
-        while !holds() {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    assert!(timeout(PATIENCE, waiting).await.is_ok(), "waited for {PATIENCE:?} until {what}");
 }
 
 #[tokio::test]
@@ -136,7 +119,7 @@ async fn a_suspended_job_is_shown_as_waiting_until_it_goes_on() {
 
 #[tokio::test]
 async fn a_job_that_vanishes_is_held_as_lost_and_a_new_run_follows() {
-    let world = world(&["--settle=200ms", "--send-window=200ms", "--request-timeout=1s"]).await;
+    let world = world(&["--settle=200ms", "--send-window=200ms", "--request-timeout=5s"]).await;
     world.create(NAME, &json!({"runId": "1"})).await;
     let job = running(&world, NAME).await[0];
     world.simulator.set_job(job, JobOrder::Vanish).unwrap();
@@ -219,22 +202,15 @@ async fn the_status_is_written_when_it_says_something_new_and_not_at_each_look()
     let flags = fast_flags_with(&["--poll-interval=20ms", "--request-timeout=5m"]);
     let behaviour = Behaviour { job_duration: Duration::from_hours(24), ..Behaviour::default() };
     let world = World::with(behaviour, &flags).await;
-    // By version: a watch that begins anew shows the same one again.
-    let versions = Arc::new(Mutex::new(BTreeSet::new()));
-    let seen = Arc::clone(&versions);
-    let watch = watcher(world.backups(), watcher::Config::default()).applied_objects().try_for_each(move |backup| {
-        seen.lock().unwrap().insert(backup.resource_version());
-        futures::future::ready(Ok(()))
-    });
-    let watch = tokio::spawn(watch);
     world.create(NAME, &json!({})).await;
     let running = world.until_phase(NAME, Phase::Running).await;
     let job = u64::try_from(running.status.unwrap().job_ids[0].number()).unwrap();
-    let (simulator, seen) = (&world.simulator, || versions.lock().unwrap().len());
+    let simulator = &world.simulator;
+    // Read from the API server itself: a watch of the test's own lags on a busy machine.
     let after_looks = async |count: u64| {
         let enough = lists(simulator) + count;
         until("it was looked again and again", || lists(simulator) >= enough).await;
-        seen()
+        world.backups().get(NAME).await.unwrap()
     };
     for status in ["Waiting", "Suspended"] {
         simulator.set_job(job, JobOrder::Show(status.to_owned())).unwrap();
@@ -247,13 +223,11 @@ async fn the_status_is_written_when_it_says_something_new_and_not_at_each_look()
         world.until(NAME, status, shows).await;
         // What was under way when the status was read may tell of it a little later.
         let before = after_looks(5).await;
-        assert_eq!(after_looks(50).await, before, "fifty looks that found nothing new wrote something");
+        let after = after_looks(50).await;
+        assert_eq!(after, before, "fifty looks that found nothing new wrote something");
     }
-    let before = seen();
     simulator.set_job(job, End::Completed).unwrap();
     world.until_phase(NAME, Phase::Succeeded).await;
-    until("the watch told of the end", || seen() > before).await;
-    watch.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -318,7 +292,7 @@ async fn until_all(world: &World, count: u64, phase: Phase) {
             sleep(Duration::from_millis(300)).await;
         }
     };
-    assert!(timeout(Duration::from_mins(3), waiting).await.is_ok(), "not all are {phase:?} after three minutes");
+    assert!(timeout(PATIENCE, waiting).await.is_ok(), "not all are {phase:?} after {PATIENCE:?}");
 }
 
 #[tokio::test]

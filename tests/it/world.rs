@@ -327,6 +327,15 @@ impl World {
     }
 }
 
+/// Returns once `holds`, which says `what`.
+pub async fn until(what: &str, holds: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} until {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         if let Some(operator) = &self.operator {
