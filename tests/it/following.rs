@@ -284,8 +284,10 @@ async fn submitted(world: &World, job: u64) {
 async fn until_all(world: &World, count: u64, phase: Phase) {
     let waiting = async {
         loop {
-            let all = world.backups().list(&kube::api::ListParams::default()).await.unwrap().items;
-            let there = all.iter().filter(|backup| backup.status.as_ref().unwrap().phase == Some(phase)).count();
+            // A list of a thousand objects may be cut off by an API server that has no time for it.
+            let all = world.backups().list(&kube::api::ListParams::default()).await.map(|list| list.items);
+            let there =
+                all.iter().flatten().filter(|backup| backup.status.as_ref().unwrap().phase == Some(phase)).count();
             if u64::try_from(there).unwrap() == count {
                 return;
             }

@@ -29,9 +29,9 @@ use crate::{
 /// How long a run may take to come to rest: waits of 10 s for an API server that hangs, of a minute for one that does not keep a
 /// field, of half a minute after several refusals,
 /// and all that on a machine that is busy with other plans.
-pub const PATIENCE: Duration = Duration::from_mins(6);
+pub const PATIENCE: Duration = Duration::from_mins(30);
 /// How long a job takes that nobody ends: longer than any plan.
-const JOB: Duration = Duration::from_mins(10);
+const JOB: Duration = Duration::from_hours(1);
 /// How long an object that is deleted waits for the end of its jobs. Where they can be found it has all the time that a busy
 /// machine may need.
 const CANCEL_TIMEOUT: Duration = Duration::from_mins(5);
