@@ -73,6 +73,7 @@ async fn main() {
                 "--allow-insecure-http",
                 "--leader-elect=false",
                 "--listen=127.0.0.1:0",
+                "--probe-listen=127.0.0.1:0",
                 "--watch-namespace",
                 &namespace,
             ])

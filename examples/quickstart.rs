@@ -70,7 +70,14 @@ async fn main() -> anyhow::Result<ExitCode> {
 
     println!("4. Starting the operator and following the backups …\n");
     let mut table = Table::watch(&plane)?;
-    let flags = ["run", "--allow-insecure-http", "--leader-elect=false", "--poll-interval=1s", "--listen=127.0.0.1:0"];
+    let flags = [
+        "run",
+        "--allow-insecure-http",
+        "--leader-elect=false",
+        "--poll-interval=1s",
+        "--listen=127.0.0.1:0",
+        "--probe-listen=127.0.0.1:0",
+    ];
     let stop = CancellationToken::new();
     let args = OperatorFlags::parse_from(flags).args;
     let operator = tokio::spawn(run::operate(args, config(&plane).await?, Proxies::default(), stop.clone()));

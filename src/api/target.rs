@@ -55,6 +55,12 @@ impl Target {
         }
     }
 
+    /// True if it has an id, and not only a name, which another client may have as well.
+    #[must_use]
+    pub fn has_ids(&self) -> bool {
+        self.ids().iter().any(Option::is_some)
+    }
+
     const fn ids(&self) -> [Option<i64>; 5] {
         [self.client_id, self.instance_id, self.backupset_id, self.subclient_id, self.application_id]
     }
@@ -87,6 +93,17 @@ impl Target {
 #[must_use]
 pub fn overlap(ours: &[Target], theirs: &[Target]) -> bool {
     ours.iter().any(|ours| theirs.iter().any(|theirs| ours.may_be(theirs)))
+}
+
+/// The same, of targets that have ids: one that has only a name may be anything.
+#[must_use]
+pub fn overlap_by_ids(ours: &[Target], theirs: &[Target]) -> bool {
+    let (mut ours, theirs) = (with_ids(ours), || with_ids(theirs));
+    ours.any(|ours| theirs().any(|theirs| ours.may_be(theirs)))
+}
+
+fn with_ids(targets: &[Target]) -> impl Iterator<Item = &Target> {
+    targets.iter().filter(|target| target.has_ids())
 }
 
 #[cfg(test)]
@@ -127,5 +144,9 @@ mod tests {
             assert_eq!(overlap(&[one], &[other]), expected);
         }
         assert!(!overlap(&[], &[Target::default()]));
+        let (named, with_id) = ([Target::default()], [target(Some(12), None, None)]);
+        assert!(overlap(&named, &with_id) && !overlap_by_ids(&named, &with_id) && !overlap_by_ids(&with_id, &named));
+        let both = [Target::default(), target(Some(12), None, None)];
+        assert!(overlap_by_ids(&both, &with_id));
     }
 }

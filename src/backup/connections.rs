@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     command_center::{
+        Token,
         client::CommandCenter,
         connection::{self, Connection, ConnectionError},
         endpoint::EndpointPolicy,
@@ -273,8 +274,11 @@ impl Shared {
         connection::check_type(secret.type_.as_deref()).map_err(SecretProblem::Unusable)?;
         let mut data = secret.data.clone().unwrap_or_default();
         let wrong = kept::wrong_refresh_token(&data).filter(|_| self.renew_tokens);
+        let mut others = Vec::new();
         let version = match instead {
             Some((pair, version)) => {
+                others.extend(data.get("token").and_then(|bytes| Token::new(&bytes.0).ok()));
+                others.push(pair.refresh_token.clone());
                 data.insert("token".to_owned(), ByteString(pair.token.reveal().as_bytes().to_vec()));
                 version
             }
@@ -282,7 +286,8 @@ impl Shared {
         };
         let connection = Connection::from_secret(&data, &version, &self.policy);
         let usable = connection.and_then(|connection| match wrong {
-            None => Ok(connection),
+            // It was sent the pair of the Secret as well as the one that came of it.
+            None => Ok(Connection { redaction: connection.redaction.and(others), ..connection }),
             Some(wrong) => Err(ConnectionError::RefreshTokenInvalid(wrong)),
         });
         usable.map_err(SecretProblem::Unusable)

@@ -53,7 +53,7 @@ use super::{
     memory::is_older,
     namespaces,
     objects::Objects,
-    poll, reconcile,
+    poll, reconcile, room,
     status::Facts,
     stored::{Read, Stored},
     turns::Turns,
@@ -260,7 +260,7 @@ fn watched(
     let (reading, readable) = (Arc::clone(&shared), store.clone());
     let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE))
         .try_filter_map(move |event| ready(Ok(reading.read(event, &readable))))
-        .modify(|object| object.managed_fields_mut().clear())
+        .modify(|object| room::leave_out_ballast(&mut object.metadata))
         .inspect_ok(move |event| match event {
             watcher::Event::InitDone if !std::mem::replace(&mut listed, true) => shared.listed(),
             // A list may hold what another process worked on before; what appears in between nobody has had.

@@ -27,6 +27,7 @@ use super::{
     memory::{NOT_KEPT, NotPermitted},
     messages,
     observe::{Look, Observed, Snapshot},
+    others::Waits,
     progress::{self, News},
     standing::{Trouble, Why},
     state::RunState,
@@ -82,6 +83,8 @@ pub struct Attempt {
     pub id: AttemptId,
     /// When it was decided: the time to send counts from here.
     pub opened: Now,
+    /// How the object has waited for the attempts of others.
+    pub waits: Waits,
     /// Where to call.
     pub connection: Connection,
     /// The uid of the object's Namespace.

@@ -6,12 +6,10 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
+
 use crate::{
-    api::{
-        Attempt, AttemptId, ConditionType, Fields, JobId, Reason, SalesforceBackup, TaskId,
-        conditions::find,
-        target::{Target, overlap},
-    },
+    api::{Attempt, AttemptId, ConditionType, Fields, JobId, Reason, SalesforceBackup, TaskId, conditions::find},
     command_center::{
         job_list::Listing,
         outcome::{Accepted, Outcome},
@@ -20,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    others::{Claim, Other},
+    others::{Applicant, Claim, Other},
     settle::Record,
     state::RunState,
     status::AnsweredBy,
@@ -44,8 +42,8 @@ pub struct Contents {
     pub objects: HashMap<String, Remembered>,
     /// The last request of each namespace and name.
     pub requests: HashMap<(String, String), Earlier>,
-    /// The targets on which this process is making an attempt, by the uid of the object.
-    pub claims: HashMap<String, (String, Vec<Target>)>,
+    /// The attempts that this process is making, by the uid of the object.
+    pub claims: HashMap<String, Other>,
     /// The newest version seen of each namespace and name, whichever object had it.
     pub newest: HashMap<(String, String), Newest>,
     /// The job lists that were refused, by namespace and name of the Secret.
@@ -111,6 +109,8 @@ pub struct Remembered {
     pub tasks: Vec<(JobId, TaskId)>,
     /// Of the permission to kill with this id, the jobs that this process certainly did not have killed.
     pub kills_unsent: Option<(AttemptId, Vec<JobId>)>,
+    /// Since when it has been waiting for the attempts of other objects on its target, before it begins one.
+    pub busy_since: Option<BootTime>,
     /// Since when the job list does not tell enough about the open attempt.
     pub incomplete_since: Option<BootTime>,
     /// How often in a row the job list was empty without saying so in numbers.
@@ -217,7 +217,10 @@ impl Earlier {
     fn as_other(&self, (namespace, name): &(String, String)) -> Other {
         Other {
             uid: self.uid.clone(),
+            namespace: namespace.clone(),
             name: format!("{namespace}/{name} (deleted)"),
+            secret: None,
+            begun: self.attempt.started_at.as_ref().map(|at| at.0),
             endpoint: self.attempt.endpoint.clone(),
             targets: self.attempt.targets.clone(),
             claim: self.claim(),
@@ -366,18 +369,15 @@ impl Memory {
         gone.map(|(name, earlier)| earlier.as_other(name)).collect()
     }
 
-    /// Takes the targets for an attempt of the object, unless another object's attempt has one of them.
+    /// Takes the targets for an attempt that `applicant` begins at `now`, unless another object's attempt comes before it.
     #[must_use]
-    pub fn claim(&self, uid: &str, endpoint: &str, targets: &[Target]) -> Option<TargetClaim<'_>> {
+    pub fn claim(&self, applicant: &Applicant<'_>, now: Timestamp) -> Option<TargetClaim<'_>> {
         let mut inner = self.lock();
-        let taken = |(holder, (at, theirs)): (&String, &(String, Vec<Target>))| {
-            holder != uid && at == endpoint && overlap(theirs, targets)
-        };
-        if inner.claims.iter().any(taken) {
+        if inner.claims.values().any(|other| other.uid != applicant.uid && other.comes_before(applicant)) {
             return None;
         }
-        inner.claims.insert(uid.to_owned(), (endpoint.to_owned(), targets.to_vec()));
-        Some(TargetClaim { memory: self, uid: uid.to_owned() })
+        inner.claims.insert(applicant.uid.to_owned(), applicant.as_other(now));
+        Some(TargetClaim { memory: self, uid: applicant.uid.to_owned() })
     }
 
     /// The Command Center is asked about jobs of the object.
@@ -492,6 +492,13 @@ impl Remembered {
         }
         if object.metadata.deletion_timestamp.is_some() {
             self.leaving_since.get_or_insert(now);
+        }
+        // What else it waits for in between does not send it back to the end of the line.
+        let begins_none = !matches!(RunState::of(object), RunState::New | RunState::Pending(_));
+        if begins_none {
+            self.busy_since = None;
+        } else if tells(object, Reason::TargetBusy) {
+            self.busy_since.get_or_insert(now);
         }
         let incomplete = tells(object, Reason::JobListIncomplete);
         self.incomplete_since = incomplete.then(|| self.incomplete_since.unwrap_or(now));

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::Target;
+use crate::backup::others::Waits;
 use crate::command_center::{
     job::Unreadable,
     outcome::{NeverSent, NoAnswer, RefusedKind, Unknown},
@@ -202,13 +204,36 @@ fn the_open_attempt_of_an_object_that_is_gone_counts_while_it_may_come_to_someth
 #[test]
 fn a_target_is_taken_by_one_attempt_at_a_time() {
     let memory = Memory::default();
-    let first = memory.claim("u1", HERE, &targets(12));
+    let claim = |uid, endpoint, client| {
+        let (object, targets) = (object(uid, &json!({})), targets(client));
+        memory.claim(&Applicant::new(&object, (endpoint, &targets), Waits::default()), Timestamp::UNIX_EPOCH)
+    };
+    let first = claim("u1", HERE, 12);
     assert!(first.is_some());
-    assert!(memory.claim("u2", HERE, &targets(12)).is_none());
-    assert!(memory.claim("u2", HERE, &targets(13)).is_some());
-    assert!(memory.claim("u3", "https://other", &targets(12)).is_some());
+    assert!(claim("u2", HERE, 12).is_none());
+    assert!(claim("u2", HERE, 13).is_some());
+    assert!(claim("u3", "https://other", 12).is_some());
     drop(first);
-    assert!(memory.claim("u2", HERE, &targets(12)).is_some());
+    assert!(claim("u2", HERE, 12).is_some());
+}
+
+#[test]
+fn the_wait_for_others_goes_on_through_other_waits_and_ends_with_an_attempt() {
+    let waiting = |reason: &str| {
+        let condition = json!({
+            "type": "Finished", "status": "False", "reason": reason, "message": "m", "lastTransitionTime": "2026-11-23T10:00:00Z",
+        });
+        object("u1", &json!({"phase": "Pending", "requestedAt": "2026-11-23T10:00:00Z", "conditions": [condition]}))
+    };
+    let mut kept = Remembered::default();
+    kept.sees(&waiting("JobListUnavailable"), at(1));
+    assert_eq!(kept.busy_since, None);
+    for (reason, second) in [("TargetBusy", 2), ("RateLimited", 3), ("TargetBusy", 4)] {
+        kept.sees(&waiting(reason), at(second));
+        assert_eq!(kept.busy_since, Some(at(2)), "{reason}");
+    }
+    kept.sees(&open("u1", "a1"), at(5));
+    assert_eq!(kept.busy_since, None);
 }
 
 #[test]

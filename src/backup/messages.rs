@@ -11,6 +11,8 @@ pub use jobs::{
     job_lost, job_missing, job_status_unknown, job_suspended, jobs_forbidden, no_job, unconfirmed, unreadable,
 };
 
+use std::time::Duration;
+
 use crate::{
     api::Reason,
     command_center::{
@@ -26,6 +28,7 @@ use super::{
     connections::kept::{self, Obstacle},
     memory::NotPermitted,
     observe::SecretProblem,
+    others::Other,
     standing::Why,
     status::Found,
 };
@@ -146,7 +149,7 @@ const fn connection_reason(error: &ConnectionError) -> Reason {
         ConnectionError::UrlInvalid(_) => Reason::UrlInvalid,
         ConnectionError::TokenMissing => Reason::TokenMissing,
         ConnectionError::TokenInvalid(_) | ConnectionError::RefreshTokenInvalid(_) => Reason::TokenInvalid,
-        ConnectionError::CertificateInvalid => Reason::CertificateInvalid,
+        ConnectionError::CertificateInvalid | ConnectionError::CertificatesTooMany => Reason::CertificateInvalid,
         ConnectionError::NotAllowed(_) => Reason::EndpointNotAllowed,
     }
 }
@@ -344,13 +347,20 @@ pub fn operator_restarted() -> Why {
 
 /// Why another object's call comes first.
 #[must_use]
-pub fn target_busy(other: &str) -> Why {
-    Why::new(
-        Reason::TargetBusy,
+pub fn target_busy(other: &Other, namespace: &str, bound: Duration) -> Why {
+    let message = if other.namespace == namespace {
         format!(
-            "A call for {other}, which has the same target, is under way or its answer was lost; this one follows when that is settled. To do: nothing unless it lasts; then see what {other} waits for."
-        ),
-    )
+            "A call for {name}, which has the same target, is under way or its answer was lost; this one follows when that is settled. To do: nothing unless it lasts; then see what {name} waits for.",
+            name = other.name
+        )
+    } else {
+        // Its name is none of this namespace's business.
+        format!(
+            "A call for an object of another namespace, which has the same target, is under way or its answer was lost; this one follows when that is settled, and after {} s in any case. To do: nothing.",
+            bound.as_secs()
+        )
+    };
+    Why::new(Reason::TargetBusy, message)
 }
 
 /// Why a backup comes after one of an earlier object.
@@ -532,6 +542,9 @@ pub fn not_followed(why: &Why, because: NotFollowed) -> Why {
             "the Command Center accepted this backup, so that it can only be abandoned, or a job be adopted where it has none"
         }
         NotFollowed::NoSuchJob => "the Command Center does not list that job",
+        NotFollowed::TargetWithoutIds => {
+            "no entry of spec.associations had an id, so that no job can be told to be its own: see in the Command Center whether the backup ran, then abandon it, or change spec.runId for a new one"
+        }
         NotFollowed::NotOfTarget => "that job is not of this target, or is older than the call",
         NotFollowed::OfAnotherObject => "that job belongs to another SalesforceBackup",
         NotFollowed::NotReachable => "that job cannot be looked up at present; it is tried again",
@@ -556,6 +569,8 @@ pub enum NotFollowed {
     AlreadySubmitted,
     /// There is no such job.
     NoSuchJob,
+    /// Nothing but a name says what the run backs up.
+    TargetWithoutIds,
     /// The job is none of this run.
     NotOfTarget,
     /// The job is another object's.

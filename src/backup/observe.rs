@@ -412,7 +412,7 @@ impl<'a> Observed<'a> {
         };
         let look = async |pass: &Pass| context.command_center.job(pass, connection, id).await;
         let reply = self.visit(connection, look, context, turn).await.transpose()?;
-        let reading = reply.map(|reply| read_job(&reply, id, &connection.token));
+        let reading = reply.map(|reply| read_job(&reply, id, &connection.redaction));
         Ok(reading.unwrap_or(JobReading::Unreadable(Unreadable::Unusable(Unusable::NotAsked))))
     }
 

@@ -1,14 +1,18 @@
 //! The other objects, as far as they may lay claim to the same target or to the same jobs. Pure.
+//!
+#![doc = include_str!("protocol.md")]
 
 use std::{borrow::Borrow, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
 
 use crate::{
     api::{
         ConditionType, JobId, SalesforceBackup,
         conditions::is_true,
-        target::{Target, overlap},
+        target::{Target, overlap, overlap_by_ids},
     },
-    process::clock::BootTime,
+    process::clock::{BootTime, Now},
 };
 
 use super::{
@@ -21,8 +25,14 @@ use super::{
 pub struct Other {
     /// Its uid.
     pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
     /// Its namespace and name, for people.
     pub name: String,
+    /// The Secret that it names, where that is known.
+    pub secret: Option<String>,
+    /// When its attempt was begun.
+    pub begun: Option<Timestamp>,
     /// The Command Center that its attempt went to.
     pub endpoint: Option<String>,
     /// What the attempt asked to back up.
@@ -64,6 +74,9 @@ impl Other {
         let metadata = &object.metadata;
         Some(Self {
             uid: metadata.uid.clone().unwrap_or_default(),
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            secret: Some(object.spec.command_center.secret_ref.name.clone()),
+            begun: attempt.started_at.as_ref().map(|at| at.0),
             name: format!(
                 "{}/{}",
                 metadata.namespace.as_deref().unwrap_or_default(),
@@ -91,6 +104,23 @@ impl Other {
     #[must_use]
     pub fn shares(&self, endpoint: &str, targets: &[Target]) -> bool {
         self.at(endpoint) && overlap(&self.targets, targets)
+    }
+
+    /// Whether its open attempt has to be settled before `applicant` begins one: the two would not be told apart if both answers were
+    /// lost.
+    ///
+    /// Another namespace keeps nobody waiting for longer than one attempt takes, and not with an attempt that it began after
+    /// the other came; nor by a name alone, which may be anything. (Rules 1 to 4 of `protocol.md`.)
+    #[must_use]
+    pub fn comes_before(&self, applicant: &Applicant<'_>) -> bool {
+        let here = self.namespace == applicant.namespace;
+        let of_its_secret = here && self.secret.as_deref().is_none_or(|secret| secret == applicant.secret);
+        let shares = if of_its_secret { overlap } else { overlap_by_ids };
+        let goes_first = here || applicant.waits.for_another_namespace(self.begun);
+        self.claim == Claim::Open
+            && self.at(applicant.endpoint)
+            && shares(&self.targets, applicant.targets)
+            && goes_first
     }
 
     /// Whether `job` at `endpoint` is one of its own.
@@ -131,12 +161,85 @@ pub fn all(claims: &Claims, uid: &str, memory: &Memory, now: BootTime) -> Vec<Ar
     there.chain(memory.of_gone(|_| true, exists, EARLIER, now).into_iter().map(Arc::new)).collect()
 }
 
-/// One of `others` whose open attempt on one of `targets` has to be settled before another one is made: the first by its
-/// name, so that it is the same one at every look.
+/// Who wants to begin an attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Applicant<'a> {
+    /// Its uid.
+    pub uid: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// The Secret that it names.
+    pub secret: &'a str,
+    /// The Command Center.
+    pub endpoint: &'a str,
+    /// What it asks to back up.
+    pub targets: &'a [Target],
+    /// How it has waited so far.
+    pub waits: Waits,
+}
+
+impl<'a> Applicant<'a> {
+    /// Object `object` as one that wants to back up `targets` at `endpoint`.
+    #[must_use]
+    pub fn new(object: &'a SalesforceBackup, (endpoint, targets): (&'a str, &'a [Target]), waits: Waits) -> Self {
+        Self {
+            uid: memory::uid(object),
+            namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
+            secret: &object.spec.command_center.secret_ref.name,
+            endpoint,
+            targets,
+            waits,
+        }
+    }
+
+    /// What an attempt that it begins at `now` is for others, until its intent is stored and seen.
+    #[must_use]
+    pub fn as_other(&self, now: Timestamp) -> Other {
+        Other {
+            uid: self.uid.to_owned(),
+            namespace: self.namespace.to_owned(),
+            name: String::new(),
+            secret: Some(self.secret.to_owned()),
+            begun: Some(now),
+            endpoint: Some(self.endpoint.to_owned()),
+            targets: self.targets.to_vec(),
+            claim: Claim::Open,
+            job_ids: Vec::new(),
+        }
+    }
+}
+
+/// How an object has waited for the attempts of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// Since when, if it has.
+    since: Option<Timestamp>,
+    /// True if it has waited for as long as an attempt takes until it is settled.
+    long: bool,
+}
+
+impl Waits {
+    /// The ones of an object that has waited since `since` at `now`, where an attempt is settled within `bound`.
+    #[must_use]
+    pub fn new(since: Option<BootTime>, bound: Duration, now: &Now) -> Self {
+        let passed = since.map(|since| now.boot.since(since));
+        Self {
+            since: passed.and_then(|passed| now.wall.checked_sub(passed).ok()),
+            long: passed.is_some_and(|passed| passed >= bound),
+        }
+    }
+
+    /// True if an attempt of another namespace, begun at `begun`, still goes first.
+    fn for_another_namespace(self, begun: Option<Timestamp>) -> bool {
+        !self.long && self.since.is_none_or(|since| begun.is_none_or(|begun| begun <= since))
+    }
+}
+
+/// One of `others` whose open attempt has to be settled before `applicant` begins one: the first by its name, so that it is the
+/// same one at every look.
 #[must_use]
-pub fn busy<'a>(others: &'a [Other], endpoint: &str, targets: &[Target]) -> Option<&'a Other> {
-    let open = others.iter().filter(|other| other.claim == Claim::Open && other.shares(endpoint, targets));
-    open.min_by(|one, other| one.name.cmp(&other.name))
+pub fn busy<'a>(others: &'a [Other], applicant: &Applicant<'_>) -> Option<&'a Other> {
+    others.iter().filter(|other| other.comes_before(applicant)).min_by(|one, other| one.name.cmp(&other.name))
 }
 
 /// Whether one of `others` may own one of `jobs`, which were found by their target above `mark`.
@@ -200,13 +303,65 @@ mod tests {
         ];
         for (status, expected) in cases {
             let others: Vec<Other> = other(&status).into_iter().collect();
-            assert_eq!(busy(&others, HERE, &targets(12)).is_some(), expected, "{status}");
+            let is_busy = |endpoint, client| {
+                let targets = targets(client);
+                busy(&others, &Applicant { endpoint, targets: &targets, ..APPLICANT }).is_some()
+            };
+            assert_eq!(is_busy(HERE, 12), expected, "{status}");
             assert_eq!(others.iter().filter(|other| other.claim == Claim::Open).count(), usize::from(expected));
-            assert!(busy(&others, HERE, &targets(13)).is_none(), "another target");
-            assert!(busy(&others, "https://elsewhere.example.com", &targets(12)).is_none(), "another Command Center");
-            let other_path = "https://cc.example.com/webconsole/api";
-            assert_eq!(busy(&others, other_path, &targets(12)).is_some(), expected, "the same one by another path");
+            assert!(!is_busy(HERE, 13), "another target");
+            assert!(!is_busy("https://elsewhere.example.com", 12), "another Command Center");
+            assert_eq!(is_busy("https://cc.example.com/webconsole/api", 12), expected, "the same one by another path");
         }
+    }
+
+    const APPLICANT: Applicant<'_> = Applicant {
+        uid: "u2",
+        namespace: "n",
+        secret: "s",
+        endpoint: HERE,
+        targets: &[],
+        waits: Waits { since: None, long: false },
+    };
+
+    #[test]
+    fn another_namespace_keeps_nobody_waiting_for_long_nor_with_an_attempt_that_it_began_later() {
+        let at = |second: i64| Timestamp::constant(1_000_000 + second, 0);
+        let open = Other { begun: Some(at(0)), ..other(&json!({"attempt": attempt()})).unwrap() };
+        let targets = targets(12);
+        let comes_before =
+            |namespace, waits| open.comes_before(&Applicant { namespace, targets: &targets, waits, ..APPLICANT });
+        let waiting = |since, long| Waits { since: Some(at(since)), long };
+        for (waits, expected) in [
+            (Waits::default(), true),
+            (waiting(5, false), true),
+            (waiting(0, false), true),
+            (waiting(5, true), false),
+            (waiting(-5, false), false),
+        ] {
+            assert_eq!(comes_before("elsewhere", waits), expected, "{waits:?}");
+            assert!(comes_before("n", waits), "in its own namespace it is waited for: {waits:?}");
+        }
+        let now = Now { boot: BootTime::after_boot(Duration::from_secs(100)), wall: at(100) };
+        let begun = BootTime::after_boot(Duration::from_secs(40));
+        assert_eq!(Waits::new(None, Duration::ZERO, &now), Waits::default());
+        assert_eq!(Waits::new(Some(begun), Duration::from_secs(61), &now), waiting(40, false));
+        assert_eq!(Waits::new(Some(begun), Duration::from_mins(1), &now), waiting(40, true));
+    }
+
+    #[test]
+    fn a_target_that_is_only_named_is_busy_for_its_own_namespace_and_secret_alone() {
+        let named = Other { targets: vec![Target::default()], ..other(&json!({"attempt": attempt()})).unwrap() };
+        let targets = targets(12);
+        let comes_before =
+            |namespace, secret| named.comes_before(&Applicant { namespace, secret, targets: &targets, ..APPLICANT });
+        assert!(comes_before("n", "s"));
+        assert!(!comes_before("n", "s2") && !comes_before("elsewhere", "s"));
+        let of_an_unknown_secret = Other { secret: None, ..named.clone() };
+        assert!(of_an_unknown_secret.comes_before(&Applicant { targets: &targets, secret: "s2", ..APPLICANT }));
+        let with_id = Other { targets: targets.to_vec(), ..named.clone() };
+        let elsewhere = Applicant { namespace: "elsewhere", targets: &[Target::default()], ..APPLICANT };
+        assert!(!with_id.comes_before(&elsewhere), "the one that waits has only a name");
     }
 
     #[test]

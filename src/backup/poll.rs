@@ -163,7 +163,7 @@ async fn list(
 async fn look_up(pass: &Pass, ids: Vec<JobId>, connection: &Connection, context: &Context) -> Vec<(JobId, JobReading)> {
     let readings = stream::iter(ids).map(|id| async move {
         let reading = match context.command_center.job(pass, connection, id).await {
-            Ok(reply) => read_job(&reply, id, &connection.token),
+            Ok(reply) => read_job(&reply, id, &connection.redaction),
             Err(_) => JobReading::Unreadable(Unreadable::Unusable(Unusable::NoClient)),
         };
         (id, reading)

@@ -73,7 +73,7 @@ mod tests {
             status::{AnsweredBy, Facts},
         },
         command_center::{
-            Token,
+            Redaction, Token,
             job::Unreadable,
             kill::Kill,
             outcome::{Answer, NeverSent, Refused, RefusedKind, Reply},
@@ -158,8 +158,10 @@ mod tests {
         let mut object = largest_intent();
         let ids: Vec<String> = (0..1000).map(|number| (HIGH + number).to_string()).collect();
         let body = json!({"taskId": HIGH, "jobIds": ids}).to_string();
-        let accepted =
-            interpret(&Reply::Answer(Answer::new(200, body)), &Token::new(b"QSDK 0123456789abcdef").unwrap());
+        let accepted = interpret(
+            &Reply::Answer(Answer::new(200, body)),
+            &Redaction::of([Token::new(b"QSDK 0123456789abcdef").unwrap()]),
+        );
         let now = jiff::Timestamp::UNIX_EPOCH;
         let mut status =
             Facts { object: &object, now }.outcome(object.status.clone().unwrap(), &accepted, AnsweredBy::Nobody);

@@ -148,6 +148,7 @@ impl Standing {
             | NeverSent::ProxyUnreached
             | NeverSent::ProxyLogin
             | NeverSent::ProxyRefuses
+            | NeverSent::Undisclosed
             | NeverSent::TooLate => Self::Waiting(why),
         }
     }

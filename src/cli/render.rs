@@ -192,7 +192,7 @@ fn request(
         None => format!("<url of Secret {secret_name}>/{OPERATION}"),
         Some((at, secret)) => {
             // Whether the operator may call it is the operator's flags to say.
-            let any = EndpointPolicy { allowed: Vec::new(), allow_insecure_http: true };
+            let any = EndpointPolicy { allow_insecure_http: true, ..EndpointPolicy::default() };
             let connection = check_type(secret.type_.as_deref())
                 .and_then(|()| Connection::from_secret(&contents(secret), "", &any))
                 .map_err(|error| format!("{at}: {error}"))?;

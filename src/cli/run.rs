@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{error, info, warn};
@@ -39,7 +40,9 @@ use crate::{
         gate::Limits,
     },
     process::{
-        health, kubernetes,
+        health,
+        http::{self, Bounds},
+        kubernetes,
         lease::{Candidate, Lost, decide::Timings},
         metrics::Metrics,
         proxies::Proxies,
@@ -64,9 +67,16 @@ pub struct Args {
     pub watch_namespace: Vec<String>,
 
     /// URL prefix that may be called, for example the base address of one Command Center's API; may be given several
-    /// times, or as a list with commas. Without it, every https address may be called that is not loopback or link-local.
+    /// times, or as a list with commas. Without it, whoever may write a Secret chooses the address: every https address is called
+    /// that is not loopback or link-local, and why one is not reached is not told. Those of cloud metadata services, multicast
+    /// groups and tunnels are never called.
     #[arg(long, env = "SFB_ALLOWED_ENDPOINT", value_delimiter = ',', value_parser = value::allowed_endpoint, value_name = "URL")]
     pub allowed_endpoint: Vec<Endpoint>,
+
+    /// Network that is never called, whatever is allowed, for example those of pods and Services; may be given several times, or
+    /// as a list with commas.
+    #[arg(long, env = "SFB_REFUSED_CIDR", value_delimiter = ',', value_parser = value::network, value_name = "CIDR")]
+    pub refused_cidr: Vec<IpNet>,
 
     /// Call http, loopback and link-local addresses too. For development only: tokens travel in the clear.
     #[arg(long, env = "SFB_ALLOW_INSECURE_HTTP", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = value::boolean, action = clap::ArgAction::Set, value_name = "BOOL")]
@@ -148,7 +158,11 @@ pub struct Args {
     #[arg(long, env = "SFB_RETRY_PERIOD", default_value = "2s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub retry_period: Duration,
 
-    /// Address of /livez, /readyz and /metrics.
+    /// Address of /livez and /readyz, for the kubelet.
+    #[arg(long, env = "SFB_PROBE_LISTEN", default_value = "0.0.0.0:8081", value_name = "ADDRESS")]
+    pub probe_listen: SocketAddr,
+
+    /// Address of /metrics, for Prometheus and whatever else reads them.
     #[arg(long, env = "SFB_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
@@ -201,14 +215,18 @@ pub async fn operate(
     let identity = identity();
     let candidate = candidate(&args, &config, &identity)?;
     let clients = kubernetes::clients(config).context("the cluster configuration cannot be used")?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("--listen {} cannot be listened on", args.listen))?;
+    let listener = bind("--listen", args.listen).await?;
+    let probe_listener = bind("--probe-listen", args.probe_listen).await?;
     let ready = Arc::new(AtomicBool::new(false));
     let metrics = Metrics::default();
-    info!(version = env!("CARGO_PKG_VERSION"), identity, listen = %args.listen, namespaces = ?args.watch_namespace, "starting");
+    info!(version = env!("CARGO_PKG_VERSION"), identity, listen = %args.listen, probe_listen = %args.probe_listen, namespaces = ?args.watch_namespace, "starting");
     if args.allow_insecure_http {
         warn!("--allow-insecure-http is set: tokens may travel in the clear; do not use it in production");
+    }
+    if args.allowed_endpoint.is_empty() {
+        warn!(
+            "there is no --allowed-endpoint: whoever may write a Secret chooses the address that is called, and why one is not reached is not told"
+        );
     }
     let supervisor = Supervisor::new(metrics.clone());
     let definition = Arc::new(Definition::default());
@@ -216,9 +234,11 @@ pub async fn operate(
         let definition = Arc::clone(&definition);
         move || definition.known().obstacle()
     };
-    let health =
-        health::serve(listener, Arc::clone(&ready), obstacle, supervisor.clone(), metrics.clone(), stop.clone());
-    let health = AbortOnDropHandle::new(tokio::spawn(health));
+    let serve = |listener, routes| {
+        AbortOnDropHandle::new(tokio::spawn(http::serve(listener, routes, Bounds::DEFAULT, stop.clone())))
+    };
+    let _probes = serve(probe_listener, health::probes(Arc::clone(&ready), obstacle, supervisor.clone()));
+    let _page = serve(listener, health::metrics(metrics.clone()));
     let cluster = Cluster::new(clients.requests, identity, args.watch_namespace.clone());
     let command_center = Arc::new(CommandCenter::new(args.request_timeout, limits(&args)).through(proxies));
     let context = Context {
@@ -251,7 +271,7 @@ pub async fn operate(
     } else if let Led::ToItsEnd(ended) = Box::pin(lead).await {
         ended?;
     }
-    health.await.context("the health server panicked")?.context("the health server failed")
+    Ok(())
 }
 
 /// How a controller was left.
@@ -326,8 +346,16 @@ fn candidate(args: &Args, config: &kube::Config, identity: &str) -> anyhow::Resu
     Ok(Some(Candidate::new(client, namespace, args.lease_name.clone(), identity.to_owned(), timings)))
 }
 
+async fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{flag} {address} cannot be listened on"))
+}
+
 fn policy(args: &Args) -> EndpointPolicy {
-    EndpointPolicy { allowed: args.allowed_endpoint.clone(), allow_insecure_http: args.allow_insecure_http }
+    EndpointPolicy {
+        allowed: args.allowed_endpoint.clone(),
+        allow_insecure_http: args.allow_insecure_http,
+        refused: args.refused_cidr.as_slice().into(),
+    }
 }
 
 fn limits(args: &Args) -> Limits {

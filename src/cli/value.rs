@@ -1,5 +1,7 @@
 //! Values of flags that a library's own parser takes too much or too little of. Pure.
 
+use ipnet::IpNet;
+
 use crate::{
     api::validate,
     command_center::endpoint::{Endpoint, EndpointError},
@@ -38,5 +40,20 @@ pub fn allowed_endpoint(text: &str) -> Result<Endpoint, String> {
     match text.trim() {
         "" | "*" => Err("an address is needed; to allow every https address, leave it out".to_owned()),
         text => text.parse().map_err(|error: EndpointError| error.to_string()),
+    }
+}
+
+/// A network, as an address and the length of its prefix.
+///
+/// # Errors
+/// When it is something else, or when it names a host within a network.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let network: IpNet = text.trim().parse().map_err(|_| {
+        "a network is needed, such as 10.96.0.0/12 or fd00::/8 (a single address is 10.0.0.1/32)".to_owned()
+    })?;
+    if network.addr() == network.network() {
+        Ok(network)
+    } else {
+        Err(format!("it has bits behind its prefix: write {} for the network, or a longer prefix", network.trunc()))
     }
 }

@@ -3,7 +3,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,27 +16,25 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use http_body::{Body, Frame, SizeHint};
 use jiff::Timestamp;
-use reqwest::{
-    Client, Method, Proxy, RequestBuilder, Response,
-    dns::{Addrs, Name, Resolve, Resolving},
-};
+use reqwest::{Client, Method, Proxy, RequestBuilder, Response};
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::{api::JobId, process::proxies::Proxies};
 
 use super::{
     connection::{Connection, Roots},
-    endpoint::{LocalAddresses, is_local},
-    failure::{ResolveError, connect_failure, is_not_http, of_proxy, wants_certificate},
+    failure::{connect_failure, is_not_http, of_proxy, undisclosed, wants_certificate},
     gate::{BELIEVED, Kind, Limits},
     gates::{Gates, Pass},
     job_list::{self, JobsRequest},
     job_task,
     outcome::{Answer, NeverSent, NoAnswer, RateLimit, Reply},
     page_sizes::PageSizes,
+    reach::{LocalAddresses, Reach},
     renewal::{self, Pair},
     request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
+    resolver::{Lookups, Resolver, on_behalf_of},
     room::{Full, Room, Share},
     text::without_mark,
     tls,
@@ -75,7 +72,8 @@ pub struct CommandCenter {
     pub(super) room: Room,
     pub(super) request_timeout: Duration,
     proxies: Proxies,
-    clients: Mutex<HashMap<(Trust, LocalAddresses), Client>>,
+    lookups: Lookups,
+    clients: Mutex<HashMap<ClientKey, Client>>,
     pub(super) pages: PageSizes,
     /// Base URLs where the renewal of a token carries the token as a header.
     pub(super) renewals_with_header: Mutex<HashSet<String>>,
@@ -111,6 +109,15 @@ enum Trust {
     System,
 }
 
+/// What clients differ in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ClientKey {
+    trust: Trust,
+    reach: Reach,
+    /// The host of the proxy that calls go to.
+    proxy: Option<String>,
+}
+
 impl Trust {
     fn of(connection: &Connection, proxies: &Proxies) -> Self {
         let address = connection.endpoint.join("");
@@ -134,6 +141,7 @@ impl CommandCenter {
             room: Room::default(),
             request_timeout,
             proxies: Proxies::default(),
+            lookups: Lookups::default(),
             clients: Mutex::default(),
             pages: PageSizes::default(),
             renewals_with_header: Mutex::default(),
@@ -223,7 +231,7 @@ impl CommandCenter {
             .request(&client, Method::POST, connection, job_list::OPERATION)
             .header(header::CONTENT_TYPE, JSON)
             .body(body);
-        let room = self.room.share(&connection.endpoint.to_string(), MAX_BODY);
+        let room = self.room.share(&pass.connection().namespace, MAX_BODY);
         Ok(self.call(pass, connection, Kind::Read, page_of_jobs(request, room)).await)
     }
 
@@ -236,13 +244,37 @@ impl CommandCenter {
         reply: impl Future<Output = Reply>,
     ) -> Reply {
         let to_proxy = self.forwards(&connection.endpoint.join(""));
+        // A call is a large future, and would be copied into each that waits for it.
+        let reply = Box::pin(reply);
         let told = async {
+            if let Err(cause) = self.check_before_proxy(connection).await {
+                return Reply::NeverSent(cause);
+            }
             match reply.await {
                 Reply::NeverSent(cause) if to_proxy => Reply::NeverSent(of_proxy(cause)),
                 reply => reply,
             }
         };
+        let told = async {
+            let reply = on_behalf_of(&pass.connection().namespace, told).await;
+            if connection.reach.any_address { undisclosed(reply, kind) } else { reply }
+        };
         pass.call(kind, told).await
+    }
+
+    /// A proxy resolves names itself, and is near to what must not be reached: an address that no list allows is looked up here
+    /// before it is asked for. What the proxy finds may be another address; only a list rules that out.
+    async fn check_before_proxy(&self, connection: &Connection) -> Result<(), NeverSent> {
+        let address = connection.endpoint.join("");
+        let (Some(Host::Domain(name)), Some(_)) = (address.host(), self.proxies.of_address(&address)) else {
+            return Ok(());
+        };
+        if connection.reach.local == LocalAddresses::Allowed {
+            return Ok(());
+        }
+        let found = self.lookups.addresses(name).await.map_err(|_| NeverSent::Dns)?;
+        let all = found.iter().all(|address| connection.reach.check(address.ip()).is_ok());
+        if all && !found.is_empty() { Ok(()) } else { Err(NeverSent::LocalAddress) }
     }
 
     /// Whether a call to `address` goes to a proxy, which passes it on without a tunnel.
@@ -301,12 +333,16 @@ impl CommandCenter {
 
     /// A client for the connection's certificates. Making one reads the system's certificates, so they are kept.
     fn client(&self, connection: &Connection) -> Result<Client, ClientError> {
-        let key = (Trust::of(connection, &self.proxies), connection.local_addresses);
+        let proxy = self.proxies.of_address(&connection.endpoint.join(""));
+        let proxy = proxy.and_then(|proxy| proxy.reveal().host_str()).map(str::to_owned);
+        let trust = Trust::of(connection, &self.proxies);
+        let key = ClientKey { trust, reach: connection.reach.clone(), proxy };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = build_client(&key.0, key.1, &self.proxies)
+        let client = self
+            .build_client(&key)
             .map_err(|source| ClientError { endpoint: connection.endpoint.to_string(), source })?;
         if clients.len() >= MAX_CLIENTS {
             clients.clear();
@@ -314,29 +350,30 @@ impl CommandCenter {
         clients.insert(key, client.clone());
         Ok(client)
     }
-}
 
-/// No redirects (they would carry the token elsewhere), no retries (they would start a second backup), no connection
-/// kept (a dead one turns into an unknown outcome), HTTP/1.1 (one request a connection).
-fn build_client(trust: &Trust, local: LocalAddresses, proxies: &Proxies) -> Result<Client, NoClient> {
-    let proxies = proxies.clone();
-    let proxy = Proxy::custom(move |address| proxies.of_address(address).map(|proxy| proxy.reveal().clone()));
-    let builder = Client::builder()
-        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .http1_only()
-        .http1_max_headers(MAX_HEADERS)
-        .http1_allow_obsolete_multiline_headers_in_responses(true)
-        .pool_max_idle_per_host(0)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .dns_resolver(Arc::new(Resolver(local)))
-        .proxy(proxy);
-    match trust {
-        Trust::Nothing => Ok(builder.tls_certs_only([]).build()?),
-        Trust::Own(roots) => Ok(builder.tls_backend_preconfigured(tls::trusting(roots)?).build()?),
-        Trust::System => Ok(builder.build()?),
+    /// No redirects (they would carry the token elsewhere), no retries (they would start a second backup), no connection
+    /// kept (a dead one turns into an unknown outcome), HTTP/1.1 (one request a connection).
+    fn build_client(&self, key: &ClientKey) -> Result<Client, NoClient> {
+        let proxies = self.proxies.clone();
+        let resolver = Resolver { lookups: self.lookups.clone(), reach: key.reach.clone(), proxy: key.proxy.clone() };
+        let proxy = Proxy::custom(move |address| proxies.of_address(address).map(|proxy| proxy.reveal().clone()));
+        let builder = Client::builder()
+            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .http1_only()
+            .http1_max_headers(MAX_HEADERS)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .pool_max_idle_per_host(0)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .dns_resolver(Arc::new(resolver))
+            .proxy(proxy);
+        match &key.trust {
+            Trust::Nothing => Ok(builder.tls_certs_only([]).build()?),
+            Trust::Own(roots) => Ok(builder.tls_backend_preconfigured(tls::trusting(roots)?).build()?),
+            Trust::System => Ok(builder.build()?),
+        }
     }
 }
 
@@ -515,29 +552,6 @@ impl<P: Permit> Body for GatedBody<P> {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.chunk.as_ref().map_or(0, |chunk| chunk.len() as u64))
-    }
-}
-
-/// Resolves names, and leaves out local addresses where they are refused: checked here, the name cannot be another
-/// address a moment later.
-#[derive(Clone, Copy, Debug)]
-struct Resolver(LocalAddresses);
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let local = self.0;
-        Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await.map_err(ResolveError::Lookup)?.collect();
-            let allowed: Vec<SocketAddr> = found
-                .into_iter()
-                .filter(|address| local == LocalAddresses::Allowed || !is_local(address.ip()))
-                .collect();
-            if allowed.is_empty() {
-                return Err(ResolveError::OnlyLocal.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
     }
 }
 

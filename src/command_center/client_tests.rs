@@ -4,7 +4,7 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize},
@@ -126,7 +126,7 @@ fn respond(
 }
 
 fn connection(url: &str, ca: Option<&str>) -> Connection {
-    let policy = EndpointPolicy { allowed: Vec::new(), allow_insecure_http: true };
+    let policy = EndpointPolicy { allow_insecure_http: true, ..EndpointPolicy::default() };
     let mut data = std::collections::BTreeMap::new();
     for (key, value) in [("url", Some(url)), ("token", Some(TOKEN)), ("ca.crt", ca)] {
         if let Some(value) = value {
@@ -306,9 +306,94 @@ async fn before_a_connection_stands_nothing_is_sent() {
 async fn a_name_that_resolves_to_loopback_is_not_connected_to_where_local_addresses_are_refused() {
     let server = Server::answering(respond("200 OK", "", ACCEPTED));
     let mut local = connection(&format!("http://localhost:{}/api", server.address.port()), None);
-    local.local_addresses = LocalAddresses::Refused;
+    local.reach.local = LocalAddresses::Refused;
     assert_eq!(send_to(&local, true).await, Reply::NeverSent(NeverSent::LocalAddress));
     assert_eq!(server.connections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn where_a_secret_may_name_any_address_nothing_tells_what_is_there() {
+    let server = Server::answering(respond("200 OK", "", ACCEPTED));
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let mute = Server::answering(|_| {
+        thread::sleep(Duration::from_mins(5));
+        Ok(())
+    });
+    let no_http = Server::answering(|stream| stream.write_all(b"220 smtp.example.com ESMTP\r\n"));
+    for (url, timeout) in [
+        (format!("http://127.0.0.1:{closed}/api"), 300),
+        ("http://no-such-host.invalid/api".to_owned(), 300),
+        (format!("https://{}/api", server.address), 300),
+        (format!("http://localhost:{}/api", server.address.port()), 300),
+        (format!("http://{}/api", mute.address), 1),
+        (format!("http://{}/api", no_http.address), 300),
+    ] {
+        let mut open = connection(&url, None);
+        open.reach.any_address = true;
+        if url.contains("localhost") {
+            open.reach.local = LocalAddresses::Refused;
+        }
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = CommandCenter::new(Duration::from_secs(timeout), Limits::NONE);
+        let id = ConnectionId::new("n", "s", &open.endpoint);
+        let pass = client.gates.pass(&id, Need::Submission).await.unwrap();
+        let reply = client.job(&pass, &open, JobId::new(1).unwrap()).await.unwrap();
+        assert_eq!(reply, Reply::NeverSent(NeverSent::Undisclosed), "{url}");
+    }
+    let mut open = to(&server);
+    open.reach.any_address = true;
+    assert!(matches!(send_to(&open, true).await, Reply::Answer(_)), "a Command Center is told of as always");
+    let mut lost = to(&mute);
+    lost.reach.any_address = true;
+    assert_eq!(send_in_vain(&lost).await, Reply::NoAnswer(NoAnswer::Timeout), "a call may have started something");
+}
+
+/// Calls `connection` through the proxy at `proxy`.
+async fn through(proxy: &str, connection: &Connection) -> Reply {
+    let proxies = Proxies::of(|name| (name == "HTTP_PROXY").then(|| proxy.to_owned())).unwrap();
+    let client = CommandCenter::new(Duration::from_mins(5), Limits::NONE).through(proxies);
+    let pass = client.gates.pass(&ConnectionId::new("n", "s", &connection.endpoint), Need::Submission).await.unwrap();
+    client.create_task(&pass, connection, &call(), Always(true)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_only_for_names_that_resolve_to_what_may_be_called_or_that_a_list_allows() {
+    let proxy = Server::answering(respond("200 OK", "", ACCEPTED));
+    let address = format!("http://{}", proxy.address);
+    let refused = |url: &str| {
+        let mut connection = connection(url, None);
+        connection.reach.local = LocalAddresses::Refused;
+        connection
+    };
+    let asked = || proxy.connections.load(Ordering::SeqCst);
+    assert_eq!(through(&address, &refused("http://localhost/api")).await, Reply::NeverSent(NeverSent::LocalAddress));
+    assert_eq!(
+        through(&address, &refused("http://no-such-host.invalid/api")).await,
+        Reply::NeverSent(NeverSent::Dns),
+        "what it would resolve to at the proxy cannot be told"
+    );
+    assert_eq!(asked(), 0);
+    for listed in ["http://localhost/api", "http://no-such-host.invalid/api"] {
+        assert!(matches!(through(&address, &connection(listed, None)).await, Reply::Answer(_)), "{listed}");
+    }
+    assert!(matches!(through(&address, &refused("http://203.0.113.1/api")).await, Reply::Answer(_)));
+    let sidecar = format!("http://localhost:{}", proxy.address.port());
+    let reply = through(&sidecar, &refused("http://203.0.113.1/api")).await;
+    assert!(matches!(reply, Reply::Answer(_)), "the proxy itself may be at localhost: {reply:?}");
+    assert_eq!(asked(), 4);
+}
+
+#[tokio::test]
+async fn the_look_ups_of_a_call_count_for_the_namespace_of_its_secret() {
+    let nowhere = connection("http://no-such-host.invalid/api", None);
+    let client = CommandCenter::new(Duration::from_mins(5), Limits::NONE);
+    let pass = client.gates.pass(&ConnectionId::new("n", "s", &nowhere.endpoint), Need::Submission).await.unwrap();
+    client.create_task(&pass, &nowhere, &call(), Always(true)).await.unwrap();
+    assert!(client.lookups.failed_of("n", "no-such-host.invalid"), "it is known for its namespace");
+    assert!(!client.lookups.failed_of("", "no-such-host.invalid"));
 }
 
 /// A certificate authority, and a server's configuration with a certificate of it for 127.0.0.1.

@@ -6,8 +6,9 @@ use k8s_openapi::ByteString;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{
-    NotAToken, Token,
-    endpoint::{Endpoint, EndpointError, EndpointPolicy, LocalAddresses, NotAllowed},
+    NotAToken, Redaction, Token,
+    endpoint::{Endpoint, EndpointError, EndpointPolicy, NotAllowed},
+    reach::Reach,
     text::{trimmed, without_mark},
 };
 
@@ -16,10 +17,12 @@ use super::{
 pub struct Connection {
     /// The base address, allowed by the policy.
     pub endpoint: Endpoint,
-    /// Whether its name may resolve to a local address.
-    pub local_addresses: LocalAddresses,
+    /// Where connections for it may go.
+    pub reach: Reach,
     /// The token.
     pub token: Token,
+    /// The tokens that no text of the Command Center may show: this one, the key `refreshToken`, and those before them.
+    pub redaction: Redaction,
     /// The certificates to trust instead of the system's, when the Secret names any.
     pub roots: Option<Roots>,
     /// resourceVersion of the Secret.
@@ -95,11 +98,19 @@ pub enum ConnectionError {
         "has a key ca.crt that holds no usable certificate: it must be PEM, beginning with -----BEGIN CERTIFICATE-----"
     )]
     CertificateInvalid,
+    /// A key `ca.crt` with more than any authority needs.
+    #[error(
+        "has a key ca.crt of more than 64 certificates or 256 KiB: put only the certificate of the authority there that signed the Command Center's, not a bundle of all"
+    )]
+    CertificatesTooMany,
     /// An address that the policy does not allow.
     #[error("has a url that the operator may not call: {0}")]
     NotAllowed(#[source] NotAllowed),
 }
 
+/// Certificates that are read of a key `ca.crt`, and its bytes: each client keeps them, and each new session looks through them.
+const MAX_CERTIFICATES: usize = 64;
+const MAX_PEM: usize = 256 << 10;
 /// Domains of types of Secrets that have a purpose of their own, in which some have a key `token`.
 const TYPES_WITH_A_PURPOSE: [&str; 2] = ["kubernetes.io", "helm.sh"];
 /// Most characters of a type that are shown.
@@ -139,22 +150,31 @@ impl Connection {
             .map_err(|_| EndpointError::NotAUrl)
             .and_then(str::parse)
             .map_err(ConnectionError::UrlInvalid)?;
-        let local_addresses = policy.check(&endpoint).map_err(ConnectionError::NotAllowed)?;
+        let reach = policy.check(&endpoint).map_err(ConnectionError::NotAllowed)?;
         let token = key("token").ok_or(ConnectionError::TokenMissing)?;
         let token = Token::new(token).map_err(ConnectionError::TokenInvalid)?;
         let roots = key("ca.crt").map(roots).transpose()?;
-        Ok(Self { endpoint, local_addresses, token, roots, version: version.to_owned() })
+        let refresh_token = data.get("refreshToken").and_then(|bytes| Token::new(&bytes.0).ok());
+        let redaction = Redaction::of([Some(token.clone()), refresh_token].into_iter().flatten());
+        Ok(Self { endpoint, reach, token, redaction, roots, version: version.to_owned() })
     }
 }
 
 fn roots(pem: &[u8]) -> Result<Roots, ConnectionError> {
+    if pem.len() > MAX_PEM {
+        return Err(ConnectionError::CertificatesTooMany);
+    }
     // Only a line that begins with it is the begin of a certificate, and others would be passed over in silence.
     let lines = pem.split(|byte| *byte == b'\n').map(|line| without_mark(line.trim_ascii()).trim_ascii());
     let pem = lines.collect::<Vec<_>>().join(&b'\n');
     let certificates: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&pem)
+        .take(MAX_CERTIFICATES + 1)
         .map(|certificate| certificate.map(|der| der.to_vec()))
         .collect::<Result<_, _>>()
         .map_err(|_| ConnectionError::CertificateInvalid)?;
+    if certificates.len() > MAX_CERTIFICATES {
+        return Err(ConnectionError::CertificatesTooMany);
+    }
     let mut store = rustls::RootCertStore::empty();
     let usable = certificates.iter().all(|der| store.add(CertificateDer::from(der.clone())).is_ok());
     if certificates.is_empty() || !usable {
@@ -167,6 +187,7 @@ fn roots(pem: &[u8]) -> Result<Roots, ConnectionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command_center::reach::{LocalAddresses, NoReach};
 
     fn secret(keys: &[(&str, &str)]) -> BTreeMap<String, ByteString> {
         keys.iter().map(|(name, value)| ((*name).to_owned(), ByteString(value.as_bytes().to_vec()))).collect()
@@ -190,7 +211,7 @@ mod tests {
         );
         assert_eq!(
             error(&[("url", "https://127.0.0.1/api"), TOKEN]),
-            ConnectionError::NotAllowed(NotAllowed::LocalAddress)
+            ConnectionError::NotAllowed(NotAllowed::NoReach(NoReach::Local))
         );
         assert_eq!(error(&[URL]), ConnectionError::TokenMissing);
         assert_eq!(error(&[URL, ("token", "\n")]), ConnectionError::TokenMissing);
@@ -210,7 +231,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(connection.endpoint.to_string(), URL.1);
-        assert_eq!(connection.local_addresses, LocalAddresses::Refused);
+        assert_eq!(connection.reach.local, LocalAddresses::Refused);
         assert_eq!(connection.roots.as_ref().unwrap().der().count(), 1);
         assert!(!format!("{connection:?}").contains("t0ken"));
     }
@@ -229,6 +250,17 @@ mod tests {
         assert_eq!(connection.roots.unwrap().der().count(), 2);
         assert_eq!(error(&[URL, ("token", "\u{feff}")]), ConnectionError::TokenMissing);
         assert_eq!(error(&[("url", "\u{feff}\n"), TOKEN]), ConnectionError::UrlMissing);
+    }
+
+    #[test]
+    fn a_bundle_of_all_authorities_is_refused() {
+        let pem = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap().cert.pem();
+        let with =
+            |ca: &str| Connection::from_secret(&secret(&[URL, TOKEN, ("ca.crt", ca)]), "7", &EndpointPolicy::default());
+        assert_eq!(with(&pem.repeat(MAX_CERTIFICATES)).unwrap().roots.unwrap().der().count(), MAX_CERTIFICATES);
+        assert_eq!(with(&pem.repeat(MAX_CERTIFICATES + 1)).unwrap_err(), ConnectionError::CertificatesTooMany);
+        let padded = format!("{}\n{pem}", "# a comment\n".repeat(MAX_PEM / 12));
+        assert_eq!(with(&padded).unwrap_err(), ConnectionError::CertificatesTooMany);
     }
 
     #[test]

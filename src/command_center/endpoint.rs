@@ -1,16 +1,16 @@
 //! Where a token may go: the address in a Secret, held against what the operator may call. Pure.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    str::FromStr,
-};
+use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
+use ipnet::IpNet;
 use url::{Host, Url};
 
 use crate::api::address;
 
-use super::text::trimmed;
+use super::{
+    reach::{LocalAddresses, NoReach, Reach},
+    text::trimmed,
+};
 
 /// The base address of a Command Center's API, for example `https://host/commandcenter/api`: an absolute http or https
 /// URL without user, query and fragment, and without a slash at its end.
@@ -45,8 +45,13 @@ pub enum EndpointError {
     /// It has a query or a fragment.
     #[error("it must not hold a query or a fragment")]
     Query,
+    /// It has white space or control characters in it, which some readers drop and others do not.
+    #[error(
+        "it must not hold white space or control characters, such as a tab or a line break: write it anew in one line"
+    )]
+    WhiteSpace,
     /// Its path is written in a way that servers read in different ways.
-    #[error("its path must be plain: without ;, //, %2f and %5c")]
+    #[error("its path must be plain: without ;, //, \\, %2f, %5c and %25")]
     Path,
     /// It has a `*`.
     #[error("wildcards have no meaning in it: each address is given by itself, and covers what is below its path")]
@@ -85,7 +90,15 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let mut url = Url::parse(trimmed(text)).map_err(|_| EndpointError::NotAUrl)?;
+        let text = trimmed(text);
+        // Before it is parsed: the parser drops tabs and line breaks, and takes a backslash for a slash.
+        if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
+            return Err(EndpointError::WhiteSpace);
+        }
+        if text.contains('\\') {
+            return Err(EndpointError::Path);
+        }
+        let mut url = Url::parse(text).map_err(|_| EndpointError::NotAUrl)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(EndpointError::Scheme);
         }
@@ -101,7 +114,8 @@ impl FromStr for Endpoint {
         let path = url.path().trim_end_matches('/').to_owned();
         // What one server takes for a part of a name, another takes for a way up: `/allowed/..;/other`.
         let folded = path.to_ascii_lowercase();
-        if [";", "//", "%2f", "%5c"].iter().any(|form| folded.contains(form)) {
+        // A part that is decoded twice on its way, as `%252f` is, has a percent sign that is encoded.
+        if [";", "//", "%2f", "%5c", "%25"].iter().any(|form| folded.contains(form)) {
             return Err(EndpointError::Path);
         }
         if url.as_str().contains('*') {
@@ -126,6 +140,8 @@ pub struct EndpointPolicy {
     pub allowed: Vec<Endpoint>,
     /// Development only: http, loopback and link-local addresses are called too.
     pub allow_insecure_http: bool,
+    /// Networks that are never called, whatever is listed.
+    pub refused: Arc<[IpNet]>,
 }
 
 /// Why an address may not be called.
@@ -137,26 +153,17 @@ pub enum NotAllowed {
     /// Outside of every `--allowed-endpoint`.
     #[error("it is not below any --allowed-endpoint of the operator (chart value allowedEndpoints)")]
     NotListed,
-    /// Loopback or link-local.
-    #[error("loopback and link-local addresses are not called unless an --allowed-endpoint lists them")]
-    LocalAddress,
-}
-
-/// Whether local addresses may be connected to: decided for the URL, enforced when its name is resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LocalAddresses {
-    /// They may.
-    Allowed,
-    /// A connection to one is never opened.
-    Refused,
+    /// An address that is not connected to.
+    #[error(transparent)]
+    NoReach(#[from] NoReach),
 }
 
 impl EndpointPolicy {
-    /// Whether `endpoint` may be called, and whether its name may resolve to a local address.
+    /// Whether `endpoint` may be called, and where connections for it may go.
     ///
     /// # Errors
     /// Why it may not be called.
-    pub fn check(&self, endpoint: &Endpoint) -> Result<LocalAddresses, NotAllowed> {
+    pub fn check(&self, endpoint: &Endpoint) -> Result<Reach, NotAllowed> {
         if !endpoint.is_https() && !self.allow_insecure_http {
             return Err(NotAllowed::Insecure);
         }
@@ -164,11 +171,13 @@ impl EndpointPolicy {
         if !listed && !self.allowed.is_empty() {
             return Err(NotAllowed::NotListed);
         }
-        let local = if listed || self.allow_insecure_http { LocalAddresses::Allowed } else { LocalAddresses::Refused };
-        if local == LocalAddresses::Refused && endpoint.ip().is_some_and(is_local) {
-            return Err(NotAllowed::LocalAddress);
+        let trusted = listed || self.allow_insecure_http;
+        let local = if trusted { LocalAddresses::Allowed } else { LocalAddresses::Refused };
+        let reach = Reach { local, any_address: !trusted, refused: Arc::clone(&self.refused) };
+        if let Some(ip) = endpoint.ip() {
+            reach.check(ip)?;
         }
-        Ok(local)
+        Ok(reach)
     }
 }
 
@@ -184,32 +193,6 @@ fn covers(prefix: &Url, url: &Url) -> bool {
         && segments(prefix).all(|segment| rest.next() == Some(segment))
 }
 
-/// Whether `ip` is this machine or a neighbour that needs no route (cloud metadata services stand there), also where an
-/// IPv6 address wraps such an IPv4 address.
-#[must_use]
-pub fn is_local(ip: IpAddr) -> bool {
-    fn v4(ip: Ipv4Addr) -> bool {
-        ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || ip.octets()[0] == 0 || ip.is_broadcast()
-    }
-    match ip {
-        IpAddr::V4(ip) => v4(ip),
-        IpAddr::V6(ip) => {
-            ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local() || wrapped(ip).is_some_and(v4)
-        }
-    }
-}
-
-/// The IPv4 address in an IPv4-mapped, IPv4-compatible, NAT64 (`64:ff9b::/96`) or 6to4 (`2002::/16`) address.
-fn wrapped(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let from = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-    match ip.segments() {
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-            Some(from(high, low))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +202,7 @@ mod tests {
     }
 
     fn policy(allowed: &[&str]) -> EndpointPolicy {
-        EndpointPolicy { allowed: allowed.iter().map(|text| endpoint(text)).collect(), allow_insecure_http: false }
+        EndpointPolicy { allowed: allowed.iter().map(|text| endpoint(text)).collect(), ..EndpointPolicy::default() }
     }
 
     #[test]
@@ -239,6 +222,15 @@ mod tests {
             ("https://host/commandcenter/..%2Fother", EndpointError::Path),
             ("https://host/commandcenter//api", EndpointError::Path),
             ("https://host/commandcenter/%5c..", EndpointError::Path),
+            ("https://host/commandcenter\\..\\other", EndpointError::Path),
+            ("https:\\\\host\\api", EndpointError::Path),
+            ("https://host/commandcenter/..%252fother", EndpointError::Path),
+            ("https://host/commandcenter/%252E%252e/other", EndpointError::Path),
+            ("https://ho\tst/api", EndpointError::WhiteSpace),
+            ("https://host/.\r\n./api", EndpointError::WhiteSpace),
+            ("https://host/a b", EndpointError::WhiteSpace),
+            ("https://host/\u{7f}api", EndpointError::WhiteSpace),
+            ("https://host/\u{2028}api", EndpointError::WhiteSpace),
             (long, EndpointError::TooLong),
         ];
         for (text, expected) in cases {
@@ -281,23 +273,46 @@ mod tests {
         let local = [
             "https://127.0.0.1/api",
             "https://127.9.9.9/api",
-            "https://169.254.169.254/api",
+            "https://169.254.1.1/api",
             "https://[::1]/api",
             "https://[fe80::1]/api",
             "https://0.0.0.0/api",
             "https://[::]/api",
             "https://[::ffff:127.0.0.1]/api",
-            "https://[64:ff9b::a9fe:a9fe]/api",
+            "https://[64:ff9b::7f00:1]/api",
             "https://2130706433/api",
             "https://0x7f.1/api",
         ];
         for url in local {
-            assert_eq!(policy(&[]).check(&endpoint(url)), Err(NotAllowed::LocalAddress), "{url}");
-            assert_eq!(policy(&[url]).check(&endpoint(url)), Ok(LocalAddresses::Allowed), "{url}");
+            assert_eq!(policy(&[]).check(&endpoint(url)), Err(NoReach::Local.into()), "{url}");
+            assert_eq!(local_of(&policy(&[url]), url), Ok(LocalAddresses::Allowed), "{url}");
         }
         for url in ["https://10.0.0.1/api", "https://192.168.1.1/api", "https://[2001:db8::1]/api", "https://h/api"] {
-            assert_eq!(policy(&[]).check(&endpoint(url)), Ok(LocalAddresses::Refused), "{url}");
+            assert_eq!(local_of(&policy(&[]), url), Ok(LocalAddresses::Refused), "{url}");
         }
+    }
+
+    fn local_of(policy: &EndpointPolicy, url: &str) -> Result<LocalAddresses, NotAllowed> {
+        policy.check(&endpoint(url)).map(|reach| reach.local)
+    }
+
+    #[test]
+    fn neither_a_list_nor_development_opens_metadata_services_and_refused_networks() {
+        let refused: Arc<[IpNet]> = ["10.96.0.0/12".parse().unwrap()].into();
+        for url in ["https://169.254.169.254/api", "https://[fd00:ec2::254]/api", "https://[64:ff9b::a9fe:a9fe]/api"] {
+            assert_eq!(policy(&[url]).check(&endpoint(url)), Err(NoReach::Never.into()), "{url}");
+        }
+        let url = "https://10.96.0.1/api";
+        let listed = EndpointPolicy { refused: Arc::clone(&refused), ..policy(&[url]) };
+        assert_eq!(listed.check(&endpoint(url)), Err(NoReach::Refused.into()));
+        let development = EndpointPolicy { refused, allow_insecure_http: true, ..EndpointPolicy::default() };
+        assert_eq!(development.check(&endpoint(url)), Err(NoReach::Refused.into()));
+    }
+
+    #[test]
+    fn what_is_met_at_an_address_is_told_only_where_the_operator_has_a_list() {
+        assert!(policy(&[]).check(&endpoint("https://h/api")).unwrap().any_address);
+        assert!(!policy(&["https://h"]).check(&endpoint("https://h/api")).unwrap().any_address);
     }
 
     #[test]
@@ -305,7 +320,7 @@ mod tests {
         assert_eq!(policy(&[]).check(&endpoint("http://h/api")), Err(NotAllowed::Insecure));
         assert_eq!(policy(&["http://h/api"]).check(&endpoint("http://h/api")), Err(NotAllowed::Insecure));
         let development = EndpointPolicy { allow_insecure_http: true, ..EndpointPolicy::default() };
-        assert_eq!(development.check(&endpoint("http://127.0.0.1:8090/api")), Ok(LocalAddresses::Allowed));
+        assert_eq!(local_of(&development, "http://127.0.0.1:8090/api"), Ok(LocalAddresses::Allowed));
     }
 
     #[test]

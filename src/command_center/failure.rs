@@ -2,7 +2,11 @@
 
 use std::io;
 
-use super::{outcome::NeverSent, tls::TlsFailure};
+use super::{
+    gate::Kind,
+    outcome::{NeverSent, NoAnswer, Reply},
+    tls::TlsFailure,
+};
 
 /// Why a name gives no address that may be called.
 #[derive(Debug, thiserror::Error)]
@@ -10,9 +14,9 @@ pub(super) enum ResolveError {
     /// The name service does not know it, or does not answer.
     #[error("the name cannot be resolved")]
     Lookup(#[source] io::Error),
-    /// It has local addresses only.
-    #[error("the name resolves to local addresses only")]
-    OnlyLocal,
+    /// It has only addresses that are not connected to.
+    #[error("the name resolves only to addresses that are not called")]
+    NotReached,
 }
 
 /// Whether something came back that cannot be read as the head of an answer.
@@ -37,7 +41,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Erro
 pub(super) fn connect_failure(error: &reqwest::Error) -> NeverSent {
     let known = causes(error).find_map(|cause| match cause.downcast_ref::<ResolveError>() {
         Some(ResolveError::Lookup(_)) => Some(NeverSent::Dns),
-        Some(ResolveError::OnlyLocal) => Some(NeverSent::LocalAddress),
+        Some(ResolveError::NotReached) => Some(NeverSent::LocalAddress),
         None => proxy_failure(cause).or_else(|| TlsFailure::of(cause).map(NeverSent::Tls)),
     });
     known.unwrap_or(NeverSent::Connect)
@@ -57,10 +61,37 @@ fn proxy_failure(cause: &(dyn std::error::Error + 'static)) -> Option<NeverSent>
     })
 }
 
+/// `reply` to a call of this kind without what it tells of the network, where whoever writes a Secret chooses the address. What
+/// became of a call that may have started something is told in any case.
+pub(super) fn undisclosed(reply: Reply, kind: Kind) -> Reply {
+    let tells = match (&reply, kind) {
+        (Reply::NeverSent(cause), _) => match cause {
+            NeverSent::Dns
+            | NeverSent::LocalAddress
+            | NeverSent::Connect
+            | NeverSent::Tls(_)
+            | NeverSent::ProxyRefuses
+            | NeverSent::Undisclosed => true,
+            // Those are about the operator.
+            NeverSent::ProxyUnreached | NeverSent::ProxyLogin | NeverSent::TooLate => false,
+        },
+        (Reply::NoAnswer(cause), Kind::Read) => match cause {
+            NoAnswer::Timeout | NoAnswer::ConnectionLost | NoAnswer::ClientCertificate | NoAnswer::NotHttp => true,
+            NoAnswer::TooLarge | NoAnswer::NoRoom => false,
+        },
+        (Reply::NoAnswer(_), Kind::Write) | (Reply::Answer(_), _) => false,
+    };
+    if tells { Reply::NeverSent(NeverSent::Undisclosed) } else { reply }
+}
+
 /// Why a call was not sent that goes to a proxy as it would go to the host.
 pub(super) const fn of_proxy(cause: NeverSent) -> NeverSent {
     match cause {
         NeverSent::Dns | NeverSent::LocalAddress | NeverSent::Connect | NeverSent::Tls(_) => NeverSent::ProxyUnreached,
-        NeverSent::ProxyUnreached | NeverSent::ProxyLogin | NeverSent::ProxyRefuses | NeverSent::TooLate => cause,
+        NeverSent::ProxyUnreached
+        | NeverSent::ProxyLogin
+        | NeverSent::ProxyRefuses
+        | NeverSent::Undisclosed
+        | NeverSent::TooLate => cause,
     }
 }

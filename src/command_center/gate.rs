@@ -247,7 +247,11 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             }
             Reply::NoAnswer(NoAnswer::Timeout | NoAnswer::ConnectionLost)
             | Reply::NeverSent(
-                NeverSent::Dns | NeverSent::Connect | NeverSent::ProxyUnreached | NeverSent::ProxyRefuses,
+                NeverSent::Dns
+                | NeverSent::Connect
+                | NeverSent::ProxyUnreached
+                | NeverSent::ProxyRefuses
+                | NeverSent::Undisclosed,
             ) => {
                 self.failed(grant, now);
             }

@@ -5,7 +5,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use crate::api::{BackupLevel, JobId, JobStatus, Target};
 
 use super::{
-    Token,
+    Redaction,
     job_rows::{self, Head, Ids, Row, Scalar},
     job_state::{self, JobState, KILL_PENDING},
     mark::Described,
@@ -94,7 +94,7 @@ impl Job {
 
 /// What `reply` to `GET Job/{id}` tells of job `id`.
 #[must_use]
-pub fn read_job(reply: &Reply, id: JobId, token: &Token) -> JobReading {
+pub fn read_job(reply: &Reply, id: JobId, redaction: &Redaction) -> JobReading {
     let answer = match reply {
         Reply::Answer(answer) => answer,
         Reply::NeverSent(cause) => return JobReading::Unreadable(Unreadable::NeverSent(*cause)),
@@ -103,18 +103,18 @@ pub fn read_job(reply: &Reply, id: JobId, token: &Token) -> JobReading {
         }
     };
     match answer.status {
-        200 | 404 => read_rows(answer, id, token),
+        200 | 404 => read_rows(answer, id, redaction),
         401 => JobReading::Unreadable(Unreadable::Refused(RefusedKind::TokenRejected)),
         403 => JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden)),
         _ => JobReading::Unreadable(Unreadable::Unusable(Unusable::of(answer))),
     }
 }
 
-fn read_rows(answer: &Answer, id: JobId, token: &Token) -> JobReading {
+fn read_rows(answer: &Answer, id: JobId, redaction: &Redaction) -> JobReading {
     let mut found = None;
     let head = job_rows::read(&answer.body, &mut |row| {
         if let Some(row) = row.filter(|row| row.job_id() == Some(id)) {
-            found = Some(job(&row, id, token));
+            found = Some(job(&row, id, redaction));
         }
     });
     match (found, head) {
@@ -131,9 +131,9 @@ fn says_that_none(head: &Head) -> bool {
 }
 
 /// The job of `row`, whose id is `id`.
-pub(super) fn job(row: &Row<'_>, id: JobId, token: &Token) -> Job {
+pub(super) fn job(row: &Row<'_>, id: JobId, redaction: &Redaction) -> Job {
     let ended_at = seconds(&row.ended);
-    let (status, state) = job_state::read(&row.status.word(), ended_at.is_some(), token);
+    let (status, state) = job_state::read(&row.status.word(), ended_at.is_some(), redaction);
     let failed = [&row.failed_files, &row.failed_folders]
         .into_iter()
         .filter_map(|count| count.number().map(Number::whole))
@@ -147,7 +147,7 @@ pub(super) fn job(row: &Row<'_>, id: JobId, token: &Token) -> Job {
             started_at: seconds(&row.started),
             ended_at: ended_at.filter(|_| state != JobState::Active),
             failed_items: (failed > 0).then_some(failed),
-            reason: row.pending_reason.text().and_then(|raw| text::shown(raw, token)),
+            reason: row.pending_reason.text().and_then(|raw| text::shown(raw, redaction)),
         },
         state,
         target: target(&row.subclient),
@@ -221,12 +221,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::command_center::Token;
 
     fn reading(status: u16, body: &Value) -> JobReading {
         let body = Bytes::from(body.to_string());
-        let token = Token::new(b"QSDK 0123456789abcdef").unwrap();
+        let redaction = Redaction::of([Token::new(b"QSDK 0123456789abcdef").unwrap()]);
         let answer = Answer::new(status, body);
-        read_job(&Reply::Answer(answer), JobId::new(149_806).unwrap(), &token)
+        read_job(&Reply::Answer(answer), JobId::new(149_806).unwrap(), &redaction)
     }
 
     fn found(summary: &Value) -> Job {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::api::{JobId, JobStatus, Target};
 
 use super::{
-    Token,
+    Redaction,
     job::{Job, Unreadable, job},
     job_rows::{self, Head, Row},
     mark::Described,
@@ -302,7 +302,7 @@ impl Pages {
 
     /// Takes the reply to the next page. When it `is_late` there is no time for another one.
     #[must_use]
-    pub fn push(mut self, reply: &Reply, is_late: bool, token: &Token) -> (Self, Next) {
+    pub fn push(mut self, reply: &Reply, is_late: bool, redaction: &Redaction) -> (Self, Next) {
         let is_first = self.rows == 0;
         self.reads = self.reads.saturating_add(1);
         let may_go_on = self.reads < MAX_READS && !is_late;
@@ -317,7 +317,7 @@ impl Pages {
             return (self, next);
         }
         let known = self.jobs.len();
-        let head = match self.page(reply, token) {
+        let head = match self.page(reply, redaction) {
             Ok(head) => head,
             Err(listing) => return (self, Next::Done(listing)),
         };
@@ -365,7 +365,7 @@ impl Pages {
     }
 
     /// Takes the rows of a page.
-    fn page(&mut self, reply: &Reply, token: &Token) -> Result<Head, Listing> {
+    fn page(&mut self, reply: &Reply, redaction: &Redaction) -> Result<Head, Listing> {
         let answer = match reply {
             Reply::Answer(answer) => answer,
             Reply::NeverSent(cause) => return Err(Listing::Failed(Unreadable::NeverSent(*cause))),
@@ -376,22 +376,22 @@ impl Pages {
         }
         let has_rows = matches!(answer.status, 200..300 | 404);
         let head =
-            if has_rows { job_rows::read(&answer.body, &mut |row| self.take(row.as_ref(), token)) } else { None };
+            if has_rows { job_rows::read(&answer.body, &mut |row| self.take(row.as_ref(), redaction)) } else { None };
         match head {
             // A page of an address that does not exist has no rows, whatever it says.
             Some(head) if head.rows > 0 || head.total == Some(0) => Ok(head),
             Some(head) if answer.status != 404 && (head.lists || head.total.is_some()) => Ok(head),
-            head => without_rows(answer, head, token),
+            head => without_rows(answer, head, redaction),
         }
     }
 
-    fn take(&mut self, row: Option<&Row<'_>>, token: &Token) {
+    fn take(&mut self, row: Option<&Row<'_>>, redaction: &Redaction) {
         let Some((row, id)) = row.and_then(|row| Some((row, row.job_id()?))) else {
             self.unsound = true;
             return;
         };
         self.order.next(id.number());
-        let job = job(row, id, token);
+        let job = job(row, id, redaction);
         let bytes = self.bytes.saturating_add(bytes(&job));
         if self.full || self.room.try_grow(bytes).is_err() {
             self.full = true;
@@ -450,11 +450,11 @@ fn is_empty(answer: &Answer) -> bool {
 
 /// What an answer means that has no list of rows; `head` when it is an object. Only then it is read as a whole, unless it is
 /// larger than any such answer.
-fn without_rows(answer: &Answer, head: Option<Head>, token: &Token) -> Result<Head, Listing> {
+fn without_rows(answer: &Answer, head: Option<Head>, redaction: &Redaction) -> Result<Head, Listing> {
     const LARGEST: usize = 64 << 10;
     let json = (answer.body.len() <= LARGEST).then(|| serde_json::from_slice::<Value>(&answer.body).ok()).flatten();
     let cause = Unusable::of(answer);
-    let refused = refusal(answer, json.as_ref(), token).filter(|_| !cause.is_of_no_command_center());
+    let refused = refusal(answer, json.as_ref(), redaction).filter(|_| !cause.is_of_no_command_center());
     match (refused, answer.status, head) {
         (Some(refused), ..) if refused.is_of_token() => {
             Err(Listing::NotAllowed(Refused { kind: RefusedKind::TokenRejected, ..refused }))

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::command_center::{outcome::NeverSent, room::Room};
+use crate::command_center::{Token, outcome::NeverSent, room::Room};
 
-fn token() -> Token {
-    Token::new(b"QSDK 0123456789abcdef").unwrap()
+fn redaction() -> Redaction {
+    Redaction::of([Token::new(b"QSDK 0123456789abcdef").unwrap()])
 }
 
 fn answer(status: u16, body: &Value) -> Reply {
@@ -30,7 +30,7 @@ fn down_to_in(id: i64, limit: u64, room: &Room) -> Pages {
 }
 
 fn listing(reply: &Reply) -> Listing {
-    match asked_for(100).push(reply, false, &token()).1 {
+    match asked_for(100).push(reply, false, &redaction()).1 {
         Next::Done(listing) => listing,
         Next::Page(at, _) => panic!("no further page was expected, and not one at {at}"),
     }
@@ -118,7 +118,7 @@ fn pages_are_taken_as_the_server_gives_them_and_no_further_than_to_the_job_that_
     let reads = |down_to_id: i64| {
         let mut pages = down_to(down_to_id, PAGE);
         for read in 1.. {
-            let (next_pages, next) = pages.push(&page(2100 - (read - 1) * 20), false, &token());
+            let (next_pages, next) = pages.push(&page(2100 - (read - 1) * 20), false, &redaction());
             match next {
                 Next::Page(offset, limit) => assert_eq!((offset, limit), (read * 20, PAGE)),
                 Next::Done(Listing::Read(list)) => return (read, list.whole, list.jobs.len(), list.last_id()),
@@ -139,7 +139,7 @@ fn pages_are_taken_as_the_server_gives_them_and_no_further_than_to_the_job_that_
 fn where_the_newest_jobs_do_not_come_first_the_whole_list_is_read() {
     let page = |ids: &[u64]| answer(200, &json!({"totalRecordsWithoutPaging": 4, "jobs": rows(ids.iter().copied())}));
     for first in [&[7, 8][..], &[8, 5, 7], &[7]] {
-        let (_, next) = down_to(8, 100).push(&page(first), false, &token());
+        let (_, next) = down_to(8, 100).push(&page(first), false, &redaction());
         assert!(matches!(next, Next::Page(..)), "{first:?}: {next:?}");
     }
 }
@@ -165,7 +165,7 @@ fn a_list_that_takes_more_room_than_there_is_is_cut_and_says_so() {
     let of = |count: u64| {
         answer(200, &json!({"totalRecordsWithoutPaging": count, "jobs": (1..=count).map(row).collect::<Vec<_>>()}))
     };
-    let read = |count, room: &Room| match down_to_in(0, PAGE, room).push(&of(count), false, &token()).1 {
+    let read = |count, room: &Room| match down_to_in(0, PAGE, room).push(&of(count), false, &redaction()).1 {
         Next::Done(Listing::Read(list)) => list,
         other => panic!("{other:?}"),
     };
@@ -191,11 +191,11 @@ fn a_list_that_takes_more_room_than_there_is_is_cut_and_says_so() {
 #[test]
 fn where_others_take_the_room_a_small_page_is_asked_for() {
     let no_room = Reply::NoAnswer(NoAnswer::NoRoom);
-    let (read, next) = asked_for(PAGE).push(&no_room, false, &token());
+    let (read, next) = asked_for(PAGE).push(&no_room, false, &redaction());
     assert!(matches!(next, Next::Page(0, 125)), "{next:?}");
-    let (read, next) = read.push(&no_room, false, &token());
+    let (read, next) = read.push(&no_room, false, &redaction());
     assert!(matches!(next, Next::Page(0, 16)), "{next:?}");
-    let given_up = read.push(&no_room, false, &token()).1;
+    let given_up = read.push(&no_room, false, &redaction()).1;
     let cause = Unusable::NoAnswer(NoAnswer::NoRoom);
     assert!(
         matches!(given_up, Next::Done(Listing::Failed(Unreadable::Unusable(said))) if said == cause),
@@ -209,9 +209,9 @@ fn pages_are_read_until_all_rows_are_there_and_a_list_that_changes_meanwhile_is_
         answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": rows(ids)}))
     };
     let after = |second: &Reply| {
-        let (pages, next) = asked_for(100).push(&page(1..101, 130), false, &token());
+        let (pages, next) = asked_for(100).push(&page(1..101, 130), false, &redaction());
         assert!(matches!(next, Next::Page(100, 100)), "{next:?}");
-        pages.push(second, false, &token()).1
+        pages.push(second, false, &redaction()).1
     };
     let whole = |next| match next {
         Next::Done(Listing::Read(list)) => (list.jobs.len(), list.whole, list.last_id()),
@@ -230,18 +230,18 @@ fn pages_are_read_until_all_rows_are_there_and_a_list_that_changes_meanwhile_is_
 fn pages_that_are_too_large_are_asked_for_in_smaller_ones_from_the_same_row_on_but_not_for_ever() {
     let too_large = Reply::NoAnswer(NoAnswer::TooLarge);
     let page = |ids: std::ops::Range<u64>| answer(200, &json!({"totalRecordsWithoutPaging": 2500, "jobs": rows(ids)}));
-    let (pages, next) = asked_for(PAGE).push(&page(1..1001), false, &token());
+    let (pages, next) = asked_for(PAGE).push(&page(1..1001), false, &redaction());
     assert!(matches!(next, Next::Page(1000, 1000)), "{next:?}");
-    let (pages, next) = pages.push(&too_large, false, &token());
+    let (pages, next) = pages.push(&too_large, false, &redaction());
     assert!(matches!(next, Next::Page(1000, 500)), "{next:?}");
-    let (mut pages, next) = pages.push(&page(1001..1501), false, &token());
+    let (mut pages, next) = pages.push(&page(1001..1501), false, &redaction());
     assert!(matches!(next, Next::Page(1500, 500)), "{next:?}");
     for smaller in [250, 125, 62, 31, 16] {
-        let (read, next) = pages.push(&too_large, false, &token());
+        let (read, next) = pages.push(&too_large, false, &redaction());
         assert!(matches!(next, Next::Page(1500, limit) if limit == smaller), "{next:?}");
         pages = read;
     }
-    let given_up = pages.push(&too_large, false, &token()).1;
+    let given_up = pages.push(&too_large, false, &redaction()).1;
     let cause = Unusable::NoAnswer(NoAnswer::TooLarge);
     assert!(
         matches!(given_up, Next::Done(Listing::Failed(Unreadable::Unusable(said))) if said == cause),
@@ -252,15 +252,15 @@ fn pages_that_are_too_large_are_asked_for_in_smaller_ones_from_the_same_row_on_b
 #[test]
 fn without_a_total_only_an_empty_page_shows_the_end() {
     let page = |ids: std::ops::Range<u64>| answer(200, &json!({"jobs": rows(ids)}));
-    let (pages, next) = asked_for(100).push(&page(1..41), false, &token());
+    let (pages, next) = asked_for(100).push(&page(1..41), false, &redaction());
     assert!(matches!(next, Next::Page(40, 100)), "a server may give fewer rows than it was asked for: {next:?}");
     let whole = |next| match next {
         Next::Done(Listing::Read(list)) => (list.jobs.len(), list.whole),
         other => panic!("{other:?}"),
     };
-    assert_eq!(whole(pages.push(&page(0..0), false, &token()).1), (40, true));
-    let (pages, _) = asked_for(100).push(&page(1..41), false, &token());
-    assert_eq!(whole(pages.push(&page(1..41), false, &token()).1), (40, false), "it gives the same page again");
+    assert_eq!(whole(pages.push(&page(0..0), false, &redaction()).1), (40, true));
+    let (pages, _) = asked_for(100).push(&page(1..41), false, &redaction());
+    assert_eq!(whole(pages.push(&page(1..41), false, &redaction()).1), (40, false), "it gives the same page again");
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn a_list_without_end_is_given_up_and_not_taken_for_whole() {
         for number in 0.. {
             let first = 1 + number * rows_of_a_page;
             let page = answer(200, &json!({"jobs": rows(first..first + rows_of_a_page)}));
-            let (read, next) = pages.push(&page, number + 1 >= late_at, &token());
+            let (read, next) = pages.push(&page, number + 1 >= late_at, &redaction());
             pages = read;
             if let Next::Done(Listing::Read(list)) = next {
                 assert!(!list.whole && list.remark == Remark::Cut);
@@ -343,7 +343,7 @@ fn narrowed(pages: &[(u64, &[u64])]) -> (JobList, Vec<bool>) {
         let asked = serde_json::to_value(read.request(&query, at)).unwrap();
         short.push(asked["jobFilter"]["completedJobLookupTime"] == 3600);
         let body = json!({"totalRecordsWithoutPaging": total, "jobs": rows(ids.iter().copied())});
-        match read.push(&answer(200, &body), false, &token()) {
+        match read.push(&answer(200, &body), false, &redaction()) {
             (next, Next::Page(offset, limit)) => (read, at) = (next, (offset, limit)),
             (_, Next::Done(Listing::Read(list))) => {
                 assert_eq!(short.len(), pages.len(), "no further page is asked for");
@@ -396,7 +396,7 @@ fn a_job_of_an_earlier_object_of_the_name_makes_the_whole_list_be_read() {
     for (request, is_short) in [(request, false), ("another".to_owned(), true)] {
         let query = query.clone().enough(Enough { ended_within: Duration::from_hours(1), request });
         let pages = Pages::of(PAGE, &query, Room::default().share("cc", FREE));
-        let (_, next) = pages.push(&answer(200, &body), false, &token());
+        let (_, next) = pages.push(&answer(200, &body), false, &redaction());
         let Next::Page(offset, _) = next else { panic!("{next:?}") };
         assert_eq!(offset == 0, is_short);
     }

@@ -1,6 +1,6 @@
 //! The Command Center's words for the state of a job, and what they mean. Pure.
 
-use super::{Token, text};
+use super::{Redaction, text};
 
 /// Whether a job goes on, or how it ended: what is worse comes later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,11 +59,11 @@ const UNKNOWN: &str = "Unknown";
 const SHOWN: usize = 40;
 
 /// The state that is `said`, of a job of which it is known whether it `has_ended`, and the words for it that are shown.
-pub(super) fn read(said: &str, has_ended: bool, token: &Token) -> (String, JobState) {
+pub(super) fn read(said: &str, has_ended: bool, redaction: &Redaction) -> (String, JobState) {
     if let Some((name, state)) = recognize(said, has_ended) {
         return (name.to_owned(), state);
     }
-    let word: Option<String> = text::shown(said, token).map(|word| word.chars().take(SHOWN).collect());
+    let word: Option<String> = text::shown(said, redaction).map(|word| word.chars().take(SHOWN).collect());
     (word.map_or_else(|| UNKNOWN.to_owned(), |word| format!("{UNKNOWN} ({word})")), unknown(has_ended))
 }
 
@@ -126,10 +126,11 @@ fn completed(words: &[&str], in_part: bool, with_warnings: bool) -> Option<(&'st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command_center::Token;
 
     fn read(said: &str, has_ended: bool) -> (String, JobState) {
-        let token = Token::new(b"QSDK 0123456789abcdef").unwrap();
-        let (shown, state) = super::read(said, has_ended, &token);
+        let redaction = Redaction::of([Token::new(b"QSDK 0123456789abcdef").unwrap()]);
+        let (shown, state) = super::read(said, has_ended, &redaction);
         assert_eq!(read_shown(&shown, has_ended), state, "{said} is shown as {shown}");
         (shown, state)
     }
@@ -180,7 +181,7 @@ mod tests {
             ("Pending: 3 failed tries", "Unknown (Pending: 3 failed tries)"),
             ("Failing over", "Unknown (Failing over)"),
             ("Unknown (Completed)", "Unknown (Unknown (Completed))"),
-            ("token 0123456789abcdef", "Unknown (token ****************)"),
+            ("token 0123456789abcdef", "Unknown ((withheld: it quotes a token))"),
         ];
         for (said, shown) in cases {
             assert_eq!(read(said, false), (shown.to_owned(), JobState::Active));

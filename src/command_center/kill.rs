@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Token,
+    Redaction,
     outcome::{NeverSent, Refused, Reply},
     response::refusal,
 };
@@ -20,15 +20,15 @@ pub enum Kill {
     NeverSent(NeverSent),
 }
 
-/// What `reply` to a kill means. `token` is masked in every text that is kept.
+/// What `reply` to a kill means. No text that quotes a token of `redaction` is kept.
 #[must_use]
-pub fn read_kill(reply: &Reply, token: &Token) -> Kill {
+pub fn read_kill(reply: &Reply, redaction: &Redaction) -> Kill {
     match reply {
         Reply::NeverSent(cause) => Kill::NeverSent(*cause),
         Reply::NoAnswer(_) => Kill::Asked,
         Reply::Answer(answer) => {
             let json = serde_json::from_slice::<Value>(&answer.body).ok();
-            refusal(answer, json.as_ref(), token).map_or(Kill::Asked, Kill::Refused)
+            refusal(answer, json.as_ref(), redaction).map_or(Kill::Asked, Kill::Refused)
         }
     }
 }
@@ -36,14 +36,17 @@ pub fn read_kill(reply: &Reply, token: &Token) -> Kill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command_center::outcome::{Answer, NoAnswer, RefusedKind};
+    use crate::command_center::{
+        Token,
+        outcome::{Answer, NoAnswer, RefusedKind},
+    };
 
     #[test]
     fn a_job_counts_as_asked_to_be_killed_unless_the_answer_says_that_nothing_was_done() {
-        let token = Token::new(b"QSDK 0123456789abcdef").unwrap();
+        let redaction = Redaction::of([Token::new(b"QSDK 0123456789abcdef").unwrap()]);
         let kill = |status, body: &'static str| {
             let answer = Answer::new(status, body);
-            match read_kill(&Reply::Answer(answer), &token) {
+            match read_kill(&Reply::Answer(answer), &redaction) {
                 Kill::Refused(refused) => Some((refused.kind, refused.error_code, refused.text)),
                 Kill::Asked => None,
                 Kill::NeverSent(cause) => panic!("{cause:?}"),
@@ -71,8 +74,8 @@ mod tests {
         ] {
             assert_eq!(kill(status, ""), Some((kind, None, None)));
         }
-        assert_eq!(read_kill(&Reply::NoAnswer(NoAnswer::Timeout), &token), Kill::Asked);
+        assert_eq!(read_kill(&Reply::NoAnswer(NoAnswer::Timeout), &redaction), Kill::Asked);
         let unsent = Reply::NeverSent(NeverSent::Connect);
-        assert_eq!(read_kill(&unsent, &token), Kill::NeverSent(NeverSent::Connect));
+        assert_eq!(read_kill(&unsent, &redaction), Kill::NeverSent(NeverSent::Connect));
     }
 }

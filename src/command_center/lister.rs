@@ -43,7 +43,7 @@ impl CommandCenter {
                 largest = largest.max(answer.body.len());
             }
             let is_late = clock::now().boot.since(began) >= self.request_timeout;
-            match pages.push(&reply, is_late, &connection.token) {
+            match pages.push(&reply, is_late, &connection.redaction) {
                 (_, Next::Done(Listing::Read(list))) => {
                     self.pages.read(pass.connection(), at.1, largest, MAX_PAGE);
                     let listing = Listing::Read(JobList { server_ahead: server_ahead(&reply), ..list });
@@ -101,7 +101,7 @@ mod tests {
         let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
         let keys = [("url", simulator.url()), ("token", simulator.token().to_owned())];
         let data = keys.map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())));
-        let policy = EndpointPolicy { allowed: Vec::new(), allow_insecure_http: true };
+        let policy = EndpointPolicy { allow_insecure_http: true, ..EndpointPolicy::default() };
         let connection = Connection::from_secret(&data.into(), "1", &policy).unwrap();
         (simulator, connection)
     }

@@ -19,9 +19,12 @@ pub mod narrowed;
 mod number;
 pub mod outcome;
 mod page_sizes;
+pub mod reach;
+mod redact;
 pub mod renewal;
 pub mod renewer;
 pub mod request;
+mod resolver;
 pub mod response;
 pub mod room;
 pub mod rounds;
@@ -30,4 +33,5 @@ pub mod tls;
 mod token;
 pub mod unusable;
 
+pub use redact::Redaction;
 pub use token::{NotAToken, Token};

@@ -25,7 +25,7 @@ pub enum Reply {
 pub enum NeverSent {
     /// The host name has no address, or the name service does not answer.
     Dns,
-    /// The host name resolves to nothing but local addresses.
+    /// The host name resolves to nothing but addresses that are not connected to.
     LocalAddress,
     /// No TCP connection: refused, unreachable, or too slow.
     Connect,
@@ -37,6 +37,9 @@ pub enum NeverSent {
     ProxyLogin,
     /// A proxy does not connect to the host.
     ProxyRefuses,
+    /// The Command Center is not reached, or does not answer a question; why is not told, because the operator has no list of
+    /// allowed addresses.
+    Undisclosed,
     /// The connection stood only after the time to send had passed.
     TooLate,
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::api::{JobId, TaskId};
 
 use super::{
-    Token,
+    Redaction,
     number::Number,
     outcome::{Accepted, Answer, Outcome, Refused, RefusedKind, Reply, Unknown},
     text,
@@ -21,17 +21,17 @@ const BUSY_CODE: i64 = 268;
 /// How the text of that error begins, which may come with another code or none.
 const BUSY_TEXT: &str = "Another backup is running";
 
-/// What `reply` means for a CreateTask call. `token` is masked in every text that is kept.
+/// What `reply` means for a CreateTask call. No text that quotes a token of `redaction` is kept.
 #[must_use]
-pub fn interpret(reply: &Reply, token: &Token) -> Outcome {
+pub fn interpret(reply: &Reply, redaction: &Redaction) -> Outcome {
     match reply {
         Reply::NeverSent(cause) => Outcome::NeverSent(*cause),
         Reply::NoAnswer(cause) => Outcome::Unknown(Unknown::NoAnswer(*cause)),
-        Reply::Answer(answer) => interpret_answer(answer, token),
+        Reply::Answer(answer) => interpret_answer(answer, redaction),
     }
 }
 
-fn interpret_answer(answer: &Answer, token: &Token) -> Outcome {
+fn interpret_answer(answer: &Answer, redaction: &Redaction) -> Outcome {
     let json = serde_json::from_slice::<Value>(&answer.body).ok();
     if let Some(accepted) = json.as_ref().and_then(accepted) {
         return Outcome::Accepted(accepted);
@@ -40,10 +40,10 @@ fn interpret_answer(answer: &Answer, token: &Token) -> Outcome {
     if json.as_ref().is_some_and(names_an_id) {
         return Outcome::Unknown(Unknown::Nothing);
     }
-    if let Some(busy) = busy(answer, json.as_ref(), token) {
+    if let Some(busy) = busy(answer, json.as_ref(), redaction) {
         return Outcome::Refused(busy);
     }
-    match (refusal(answer, json.as_ref(), token), answer.status, json) {
+    match (refusal(answer, json.as_ref(), redaction), answer.status, json) {
         (Some(refused), _, _) => Outcome::Refused(refused),
         (None, 200, None) => Outcome::Unknown(Unknown::NotJson),
         (None, 200, Some(_)) => Outcome::Unknown(Unknown::Nothing),
@@ -56,7 +56,7 @@ fn interpret_answer(answer: &Answer, token: &Token) -> Outcome {
 /// It goes before what the status says. Only a call that was let in and read is told what its target does, so that a 401,
 /// 403 or 429 with these words is no matter of the token or of the number of calls. And after a lost answer these words
 /// are evidence that the lost call was executed: to take them for anything else would permit one more.
-fn busy(answer: &Answer, json: Option<&Value>, token: &Token) -> Option<Refused> {
+fn busy(answer: &Answer, json: Option<&Value>, redaction: &Redaction) -> Option<Refused> {
     let refuses = answer.status == 200 || (400..500).contains(&answer.status);
     let error = match json {
         // A body of text is recognized and never quoted; with 200 it is a page like any other.
@@ -68,7 +68,7 @@ fn busy(answer: &Answer, json: Option<&Value>, token: &Token) -> Option<Refused>
         // With 200 and errorCode 0 nothing was refused, whatever the text says: the job list will tell.
         Some(json) => errors(json)
             .find(|error| is_busy(error) && (answer.status != 200 || error_code(error) != Some(0)))
-            .map(|error| ErrorBody::of(error, token)),
+            .map(|error| ErrorBody::of(error, redaction)),
     };
     let error = error.filter(|_| refuses)?;
     let kind = RefusedKind::Conflict;
@@ -81,8 +81,8 @@ fn is_busy(error: &Value) -> bool {
 }
 
 /// The refusal that `answer` is, whose body is `json`; nothing when it does not say that nothing was done.
-pub(super) fn refusal(answer: &Answer, json: Option<&Value>, token: &Token) -> Option<Refused> {
-    let error = json.and_then(|json| error_in(json, token)).unwrap_or_default();
+pub(super) fn refusal(answer: &Answer, json: Option<&Value>, redaction: &Redaction) -> Option<Refused> {
+    let error = json.and_then(|json| error_in(json, redaction)).unwrap_or_default();
     let kind = match answer.status {
         400 => RefusedKind::BadRequest,
         401 => RefusedKind::TokenRejected,
@@ -145,18 +145,18 @@ struct ErrorBody {
 }
 
 impl ErrorBody {
-    fn of(error: &Value, token: &Token) -> Self {
-        Self { code: error_code(error), text: error_texts(error).find_map(|raw| text::shown(raw, token)) }
+    fn of(error: &Value, redaction: &Redaction) -> Self {
+        Self { code: error_code(error), text: error_texts(error).find_map(|raw| text::shown(raw, redaction)) }
     }
 }
 
 /// The first error other than 0, else the first one that says 0. Only the chosen one's text is made fit to be shown: a body
 /// may hold very many.
-fn error_in(json: &Value, token: &Token) -> Option<ErrorBody> {
+fn error_in(json: &Value, redaction: &Redaction) -> Option<ErrorBody> {
     let chosen = errors(json)
         .find(|error| error_code(error).is_some_and(|code| code != 0))
         .or_else(|| errors(json).find(|error| error_code(error).is_some() || error_texts(error).next().is_some()))?;
-    Some(ErrorBody::of(chosen, token))
+    Some(ErrorBody::of(chosen, redaction))
 }
 
 /// Whatever stands in the places where real servers put an error.
@@ -185,15 +185,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::command_center::outcome::{NeverSent, NoAnswer};
+    use crate::command_center::{
+        Token,
+        outcome::{NeverSent, NoAnswer},
+    };
 
-    fn token() -> Token {
-        Token::new(b"QSDK 0123456789abcdef").unwrap()
+    fn redaction() -> Redaction {
+        Redaction::of([Token::new(b"QSDK 0123456789abcdef").unwrap()])
     }
 
     fn outcome(status: u16, body: &str) -> Outcome {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        interpret(&Reply::Answer(Answer::new(status, body)), &token())
+        interpret(&Reply::Answer(Answer::new(status, body)), &redaction())
     }
 
     fn accepted(task: u64, jobs: &[u64]) -> Outcome {
@@ -332,7 +335,7 @@ mod tests {
     fn a_busy_answer_keeps_the_time_that_the_server_asks_for() {
         let wait = Duration::from_mins(5);
         let answer = Answer { retry_after: Some(wait), ..Answer::new(429, r#"{"errorCode":268}"#) };
-        let Outcome::Refused(refused) = interpret(&Reply::Answer(answer), &token()) else { panic!() };
+        let Outcome::Refused(refused) = interpret(&Reply::Answer(answer), &redaction()) else { panic!() };
         assert_eq!((refused.kind, refused.retry_after), (RefusedKind::Conflict, Some(wait)));
     }
 
@@ -373,16 +376,16 @@ mod tests {
             (Reply::NoAnswer(NoAnswer::TooLarge), Outcome::Unknown(Unknown::NoAnswer(NoAnswer::TooLarge))),
         ];
         for (reply, expected) in cases {
-            assert_eq!(interpret(&reply, &token()), expected);
+            assert_eq!(interpret(&reply, &redaction()), expected);
         }
     }
 
     #[test]
-    fn a_token_that_an_error_quotes_is_masked() {
+    fn a_text_that_quotes_the_token_is_withheld() {
         let body = r#"{"errorCode":5,"errorMessage":"token <b>0123456789abcdef</b>has expired"}"#;
         assert_eq!(
             outcome(401, body),
-            refused(RefusedKind::TokenRejected, Some(5), Some("token **************** has expired"))
+            refused(RefusedKind::TokenRejected, Some(5), Some("(withheld: it quotes a token)"))
         );
     }
 
@@ -424,7 +427,7 @@ mod tests {
 
     fn check(status: u16, body: &[u8]) {
         let reply = Reply::Answer(Answer::new(status, Bytes::copy_from_slice(body)));
-        match interpret(&reply, &token()) {
+        match interpret(&reply, &redaction()) {
             Outcome::Accepted(accepted) => {
                 assert!(accepted.task_id.is_some() || !accepted.job_ids.is_empty());
                 assert!(accepted.job_ids.len() <= MAX_JOBS);

@@ -1,5 +1,5 @@
 //! Room in memory for what Command Centers say. A small answer always has its own; what is larger takes a share of what
-//! all may take together, and all of one Command Center. So neither one that sends much nor many that send slowly make
+//! all may take together, and all of one namespace. So neither one that sends much nor many that send slowly make
 //! this process grow, and those who say little are heard whatever the others do.
 
 use std::{
@@ -16,7 +16,7 @@ use tokio::{
 
 /// Bytes that all may take together.
 const ALL: usize = 64 << 20;
-/// Bytes that those of one Command Center may take together.
+/// Bytes that those of one namespace may take together.
 const ONE: usize = 8 << 20;
 /// How long is waited for room; who gets none asks for less.
 const WAIT: Duration = Duration::from_millis(250);
@@ -47,14 +47,14 @@ impl Default for Room {
 }
 
 impl Room {
-    /// A share for something of `endpoint`, of which the first `free` bytes are there in any case.
+    /// A share for something of `namespace`, of which the first `free` bytes are there in any case.
     #[must_use]
-    pub fn share(&self, endpoint: &str, free: usize) -> Share {
+    pub fn share(&self, namespace: &str, free: usize) -> Share {
         let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
-        let one = each.get(endpoint).and_then(Weak::upgrade).unwrap_or_else(|| {
+        let one = each.get(namespace).and_then(Weak::upgrade).unwrap_or_else(|| {
             each.retain(|_, one| one.strong_count() > 0);
             let one = Arc::new(Semaphore::new(ONE));
-            each.insert(endpoint.to_owned(), Arc::downgrade(&one));
+            each.insert(namespace.to_owned(), Arc::downgrade(&one));
             one
         });
         Share { all: Arc::clone(&self.all), one, bytes: free, taken: Vec::new() }

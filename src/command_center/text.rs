@@ -1,17 +1,22 @@
-//! Texts of a server made fit to be shown: no markup, no control characters, nothing of the token, cut to size. Pure.
+//! Texts of a server made fit to be shown: no markup, no control characters, nothing of a token, cut to size. Pure.
 
-use super::Token;
+use super::Redaction;
 
 /// Characters that are kept of a text.
 const SHOWN: usize = 256;
 /// Characters that are looked at; markup may make a text much longer than what is shown of it.
 const READ: usize = 4096;
 
-/// What may be shown of `raw`, or nothing when nothing is left.
+/// Shown instead of a text that quotes a token.
+pub const WITHHELD: &str = "(withheld: it quotes a token)";
+
+/// What may be shown of `raw`, or nothing when nothing is left. Of a text that quotes a token nothing is: what a mask leaves
+/// of it tells its length, and what stands beside it.
 #[must_use]
-pub fn shown(raw: &str, token: &Token) -> Option<String> {
-    // The token is looked for after the markup is gone, which may have stood in the middle of it.
-    cut(&token.masked_in(&without_markup(raw)))
+pub fn shown(raw: &str, redaction: &Redaction) -> Option<String> {
+    // Looked for after the markup is gone, which may have stood in the middle of it, and before it is cut.
+    let plain = without_markup(raw);
+    if redaction.is_quoted_in(&plain) { Some(WITHHELD.to_owned()) } else { cut(&plain) }
 }
 
 /// What may be shown of `raw`, which comes from where no token was sent to.
@@ -88,24 +93,25 @@ fn is_invisible(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command_center::Token;
 
-    fn token() -> Token {
-        Token::new(b"QSDK 0123456789abcdef").unwrap()
+    fn redaction() -> Redaction {
+        Redaction::of([Token::new(b"QSDK 0123456789abcdef").unwrap()])
     }
 
     #[test]
-    fn markup_control_characters_and_the_token_are_removed() {
+    fn markup_and_control_characters_are_removed_and_a_text_with_the_token_is_withheld() {
         let cases = [
             ("Access denied", Some("Access denied")),
             ("<b>Access</b>\n\tdenied<script>alert(1)</script>", Some("Access denied alert(1)")),
             ("bell\u{7} and \u{202e}override", Some("bell and override")),
-            ("token QSDK 0123456789abcdef expired", Some("token **** **************** expired")),
-            ("QSDK0<wbr>12345<wbr>6789a\u{200b}bcdef", Some("***** ***** ***** *****")),
+            ("token QSDK 0123456789abcdef expired", Some(WITHHELD)),
+            ("QSDK0<wbr>12345<wbr>6789a\u{200b}bcdef", Some(WITHHELD)),
             ("<never closed", None),
             ("  ", None),
         ];
         for (raw, expected) in cases {
-            assert_eq!(shown(raw, &token()).as_deref(), expected, "{raw:?}");
+            assert_eq!(shown(raw, &redaction()).as_deref(), expected, "{raw:?}");
         }
     }
 
@@ -125,7 +131,7 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut() {
-        assert_eq!(shown(&"x".repeat(100_000), &token()).unwrap().len(), SHOWN);
+        assert_eq!(shown(&"x".repeat(100_000), &redaction()).unwrap().len(), SHOWN);
     }
 
     #[test]
@@ -154,8 +160,8 @@ mod tests {
             '\u{e0100}',
         ] {
             let raw = format!("failed{hidden}well");
-            assert_eq!(shown(&raw, &token()).as_deref(), Some("failed well"), "U+{:04X}", u32::from(hidden));
+            assert_eq!(shown(&raw, &redaction()).as_deref(), Some("failed well"), "U+{:04X}", u32::from(hidden));
         }
-        assert_eq!(shown("Zürich 東京 ok", &token()).as_deref(), Some("Zürich 東京 ok"));
+        assert_eq!(shown("Zürich 東京 ok", &redaction()).as_deref(), Some("Zürich 東京 ok"));
     }
 }

@@ -1,15 +1,12 @@
 //! The token of a Command Center: goes into one request header, and when it is renewed into the body of that call and the
 //! Secret that keeps it; into nothing else that a person or a log can read.
 
-use std::{collections::HashSet, fmt};
+use std::fmt;
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::text::trimmed;
-
-/// Runs of this many characters that a text shares with the token are masked.
-const MASKED_RUN: usize = 6;
 
 /// A token as the Secret holds it, without the white space around it. Cleared from memory when dropped.
 #[derive(Clone)]
@@ -103,28 +100,6 @@ impl Token {
     pub fn reveal(&self) -> &str {
         self.0.expose_secret()
     }
-
-    /// `text` with everything masked that it shares with the token: a server may quote the token in its error, whole or
-    /// in part, and with spaces in it that took the place of markup.
-    #[must_use]
-    pub fn masked_in(&self, text: &str) -> String {
-        let token: Vec<char> = self.0.expose_secret().chars().filter(|character| !character.is_whitespace()).collect();
-        let run = MASKED_RUN.min(token.len());
-        let runs: HashSet<&[char]> = token.windows(run).collect();
-        let mut shown: Vec<char> = text.chars().collect();
-        let (places, dense): (Vec<usize>, Vec<char>) =
-            shown.iter().copied().enumerate().filter(|(_, character)| !character.is_whitespace()).unzip();
-        for (window, places) in dense.windows(run).zip(places.windows(run)) {
-            if runs.contains(window) {
-                for place in places {
-                    if let Some(character) = shown.get_mut(*place) {
-                        *character = '*';
-                    }
-                }
-            }
-        }
-        shown.into_iter().collect()
-    }
 }
 
 /// The word before a token, and the token.
@@ -182,9 +157,5 @@ mod tests {
     fn nothing_of_a_token_is_shown() {
         let token = Token::new(b"Bearer abcdefghijklmnop").unwrap();
         assert_eq!(format!("{token:?}"), "Token(redacted)");
-        assert_eq!(token.masked_in("token=abcdefghijklmnop is bad"), "token=**************** is bad");
-        assert_eq!(token.masked_in("starts with cdefghi..."), "starts with *******...");
-        assert_eq!(token.masked_in("in parts: abcde fghij klmno p"), "in parts: ***** ***** ***** *");
-        assert_eq!(Token::new(b"abc").unwrap().masked_in("say abc"), "say ***");
     }
 }

@@ -1,44 +1,35 @@
-//! Serves `/livez`, `/readyz` and `/metrics`.
+//! The answers of `/livez`, `/readyz` and `/metrics`.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
+use super::{
+    metrics::Metrics,
+    supervise::{Supervisor, Task},
+};
 use axum::{
     Router,
     http::{StatusCode, header},
     response::IntoResponse,
     routing::get,
 };
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
-use super::{
-    metrics::Metrics,
-    supervise::{Supervisor, Task},
-};
-
-/// Serves on `listener` until `stop`. It is ready while `ready` is true and there is no `obstacle`.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
+/// Probes of the kubelet: ready while `ready` is true and there is no `obstacle`.
+pub fn probes(
     ready: Arc<AtomicBool>,
     obstacle: impl Fn() -> Option<String> + Clone + Send + Sync + 'static,
     supervisor: Supervisor,
-    metrics: Metrics,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    let routes = Router::new()
+) -> Router {
+    Router::new()
         .route("/livez", get(move || async move { liveness(&supervisor.broken()) }))
         .route("/readyz", get(move || async move { readiness(ready.load(Ordering::Acquire), obstacle()) }))
-        .route("/metrics", get(move || async move { page(&metrics) }));
-    axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// The page of metrics.
+pub fn metrics(metrics: Metrics) -> Router {
+    Router::new().route("/metrics", get(move || async move { page(&metrics) }))
 }
 
 /// A process that cannot do its work any more is to be started anew.

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod health;
+pub mod http;
 pub mod kubernetes;
 pub mod lease;
 pub mod metrics;

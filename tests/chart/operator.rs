@@ -24,7 +24,8 @@ impl Operator {
         for argument in container["args"].as_array().unwrap() {
             // Not the port of a pod, which is the same in each: the tests run beside each other.
             let argument = argument.as_str().unwrap();
-            command.arg(if argument.starts_with("--listen=") { "--listen=127.0.0.1:0" } else { argument });
+            let flag = ["--listen=", "--probe-listen="].into_iter().find(|flag| argument.starts_with(flag));
+            command.arg(flag.map_or_else(|| argument.to_owned(), |flag| format!("{flag}127.0.0.1:0")));
         }
         for variable in container["env"].as_array().unwrap() {
             command.env(variable["name"].as_str().unwrap(), value(variable, namespace, name));

@@ -134,7 +134,8 @@ fn flags_that_cannot_be_used_are_refused_with_what_is_allowed() {
 pub struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
-    listen: String,
+    /// Where metrics are, and where probes.
+    listen: [String; 2],
 }
 
 impl Process {
@@ -149,9 +150,11 @@ impl Process {
 
     /// One with these variables in its environment.
     pub fn start_in(kubeconfig: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        // Both at once, so that they differ.
+        let listen = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let listen = listen.map(|listener| listener.local_addr().unwrap().to_string());
         let mut child = Command::new(PROGRAM)
-            .args(["run", "--listen", &listen])
+            .args(["run", "--listen", &listen[0], "--probe-listen", &listen[1]])
             .args(flags)
             .env("KUBECONFIG", kubeconfig)
             .env("SFB_LEADER_ELECT", "false")
@@ -177,7 +180,10 @@ impl Process {
 
     /// The answer to `GET path`, empty when nobody listens.
     pub fn get(&self, path: &str) -> String {
-        let Ok(mut stream) = TcpStream::connect(&self.listen) else { return String::new() };
+        let [metrics, probes] = &self.listen;
+        let Ok(mut stream) = TcpStream::connect(if path == "/metrics" { metrics } else { probes }) else {
+            return String::new();
+        };
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         std::io::read_to_string(stream).unwrap_or_default()
     }

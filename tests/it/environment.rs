@@ -358,7 +358,7 @@ async fn no_proxy_with_a_star_exempts_every_address() {
 #[test]
 fn a_proxy_that_cannot_be_used_is_named_at_the_start() {
     let run = Command::new(PROGRAM)
-        .args(["run", "--listen=127.0.0.1:0"])
+        .args(["run", "--listen=127.0.0.1:0", "--probe-listen=127.0.0.1:0"])
         .env("KUBECONFIG", control_plane().kubeconfig_path())
         .env("HTTPS_PROXY", "socks4://user:hunter2@127.0.0.1:1")
         .output()

@@ -29,5 +29,6 @@ mod room;
 mod runs;
 mod secrets;
 mod self_test;
+mod tenants;
 mod unreadable;
 mod world;

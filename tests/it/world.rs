@@ -95,6 +95,7 @@ pub fn fast_flags() -> Vec<String> {
         "--send-window=5s",
         "--settle=1s",
         "--listen=127.0.0.1:0",
+        "--probe-listen=127.0.0.1:0",
     ]
     .map(str::to_owned)
     .to_vec()

@@ -14,8 +14,10 @@ use salesforce_backup_operator::{
         cluster::ClusterError,
         decide::{self, leave::Kills},
         intent::{self, Intent, Opened, Purpose, in_window},
-        memory::{Memory, NOT_KEPT, uid},
-        messages, others, outdated, record,
+        memory::{Memory, NOT_KEPT, TargetClaim, uid},
+        messages,
+        others::{self, Applicant, Waits},
+        outdated, record,
         settle::Record,
         status::{AnsweredBy, Facts},
     },
@@ -38,6 +40,13 @@ use crate::{
     turn::{NAMESPACE_UID, Turn, cached},
     world::{TICK, Version, attempt_id, number, wanted},
 };
+
+/// The targets of an attempt, taken.
+fn claim<'m>(it: &Try, memory: &'m Memory) -> Option<TargetClaim<'m>> {
+    let endpoint = it.attempt.connection.endpoint.to_string();
+    let targets = it.attempt.intent.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
+    memory.claim(&Applicant::new(&it.object, (&endpoint, targets), it.attempt.waits), it.opened.at.wall)
+}
 
 impl Turn<'_> {
     /// Asks for the permission to make the call that was decided.
@@ -68,9 +77,7 @@ impl Turn<'_> {
     /// The intent's answer was lost: is it stored?
     pub fn find(&mut self, it: Try) {
         let memory = self.memory();
-        let endpoint = it.attempt.connection.endpoint.to_string();
-        let targets = it.attempt.intent.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
-        let Some(claim) = memory.claim(uid(&it.object), &endpoint, targets) else { panic!("it holds its claim") };
+        let Some(claim) = claim(&it, &memory) else { panic!("it holds its claim") };
         let mut intent = (*it.object).clone();
         intent.status = Some(it.attempt.intent.clone());
         match self.found(&intent, Purpose::Call, it.opened) {
@@ -132,9 +139,7 @@ impl Turn<'_> {
             Task::Unsure(it) | Task::Permitted(it) | Task::Waiting(it) | Task::Recording(it, ..) => it,
             Task::Asleep(_) | Task::KillUnsure(_) | Task::KillPermitted(_) => panic!("it holds no claim"),
         };
-        let endpoint = it.attempt.connection.endpoint.to_string();
-        let targets = it.attempt.intent.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
-        let claim = memory.claim(uid(&it.object), &endpoint, targets);
+        let claim = claim(it, memory);
         self.keep(memory);
         drop(claim);
         self.set(task);
@@ -164,9 +169,10 @@ impl Turn<'_> {
             return self.answered(it, &Reply::NeverSent(NeverSent::TooLate));
         }
         let id = attempt_id(it.number);
-        let name = it.object.metadata.name.as_deref().unwrap();
+        let metadata = &it.object.metadata;
+        let (namespace, name) = (metadata.namespace.as_deref().unwrap(), metadata.name.as_deref().unwrap());
         let run_id = it.attempt.intent.run_id.as_deref();
-        let mark = Mark { namespace: "crm", name, namespace_uid: &it.attempt.namespace_uid, run_id, attempt: &id };
+        let mark = Mark { namespace, name, namespace_uid: &it.attempt.namespace_uid, run_id, attempt: &id };
         let call = Call {
             attempt: it.number,
             uid: it.version.uid(),
@@ -187,7 +193,7 @@ impl Turn<'_> {
 
     /// The call is over; nobody has answered the write of its outcome yet.
     pub fn answered(&mut self, it: Try, reply: &Reply) {
-        let outcome = interpret(reply, &self.protocol.connection.token);
+        let outcome = interpret(reply, &self.protocol.connection.redaction);
         let answered_by = AnsweredBy::from(reply);
         self.record_outcome((it, outcome, answered_by), Writes::Awaited);
     }
@@ -211,8 +217,7 @@ impl Turn<'_> {
         if kept.is_none() {
             return self.hold(Task::Recording(Box::new(it), outcome, answered_by), &memory);
         }
-        let endpoint = it.attempt.connection.endpoint.to_string();
-        drop(memory.claim(uid(&it.object), &endpoint, &[]));
+        drop(claim(&it, &memory));
         self.give_up(&memory);
     }
 
@@ -222,6 +227,7 @@ impl Turn<'_> {
         let attempt = decide::Attempt {
             intent: version.object.status.clone().unwrap(),
             opened: at,
+            waits: Waits::default(),
             connection: self.protocol.connection.clone(),
             namespace_uid: NAMESPACE_UID.to_owned(),
             id: id.clone(),
@@ -303,7 +309,7 @@ impl Turn<'_> {
                     }
                 }
             };
-            answers.push((*job, read_kill(&reply, &self.protocol.connection.token)));
+            answers.push((*job, read_kill(&reply, &self.protocol.connection.redaction)));
         }
         let status = kill::answered(&it.kills, &it.version.object, &answers, &memory, &now);
         self.keep(&memory);

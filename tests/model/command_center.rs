@@ -7,7 +7,7 @@ use bytes::Bytes;
 use salesforce_backup_operator::{
     api::{BackupLevel, JobId},
     command_center::{
-        Token,
+        Redaction,
         job::{JobReading, read_job},
         job_list::{JobQuery, Listing, Next, PAGE, Pages},
         job_task::{JobTask, read_task},
@@ -220,7 +220,7 @@ impl Center {
     }
 
     /// The job list as the operator reads it.
-    pub fn list(&self, query: &JobQuery, now: u32, described: bool, partial: bool, token: &Token) -> Listing {
+    pub fn list(&self, query: &JobQuery, now: u32, described: bool, partial: bool, redaction: &Redaction) -> Listing {
         let asked = |job: &&Job| query.clients.is_empty() || query.clients.contains(&job.client);
         let mut rows: Vec<Value> = self
             .jobs
@@ -234,10 +234,12 @@ impl Center {
             rows.pop();
         }
         let reply = answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": rows}));
-        match Pages::of(PAGE, query, Share::of(1 << 20)).push(&reply, false, token) {
+        match Pages::of(PAGE, query, Share::of(1 << 20)).push(&reply, false, redaction) {
             (_, Next::Done(listing)) => listing,
             (pages, Next::Page(..)) => {
-                match pages.push(&answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": []})), false, token).1
+                match pages
+                    .push(&answer(200, &json!({"totalRecordsWithoutPaging": total, "jobs": []})), false, redaction)
+                    .1
                 {
                     Next::Done(listing) => listing,
                     Next::Page(..) => panic!("an empty page is the last one"),
@@ -247,20 +249,20 @@ impl Center {
     }
 
     /// The job list that is refused, or fails.
-    pub fn no_list(status: u16, token: &Token) -> Listing {
+    pub fn no_list(status: u16, redaction: &Redaction) -> Listing {
         let pages = Pages::of(PAGE, &JobQuery::of(&[], std::time::Duration::ZERO), Share::of(1 << 20));
-        match pages.push(&answer(status, &Value::Null), false, token) {
+        match pages.push(&answer(status, &Value::Null), false, redaction) {
             (_, Next::Done(listing)) => listing,
             (_, Next::Page(..)) => panic!("there are no pages of an error"),
         }
     }
 
     /// One job as the operator reads it.
-    pub fn read(&self, id: JobId, described: bool, token: &Token) -> JobReading {
+    pub fn read(&self, id: JobId, described: bool, redaction: &Redaction) -> JobReading {
         let found = self.job(id.number()).filter(|job| job.shown);
         let rows: Vec<Value> = found.map(|job| json!({"jobSummary": self.row(job, described)})).into_iter().collect();
         let reply = answer(200, &json!({"totalRecordsWithoutPaging": rows.len(), "jobs": rows}));
-        read_job(&reply, id, token)
+        read_job(&reply, id, redaction)
     }
 
     /// The task of a job as the operator reads it.

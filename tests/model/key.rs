@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,6 +15,7 @@ use salesforce_backup_operator::{
     backup::{
         memory::{Answered, Contents, Earlier, Newest, NotKept, Refusals, RefusedList, Remembered},
         observe::{Seen, Snapshot},
+        others::Other,
     },
     process::clock::{BootTime, Now},
 };
@@ -28,6 +30,8 @@ use crate::{
 
 /// Ticks of the settle wait: longer ago is all the same, but for what is named.
 const SETTLED: u64 = 3;
+/// Ticks after which an attempt was begun before anybody who still waits for others came.
+const WAITED: i64 = SETTLED.cast_signed() + 1;
 /// Ticks for which a version that is older than one seen before counts as an old copy.
 const OLD_COPIES: u64 = 2;
 /// Ticks after which a job list that was read is old in every way.
@@ -122,6 +126,12 @@ impl World {
         seen.filter_map(|version| version.state().unresolved().cloned()).chain(late).chain(requests).collect()
     }
 
+    /// Another object with the age of its attempt instead of its time, where that matters: between namespaces.
+    fn by_age(&self, other: &Other) -> Other {
+        let age = |at: Timestamp| Timestamp::constant(self.ticks_since(&Time(at)).min(WAITED), 0);
+        Other { begun: other.begun.filter(|_| self.scenario.apart).map(age), ..other.clone() }
+    }
+
     fn age(&self, replica: usize, since: BootTime, longest: u64) -> u64 {
         (self.clocks(replica).boot.since(since).as_secs() / TICK.as_secs()).min(longest)
     }
@@ -209,8 +219,10 @@ fn times(object: &SalesforceBackup, world: &World, into: &mut impl Hasher) {
     // Not to be tried before a time, until the slowest clock has reached it.
     let next_try = status.next_try_at.as_ref().map(|at| (-world.ticks_since(at)).max(0));
     let started = status.attempt.as_ref().and_then(|attempt| attempt.started_at.as_ref());
-    let started = started.filter(|_| world.scenario.is(Mutant::SendersClock)).map(|at| world.ticks_since(at).min(3));
-    (next_try, started).hash(into);
+    let by_senders_clock =
+        started.filter(|_| world.scenario.is(Mutant::SendersClock)).map(|at| world.ticks_since(at).min(3));
+    let begun = started.filter(|_| world.scenario.apart).map(|at| world.ticks_since(at).min(WAITED));
+    (next_try, by_senders_clock, begun).hash(into);
     let tells_of_no_call = status.attempt.as_ref().is_none_or(|attempt| attempt.number == 0);
     if tells_of_no_call || world.left.lost_statuses > 0 {
         let requested = status.requested_at.as_ref();
@@ -247,7 +259,9 @@ impl Replica {
             name.hash(into);
             earlier(kept, world, index, into);
         }
-        format!("{:?}", sorted(claims)).hash(into);
+        for (uid, claimed) in sorted(claims) {
+            (uid, format!("{:?}", world.by_age(claimed))).hash(into);
+        }
         for (name, Newest { uid: _, version, seen }) in sorted(newest) {
             // It matters only while something older may be seen.
             let numbers = cache.iter().flatten().filter(|cached| cached.object.metadata.name.as_ref() == Some(&name.1));
@@ -327,7 +341,10 @@ fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> BTreeMap<&K, &V> {
 /// What was seen, with how long ago it was asked for, and not when.
 fn seen_digest(seen: &Seen, world: &World, index: usize) -> String {
     let mut seen = seen.clone();
-    let Seen { job_list, recent_jobs, .. } = &mut seen;
+    let Seen { job_list, recent_jobs, neighbours, others, .. } = &mut seen;
+    neighbours.iter_mut().flatten().for_each(|other| *other = world.by_age(other));
+    // What they own does not depend on when they began.
+    others.iter_mut().flatten().for_each(|other| *other = Arc::new(Other { begun: None, ..(**other).clone() }));
     for Snapshot { as_of, answered, listing: _, refusals, silent_looks, away: _ } in
         [job_list, recent_jobs].into_iter().flatten()
     {
@@ -357,6 +374,7 @@ fn remembered(kept: &Remembered, world: &World, (replica, open): (usize, &HashSe
         finalizer_refused: _,
         tasks,
         kills_unsent,
+        busy_since,
         incomplete_since,
         list_refused,
         silent_looks,
@@ -375,7 +393,8 @@ fn remembered(kept: &Remembered, world: &World, (replica, open): (usize, &HashSe
         answered.map(|Answered { attempt, outcome, answered_by }| format!("{attempt} {outcome:?} {answered_by:?}"));
     (answered, age(leaving_since, LEFT), tasks, kills_unsent, age(incomplete_since, INCOMPLETE), list_refused)
         .hash(into);
-    (*silent_looks).min(SILENT).hash(into);
+    let busy = busy_since.filter(|_| world.scenario.apart);
+    ((*silent_looks).min(SILENT), age(&busy, SETTLED)).hash(into);
     let not_kept =
         not_kept.as_ref().map(|NotKept { fields, since }| (world.age(replica, *since, 1), fields.to_string()));
     not_kept.filter(|(age, _)| *age == 0).hash(into);

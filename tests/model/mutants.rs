@@ -66,6 +66,11 @@ pub fn all(full: bool) -> Vec<Scenario> {
             objects: 2,
             ..alone(broken("no others", NoOthers, OWN_JOBS, Budget { lags: 1, lost_calls: 1, ..NOTHING }))
         },
+        Scenario {
+            objects: 2,
+            apart: true,
+            ..alone(broken("no others of two namespaces", NoOthers, OWN_JOBS, Budget { lost_answers: 1, ..NOTHING }))
+        },
         described(broken("sends first", SendsFirst, INTENT_FIRST, NOTHING)),
         described(broken(
             "partial is enough",

@@ -37,6 +37,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// How many objects there are on the one target.
     pub objects: usize,
+    /// Whether each of them is in a namespace of its own.
+    pub apart: bool,
     /// Whether the Command Center gives descriptions back.
     pub described: bool,
     /// Whether it names the jobs of a task that it accepts.

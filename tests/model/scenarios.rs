@@ -10,6 +10,7 @@ use crate::{
 pub const PLAIN: Scenario = Scenario {
     name: "plain",
     objects: 1,
+    apart: false,
     described: false,
     names_jobs: true,
     busy: Busy::Never,
@@ -78,6 +79,7 @@ const fn pruned(name: &'static str, lacks: Lacks, budget: Budget) -> Scenario {
 fn bounded() -> Vec<Scenario> {
     vec![
         two("two objects and nothing that goes wrong", NOTHING),
+        Scenario { apart: true, ..two("two objects of two namespaces", NOTHING) },
         described(both("a crash", Budget { crashes: 1, lost_answers: 1, ..NOTHING })),
         both("a late write", Budget { late_writes: 1, lost_answers: 1, ..NOTHING }),
         both("an old copy", Budget { lags: 1, ..NOTHING }),
@@ -166,5 +168,7 @@ fn at_length() -> Vec<Scenario> {
         cancels("kills after a lost answer", Budget { lost_answers: 1, crashes: 1, ..NOTHING }),
         described(two("two objects and a lost call", Budget { lost_calls: 1, ..NOTHING })),
         two("two objects without descriptions", Budget { lost_calls: 1, ..NOTHING }),
+        Scenario { apart: true, ..two("two namespaces and a lost answer", Budget { lost_answers: 1, ..NOTHING }) },
+        Scenario { apart: true, ..two("two namespaces and a lost call", Budget { lost_calls: 1, ..NOTHING }) },
     ]
 }

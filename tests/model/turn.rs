@@ -159,7 +159,7 @@ impl Turn<'_> {
     fn look(&mut self, observed: &mut Observed<'_>, look: Look, memory: &Memory, how: How) {
         let Self { protocol, replica, ref world, .. } = *self;
         let (uid, now) = (observed.uid().to_owned(), world.clocks(replica));
-        let (described, token) = (protocol.scenario.described, &protocol.connection.token);
+        let (described, token) = (protocol.scenario.described, &protocol.connection.redaction);
         let list = |query: &JobQuery| match how {
             How::ListRefused => Center::no_list(403, token),
             How::ListFails => Center::no_list(500, token),

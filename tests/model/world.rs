@@ -465,10 +465,11 @@ pub fn seconds(tick: u32) -> i64 {
 /// A new object.
 fn object(name: usize, uid: u8, scenario: &Scenario, spec: Spec) -> SalesforceBackup {
     let clients = scenario.associations + i64::from(spec == Spec::MoreAssociations);
+    let namespace = if scenario.apart { format!("crm-{name}") } else { "crm".to_owned() };
     let associations: Vec<_> = (12..12 + clients).map(|client| json!({"clientId": client})).collect();
     serde_json::from_value(json!({
         "apiVersion": "commandcenter.dev/v1alpha1", "kind": "SalesforceBackup",
-        "metadata": {"name": format!("n{name}"), "namespace": "crm", "uid": format!("u{uid}"), "generation": 1},
+        "metadata": {"name": format!("n{name}"), "namespace": namespace, "uid": format!("u{uid}"), "generation": 1},
         "spec": {
             "commandCenter": {"secretRef": {"name": "cc"}},
             "associations": associations,

@@ -89,6 +89,7 @@ impl Operator {
         let flags = vec![
             "--allow-insecure-http".to_owned(),
             "--listen=127.0.0.1:0".to_owned(),
+            "--probe-listen=127.0.0.1:0".to_owned(),
             duration("send-window", SEND_WINDOW),
             duration("request-timeout", REQUEST_TIMEOUT),
             duration("settle", SETTLE),

@@ -74,7 +74,7 @@ pub async fn make(
     let asking = stream::iter(kills.jobs.clone()).map(async |job| {
         let reply = context.command_center.kill(&pass, &kills.connection, job, &permit).await;
         let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls(TlsFailure::Other)));
-        (job, read_kill(&reply, &kills.connection.token))
+        (job, read_kill(&reply, &kills.connection.redaction))
     });
     let answers: Vec<_> = asking.buffered(AT_ONCE).collect().await;
     let not_asked = not_asked(&answers).len();

@@ -10,7 +10,7 @@ use crate::{
         decide::Attempt,
         intent::{self, Intent, Opened, Purpose, SendPermit},
         memory::{Memory, TargetClaim, uid},
-        others::{self, Other},
+        others::{self, Applicant, Other},
     },
     process::clock::Time,
 };
@@ -50,9 +50,10 @@ pub async fn ask<'m>(
 ) -> Result<Permission<'m>, ClusterError> {
     let targets = attempt.intent.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
     let endpoint = attempt.connection.endpoint.to_string();
-    let Some(claim) = memory.claim(uid(object), &endpoint, targets) else { return Ok(Permission::Denied) };
+    let applicant = Applicant::new(object, (&endpoint, targets), attempt.waits);
+    let Some(claim) = memory.claim(&applicant, attempt.opened.wall) else { return Ok(Permission::Denied) };
     // Another attempt on the target may have been begun while the job list was read.
-    if others::busy(&neighbours(), &endpoint, targets).is_some() {
+    if others::busy(&neighbours(), &applicant).is_some() {
         return Ok(Permission::Denied);
     }
     let intent = SalesforceBackup { status: Some(attempt.intent.clone()), ..object.clone() };

@@ -97,7 +97,7 @@ impl Permitted<'_> {
         let Self { attempt, object, granted: Granted { stored, permit, claim: _claim }, pass } = self;
         let reply = call(attempt, object, permit, &pass, context).await;
         drop(pass);
-        let outcome = interpret(&reply, &attempt.connection.token);
+        let outcome = interpret(&reply, &attempt.connection.redaction);
         let record = Record { id: &attempt.id, outcome: &outcome, answered_by: AnsweredBy::from(&reply) };
         context.metrics.create_task(&outcome);
         let (namespace, name) = (stored.metadata.namespace.as_deref(), stored.metadata.name.as_deref());

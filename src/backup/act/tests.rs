@@ -20,7 +20,7 @@ use crate::{
         cluster::{ClusterError, Statuses},
         decide::{Attempt, leave::Kills},
         memory::Memory,
-        others::Other,
+        others::{Applicant, Other, Waits},
         record::{Recorded, keep},
         settle::Record,
         status::{AnsweredBy, Facts, SendTimes},
@@ -155,6 +155,7 @@ fn attempt(object: &SalesforceBackup, id: &AttemptId) -> Attempt {
         intent: intent(object, id),
         id: id.clone(),
         opened: at(0),
+        waits: Waits::default(),
         connection: connection(),
         namespace_uid: "1c9b5f2e-77aa-4f0b".to_owned(),
     }
@@ -199,8 +200,10 @@ fn is_denied(asked: &Result<permission::Permission<'_>, ClusterError>) -> bool {
 #[test]
 fn an_attempt_is_denied_while_this_process_makes_another_one_on_its_target() {
     let (world, memory) = (World::new(Some(object("u1")), []), Memory::default());
-    let targets = Facts { object: &object("u2"), now: at(0).wall }.targets();
-    let other = memory.claim("u2", "https://cc.example.com/api", &targets);
+    let second = object("u2");
+    let targets = Facts { object: &second, now: at(0).wall }.targets();
+    let applicant = Applicant::new(&second, ("https://cc.example.com/api", &targets), Waits::default());
+    let other = memory.claim(&applicant, at(0).wall);
     assert!(other.is_some() && is_denied(&ask(&world, &memory, Vec::new())));
     assert_eq!(world.stored(), Some(object("u1")), "no intent is stored");
     drop(other);

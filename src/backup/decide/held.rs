@@ -62,6 +62,11 @@ pub(super) fn decision(view: &View<'_>, status: &SalesforceBackupStatus) -> Opti
 
 /// A person says that `job` is the attempt's: it must be of its target, newer than the call, and nobody else's.
 fn adopt(view: &View<'_>, status: &SalesforceBackupStatus, attempt: &Attempt, job: JobId) -> Decision {
+    // Any job of the Command Center would do for a target that is only named.
+    let mut targets = attempt.targets.iter().filter(|target| target.has_ids()).peekable();
+    if targets.peek().is_none() {
+        return Decision::NotFollowed(NotFollowed::TargetWithoutIds);
+    }
     let seen = &view.observed.seen;
     let connection = match &seen.connection {
         None => return Decision::Followed(Step::Look(Look::Secret)),
@@ -80,7 +85,7 @@ fn adopt(view: &View<'_>, status: &SalesforceBackupStatus, attempt: &Attempt, jo
         JobReading::Unreadable(_) => return Decision::NotFollowed(NotFollowed::NotReachable),
     };
     let newer = job.number() > attempt.floor();
-    if !newer || attempt.targets.iter().all(|target| target.has(&found.target) == Belongs::No) {
+    if !newer || targets.all(|target| target.has(&found.target) == Belongs::No) {
         return Decision::NotFollowed(NotFollowed::NotOfTarget);
     }
     let of_another =

@@ -11,7 +11,8 @@ use crate::{
         memory::Earlier,
         messages,
         observe::{Admission, Look, NamespaceForbidden},
-        others, room,
+        others::{self, Applicant, Waits},
+        room,
         standing::{Ending, Standing, Submission, Why},
         state,
         status::{AnsweredBy, Facts, Found, SendTimes},
@@ -31,9 +32,6 @@ use super::{
     headline, since,
 };
 
-/// Velero's label of what it restored.
-const RESTORED: &str = "velero.io/restore-name";
-
 /// Who waits only for so long need not say so.
 pub(super) const MOMENTS: Duration = Duration::from_secs(15);
 
@@ -44,7 +42,7 @@ pub(super) fn new(view: &View<'_>) -> Step {
     if object.status.as_ref().is_some_and(state::begun) {
         return pending(view, status);
     }
-    let restored = object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(RESTORED));
+    let restored = object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(room::RESTORED));
     if restored {
         return view.record(view.facts.held(status, messages::restored(), Submission::No), None);
     }
@@ -146,8 +144,12 @@ fn unobstructed(
     }
     let endpoint = connection.endpoint.to_string();
     let Some(neighbours) = &seen.neighbours else { return Step::Look(Look::Neighbours) };
-    if let Some(other) = others::busy(neighbours, &endpoint, &facts.targets()) {
-        let waiting = facts.standing(status, &Standing::Waiting(messages::target_busy(&other.name)));
+    let (targets, bound) = (facts.targets(), view.settings.until_settled());
+    let waits = Waits::new(view.observed.remembered.busy_since, bound, &view.now);
+    let applicant = Applicant::new(view.observed.object, (&endpoint, &targets), waits);
+    if let Some(other) = others::busy(neighbours, &applicant) {
+        let why = messages::target_busy(other, applicant.namespace, bound);
+        let waiting = facts.standing(status, &Standing::Waiting(why));
         return view.record(waiting, Some(backoff::until_free(waited(view), view.observed.uid())));
     }
     let namespace_uid = match &seen.namespace_uid {
@@ -203,6 +205,7 @@ fn unobstructed(
     Step::Attempt(Box::new(Attempt {
         intent: facts.intent(status, id, connection, view.settings.send_times(), last_job_id),
         opened: snapshot.answered,
+        waits,
         id: id.clone(),
         connection: connection.clone(),
         namespace_uid: namespace_uid.clone(),
@@ -279,7 +282,11 @@ fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, 
 fn away(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
     let why = match cause {
         Unreadable::NeverSent(
-            cause @ (NeverSent::Dns | NeverSent::Connect | NeverSent::ProxyUnreached | NeverSent::ProxyRefuses),
+            cause @ (NeverSent::Dns
+            | NeverSent::Connect
+            | NeverSent::ProxyUnreached
+            | NeverSent::ProxyRefuses
+            | NeverSent::Undisclosed),
         ) => messages::never_sent(cause, endpoint),
         Unreadable::Unusable(cause) => messages::job_list_unavailable(cause, endpoint),
         // Of this object's Secret, whatever others meet there.

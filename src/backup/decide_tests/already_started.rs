@@ -272,6 +272,9 @@ mod lost_status {
     fn claims(claim: Claim, jobs: &[u64]) -> Other {
         Other {
             uid: "u2".to_owned(),
+            namespace: "n".to_owned(),
+            secret: None,
+            begun: None,
             name: "n/other".to_owned(),
             endpoint: Some(connection().endpoint.to_string()),
             targets: vec![client(12)],

@@ -9,7 +9,7 @@ pub fn running() -> SalesforceBackup {
 pub fn reading(status: u16, body: &Value) -> (JobId, JobReading) {
     let id = JobId::new(149_806).unwrap();
     let answer = Answer::new(status, body.to_string());
-    (id, read_job(&Reply::Answer(answer), id, &connection().token))
+    (id, read_job(&Reply::Answer(answer), id, &connection().redaction))
 }
 
 pub fn job(status: &str, percent: u8) -> (JobId, JobReading) {
@@ -416,7 +416,7 @@ fn a_job_that_failed_tells_how_a_run_ended_whatever_the_word_of_another_one_mean
         let summary = json!({"jobId": id, "status": word, "jobEndTime": 1_800_000_000});
         let reply = Reply::Answer(Answer::new(200, json!({"jobs": [{"jobSummary": summary}]}).to_string()));
         let id = JobId::new(id).unwrap();
-        (id, Known { unknown_ends: 1, ..read(read_job(&reply, id, &connection().token)) })
+        (id, Known { unknown_ends: 1, ..read(read_job(&reply, id, &connection().redaction)) })
     };
     let seen = told([ended(1, "Killed by system"), ended(2, "Dancing")]);
     assert_eq!(reason(&recorded(decide_told(&object, seen, 30)).0), (Phase::Failed, "JobFailed"));

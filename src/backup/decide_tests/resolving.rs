@@ -197,6 +197,9 @@ fn the_only_new_job_of_the_target_is_adopted_after_a_look_at_all_objects() {
     assert_eq!(find(&status.conditions, ConditionType::Submitted).unwrap().reason, "AdoptedByTarget");
     let other = Other {
         uid: "u2".to_owned(),
+        namespace: "n".to_owned(),
+        secret: None,
+        begun: None,
         name: "n/other".to_owned(),
         endpoint: Some(connection().endpoint.to_string()),
         targets: vec![Target { client_id: Some(12), ..Target::default() }],
@@ -234,7 +237,7 @@ fn a_complete_list_without_a_job_permits_another_attempt_and_a_conflict_then_is_
     assert_eq!(reason(&held), (Phase::Held, "ConflictAfterNothing"));
     assert!(held.attempt.unwrap().id.is_some());
     for (status, body) in [(200, r#"{"errorCode":268}"#), (400, "Another backup is running for client [crm]")] {
-        let busy = interpret(&Reply::Answer(Answer::new(status, body)), &connection().token);
+        let busy = interpret(&Reply::Answer(Answer::new(status, body)), &connection().redaction);
         let held = facts.outcome(next.intent.clone(), &busy, AnsweredBy::CommandCenter);
         assert_eq!(reason(&held), (Phase::Held, "ConflictAfterNothing"), "{body}");
     }
@@ -391,6 +394,9 @@ fn a_job_that_a_person_names_must_be_new_of_the_target_and_nobody_elses() {
 
     let other = Other {
         uid: "u2".to_owned(),
+        namespace: "n".to_owned(),
+        secret: None,
+        begun: None,
         name: "n/other".to_owned(),
         endpoint: None,
         targets: Vec::new(),
@@ -410,6 +416,14 @@ fn a_job_that_a_person_names_must_be_new_of_the_target_and_nobody_elses() {
         assert_eq!(reason(&status), (Phase::Held, "AmbiguousJob"));
         assert!(told.message.contains("was not followed: ") && told.message.contains(expected), "{}", told.message);
     }
+    let mut named_only = held.clone();
+    let attempt = named_only.status.as_mut().unwrap().attempt.as_mut().unwrap();
+    attempt.targets = vec![Target::default()];
+    let seen_there = Seen { job: Some(JobReading::Found(new_job(6))), ..seen() };
+    let (status, _) = recorded(decide(&Observed { seen: seen_there, ..observed(&named_only) }, &settings(), &at(300)));
+    let told = find(&status.conditions, ConditionType::Ready).unwrap();
+    assert_eq!(reason(&status), (Phase::Held, "AmbiguousJob"));
+    assert!(told.message.contains("no entry of spec.associations had an id"), "{}", told.message);
     let older = annotated(&ambiguous(), &format!("adopt=5@{FIRST}"));
     let seen = Seen { job: Some(JobReading::Found(new_job(5))), ..seen() };
     let (status, _) = recorded(decide(&Observed { seen, ..observed(&older) }, &settings(), &at(300)));

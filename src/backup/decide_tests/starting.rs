@@ -140,6 +140,9 @@ fn the_mark_is_the_highest_job_of_the_list_and_none_when_rows_are_missing() {
 fn an_open_attempt_of_another_object_on_the_target_comes_first() {
     let other = |claim, client| Other {
         uid: "u2".to_owned(),
+        namespace: "n".to_owned(),
+        secret: None,
+        begun: None,
         name: "n/other".to_owned(),
         endpoint: Some(connection().endpoint.to_string()),
         targets: vec![Target { client_id: Some(client), ..Target::default() }],

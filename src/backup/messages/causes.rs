@@ -105,8 +105,8 @@ pub(super) fn unreached(cause: NeverSent, endpoint: &str) -> (Reason, &'static s
         }
         NeverSent::LocalAddress => (
             Reason::EndpointNotAllowed,
-            "the host name resolves to loopback or link-local addresses only",
-            "correct url in the Secret, or list it with --allowed-endpoint (chart value allowedEndpoints)",
+            "the host name resolves only to addresses that are not called: loopback, link-local, those of cloud metadata services, or a network of --refused-cidr",
+            "correct url in the Secret, or list it with --allowed-endpoint (chart value allowedEndpoints) where it is loopback or link-local",
         ),
         NeverSent::Connect => (
             Reason::ConnectionFailed,
@@ -131,6 +131,11 @@ pub(super) fn unreached(cause: NeverSent, endpoint: &str) -> (Reason, &'static s
             Reason::ConnectionFailed,
             "the operator's proxy does not connect to it: it does not allow that (as with 403), or does not reach it itself (as with 502 or 503)",
             "check url in the Secret, what the proxy allows and what its log says, or put the Command Center's host into NO_PROXY of the operator",
+        ),
+        NeverSent::Undisclosed => (
+            Reason::ConnectionFailed,
+            "why is not told, because this operator calls any address, and a Secret must not be a means to look around its network",
+            "check url in the Secret, the key ca.crt, DNS, firewalls and whether the Command Center is up; whoever runs the operator can list the address with --allowed-endpoint (chart value allowedEndpoints), which is needed behind a proxy for a name that is not known here, and lets this message say more",
         ),
         NeverSent::TooLate => (
             Reason::SendWindowMissed,

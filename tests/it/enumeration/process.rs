@@ -31,6 +31,7 @@ impl Process {
             &format!("--cancel-timeout={}s", cancel_timeout.as_secs()),
             "--renew-tokens",
             "--listen=127.0.0.1:0",
+            "--probe-listen=127.0.0.1:0",
             &format!("--watch-namespace={namespace}"),
         ];
         let args = world::args(&flags.map(str::to_owned));

@@ -1,0 +1,198 @@
+//! The IP addresses that a connection may be opened to: decided for a URL, enforced when its name is resolved. Pure.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
+
+use ipnet::IpNet;
+
+/// Addresses of services that give an instance its credentials: of AWS (also ECS and EKS), Azure, Google, Oracle, Alibaba and
+/// others that follow them. See the clouds' documents on instance metadata.
+const METADATA_V4: [Ipv4Addr; 6] = [
+    Ipv4Addr::new(169, 254, 169, 254),
+    Ipv4Addr::new(169, 254, 170, 2),
+    Ipv4Addr::new(169, 254, 170, 23),
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(192, 0, 0, 192),
+    Ipv4Addr::new(100, 100, 100, 200),
+];
+const METADATA_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
+
+/// The kind of an address, as far as it decides who may be connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A metadata service, a multicast group, or a tunnel whose other end cannot be told.
+    Never,
+    /// This machine, or a neighbour that needs no route.
+    Local,
+    /// Any other.
+    Routed,
+}
+
+/// Where connections for one URL may go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reach {
+    /// Loopback and link-local addresses.
+    pub local: LocalAddresses,
+    /// True if whoever writes a Secret chooses the address, so that what is met there must not be told.
+    pub any_address: bool,
+    /// Networks that are never connected to.
+    pub refused: Arc<[IpNet]>,
+}
+
+/// Whether local addresses may be connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LocalAddresses {
+    /// They may.
+    Allowed,
+    /// A connection to one is never opened.
+    Refused,
+}
+
+/// Why an address may not be connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoReach {
+    /// Of a kind that nobody allows.
+    #[error("addresses of cloud metadata services, multicast groups and tunnels are never called")]
+    Never,
+    /// Loopback or link-local.
+    #[error("loopback and link-local addresses are not called unless an --allowed-endpoint lists them")]
+    Local,
+    /// In a network of `--refused-cidr`.
+    #[error("it is in a network that --refused-cidr of the operator names (chart value refusedCidrs)")]
+    Refused,
+}
+
+impl Reach {
+    /// Whether `ip` may be connected to.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn check(&self, ip: IpAddr) -> Result<(), NoReach> {
+        let inner = unwrapped(ip);
+        if kind(inner) == Kind::Never || kind(ip) == Kind::Never {
+            return Err(NoReach::Never);
+        }
+        if self.refused.iter().any(|network| network.contains(&ip) || network.contains(&inner)) {
+            return Err(NoReach::Refused);
+        }
+        if self.local == LocalAddresses::Refused && kind(inner) == Kind::Local {
+            return Err(NoReach::Local);
+        }
+        Ok(())
+    }
+}
+
+fn kind(ip: IpAddr) -> Kind {
+    match ip {
+        IpAddr::V4(ip) if METADATA_V4.contains(&ip) || ip.is_multicast() => Kind::Never,
+        IpAddr::V4(ip) if ip.is_loopback() || ip.is_link_local() || ip.octets()[0] == 0 || ip.is_broadcast() => {
+            Kind::Local
+        }
+        IpAddr::V6(ip) if METADATA_V6.contains(&ip) || ip.is_multicast() || is_tunnel(ip) => Kind::Never,
+        IpAddr::V6(ip) if ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local() => Kind::Local,
+        IpAddr::V4(_) | IpAddr::V6(_) => Kind::Routed,
+    }
+}
+
+/// True if `ip` is in a prefix of local NAT64 (RFC 8215), of Teredo (RFC 4380), or site-local (deprecated by RFC 3879): where such
+/// an address leads depends on the network.
+fn is_tunnel(ip: Ipv6Addr) -> bool {
+    matches!(ip.segments(), [0x64, 0xff9b, 1, ..] | [0x2001, 0, ..] | [0xfec0..=0xfeff, ..])
+}
+
+/// The IPv4 address in an IPv4-mapped, IPv4-compatible, NAT64 (`64:ff9b::/96`) or 6to4 (`2002::/16`) address; else `ip` itself.
+fn unwrapped(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    let from = |high: u16, low: u16| IpAddr::from(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
+    match v6.segments() {
+        // Unspecified and loopback have their own meaning.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => ip,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            from(high, low)
+        }
+        _ => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(local: LocalAddresses, refused: &[&str]) -> Reach {
+        Reach { local, any_address: true, refused: refused.iter().map(|network| network.parse().unwrap()).collect() }
+    }
+
+    fn check(reach: &Reach, ip: &str) -> Result<(), NoReach> {
+        reach.check(ip.parse().unwrap())
+    }
+
+    #[test]
+    fn metadata_services_multicast_and_tunnels_are_never_connected_to() {
+        for ip in [
+            "169.254.169.254",
+            "169.254.170.2",
+            "168.63.129.16",
+            "192.0.0.192",
+            "100.100.100.200",
+            "224.0.0.1",
+            "239.255.255.250",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "ff02::1",
+            "64:ff9b:1::a00:1",
+            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+            "fec0::1",
+            "feff::1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "::ffff:100.100.100.200",
+        ] {
+            for local in [LocalAddresses::Allowed, LocalAddresses::Refused] {
+                assert_eq!(check(&reach(local, &[]), ip), Err(NoReach::Never), "{ip}");
+            }
+        }
+    }
+
+    #[test]
+    fn local_addresses_are_connected_to_only_where_they_are_allowed() {
+        for ip in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "169.254.1.1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+        ] {
+            assert_eq!(check(&reach(LocalAddresses::Refused, &[]), ip), Err(NoReach::Local), "{ip}");
+            assert_eq!(check(&reach(LocalAddresses::Allowed, &[]), ip), Ok(()), "{ip}");
+        }
+        for ip in ["10.0.0.1", "192.168.1.1", "100.100.100.201", "2001:db8::1", "2001:4860::1", "fd00::1", "fe00::1"] {
+            assert_eq!(check(&reach(LocalAddresses::Refused, &[]), ip), Ok(()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn networks_of_a_flag_are_refused_however_an_address_is_wrapped_and_also_where_a_list_allows_local_ones() {
+        let pods = reach(LocalAddresses::Allowed, &["10.0.0.0/8", "fd12::/16", "127.0.0.0/8"]);
+        for ip in ["10.96.0.1", "::ffff:10.1.2.3", "64:ff9b::a00:1", "2002:a00:1::", "fd12::1", "127.0.0.1"] {
+            assert_eq!(check(&pods, ip), Err(NoReach::Refused), "{ip}");
+        }
+        for ip in ["11.0.0.1", "fd13::1", "::1"] {
+            assert_eq!(check(&pods, ip), Ok(()), "{ip}");
+        }
+    }
+}

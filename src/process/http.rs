@@ -1,0 +1,157 @@
+//! An HTTP server that strangers may call: each connection is small, short, and one of few.
+
+use std::{collections::VecDeque, io, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tracing::warn;
+
+/// What one listener gives to all of its callers.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Connections at once. For one more the oldest is closed, so that whoever opens many and says nothing keeps nobody out.
+    pub connections: usize,
+    /// The time in which the head of a request has to be there.
+    pub head: Duration,
+    /// The bytes that it may have.
+    pub head_bytes: usize,
+    /// The time from the connection to the end of its answer.
+    pub exchange: Duration,
+}
+
+impl Bounds {
+    /// Far more than a kubelet and a few scrapers need.
+    pub const DEFAULT: Self =
+        Self { connections: 64, head: Duration::from_secs(5), head_bytes: 16 << 10, exchange: Duration::from_secs(30) };
+}
+
+/// The pause after a connection could not be accepted, as when there are no open files left.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `routes` on `listener` until `stop`; one request a connection.
+pub async fn serve(listener: TcpListener, routes: Router, bounds: Bounds, stop: CancellationToken) {
+    let mut open: VecDeque<AbortOnDropHandle<()>> = VecDeque::new();
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                if !is_of_the_peer(&error) {
+                    warn!(%error, "no connection is accepted at present; trying again");
+                    sleep(PAUSE).await;
+                }
+                continue;
+            }
+        };
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= bounds.connections {
+            open.pop_front();
+        }
+        #[expect(clippy::disallowed_methods, reason = "a task for each connection, which ends with its listener")]
+        open.push_back(AbortOnDropHandle::new(tokio::spawn(answer(stream, routes.clone(), bounds))));
+    }
+}
+
+/// True if a connection ended before it was accepted, which is no matter of this process.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn answer(stream: TcpStream, routes: Router, bounds: Bounds) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.head)
+        .max_buf_size(bounds.head_bytes)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    // A caller that goes away, or is too slow, is no event.
+    let _ = timeout(bounds.exchange, connection).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    #[expect(clippy::disallowed_methods, reason = "the server of a test")]
+    async fn server(bounds: Bounds) -> (SocketAddr, AbortOnDropHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = Router::new().route("/ok", get(async || "fine"));
+        let server = tokio::spawn(serve(listener, routes, bounds, CancellationToken::new()));
+        (address, AbortOnDropHandle::new(server))
+    }
+
+    async fn said(mut stream: TcpStream, request: &[u8]) -> String {
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn thousands_of_unfinished_requests_keep_no_caller_out_and_no_more_than_a_few_stay_open() {
+        let long = Duration::from_hours(1);
+        let (address, _server) = server(Bounds { head: long, exchange: long, ..Bounds::DEFAULT }).await;
+        let mut half_sent = Vec::new();
+        for number in 0..500 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let _ = stream.write_all(b"GET /ok HTTP/1.1\r\nHost: ").await;
+            half_sent.push(stream);
+            if number % 100 == 99 {
+                let answer = said(TcpStream::connect(address).await.unwrap(), REQUEST).await;
+                assert!(answer.ends_with("fine"), "{answer}");
+            }
+        }
+        // Of those that are closed an end is read; the others still wait.
+        let mut open = half_sent.len();
+        for stream in &mut half_sent[..500 - Bounds::DEFAULT.connections] {
+            assert!(matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_)), "an old connection is closed");
+            open -= 1;
+        }
+        assert!(open <= Bounds::DEFAULT.connections);
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_come_or_is_too_large_ends_the_connection() {
+        let short = Bounds { head: Duration::from_millis(50), exchange: Duration::from_hours(1), ..Bounds::DEFAULT };
+        let (address, _server) = server(short).await;
+        let answer = said(TcpStream::connect(address).await.unwrap(), b"GET /ok HTTP/1.1\r\n").await;
+        assert!(!answer.contains("200"), "{answer}");
+        let (address, _server) = server(Bounds::DEFAULT).await;
+        let large = format!("GET /ok HTTP/1.1\r\nHost: x\r\nX-Filler: {}\r\n\r\n", "x".repeat(1 << 20));
+        let answer = said(TcpStream::connect(address).await.unwrap(), large.as_bytes()).await;
+        assert!(!answer.contains("200"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn an_exchange_that_takes_too_long_is_ended() {
+        let short = Bounds { head: Duration::from_hours(1), exchange: Duration::from_millis(50), ..Bounds::DEFAULT };
+        let (address, _server) = server(short).await;
+        let answer = said(TcpStream::connect(address).await.unwrap(), b"GET /ok HTTP/1.1\r\n").await;
+        assert_eq!(answer, "");
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_one_request() {
+        let (address, _server) = server(Bounds::DEFAULT).await;
+        let twice = [REQUEST, REQUEST].concat();
+        let answer = said(TcpStream::connect(address).await.unwrap(), &twice).await;
+        assert_eq!(answer.matches("fine").count(), 1, "{answer}");
+    }
+}
