@@ -97,10 +97,11 @@ fn helm_3_installs_and_uninstalls_it_too() {
     let helm = |arguments: &[&str]| {
         output(command(Tool::Helm3, arguments).env("KUBECONFIG", cluster.plane().kubeconfig_path())).unwrap()
     };
-    let notes = helm(&["install", "op", CHART, "-n", "ops", "--create-namespace"]);
+    let any = "allowAnyEndpoint=true";
+    let notes = helm(&["install", "op", CHART, "-n", "ops", "--create-namespace", "--set", any]);
     assert!(notes.contains("allowedEndpoints"), "the notes urge to say what may be called: {notes}");
     cluster.get(&["deployment", OPERATOR, "-n", "ops"]);
-    helm(&["upgrade", "op", CHART, "-n", "ops", "--set", "replicas=3"]);
+    helm(&["upgrade", "op", CHART, "-n", "ops", "--set", any, "--set", "replicas=3"]);
     assert_eq!(cluster.get(&["deployment", OPERATOR, "-n", "ops"])["spec"]["replicas"], 3);
     helm(&["uninstall", "op", "-n", "ops"]);
     assert_eq!(left(&cluster), [format!("customresourcedefinition.apiextensions.k8s.io/{KIND}")]);

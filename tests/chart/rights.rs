@@ -13,7 +13,39 @@ type Right = (String, String, Option<String>);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cluster_wide_with_renewals_the_operator_uses_every_right_and_is_refused_none() {
-    live(&json!({"renewTokens": true}), &["crm"]).await;
+    let policy = json!({"enabled": true});
+    let values = json!({"renewTokens": true, "renewTokensInAllNamespaces": true, "renewedSecretsPolicy": policy});
+    let release = live(&values, &["crm"]).await;
+    tokio::task::block_in_place(|| only_renewed_secrets_are_written(&release));
+}
+
+/// With the admission policy of the chart, the right to write Secrets is that to write the operator's own.
+fn only_renewed_secrets_are_written(release: &Cluster) {
+    let secret = |name: &str, label: &str, kind: &str| {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": kind,
+            "metadata": {"name": name, "namespace": "crm", "labels": {"app.kubernetes.io/managed-by": label}},
+        });
+        release.file(&format!("{name}-{label}.json"), &object.to_string())
+    };
+    let ours = "salesforce-backup-operator";
+    let theirs = secret("theirs-renewed", "somebody", "Opaque");
+    release.kubectl(&["create", "-f", &theirs]).unwrap();
+    let account = "--as=system:serviceaccount:ops:op-salesforce-backup-operator";
+    let write = |verb: &str, file: &str| release.kubectl(&[verb, "-f", file, account]);
+    for (verb, file) in [
+        ("create", secret("stolen", ours, "Opaque")),
+        ("create", secret("new-renewed", "somebody", "Opaque")),
+        ("create", secret("token-renewed", ours, "example.com/other")),
+        ("replace", secret("theirs-renewed", ours, "Opaque")),
+    ] {
+        let refused = write(verb, &file).unwrap_err();
+        assert!(refused.contains("the operator may write only Secrets of type Opaque"), "{file}: {refused}");
+    }
+    let own = secret("new-renewed", ours, "Opaque");
+    write("create", &own).unwrap();
+    write("replace", &own).unwrap();
+    release.kubectl(&["create", "-f", &secret("of-the-administrator", "somebody", "Opaque")]).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

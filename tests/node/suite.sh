@@ -104,7 +104,7 @@ helm package charts/salesforce-backup-operator --destination "$work" >/dev/null
 chart=$(echo "$work"/*.tgz)
 tag=${IMAGE##*:} repository=${IMAGE%:*}
 values=(--set "image.repository=$repository,image.tag=$tag,image.pullPolicy=IfNotPresent"
-    --set "pollInterval=2s,settle=5s,tests.enabled=true,podDisruptionBudget.enabled=true")
+    --set "allowAnyEndpoint=true,pollInterval=2s,settle=5s,tests.enabled=true,podDisruptionBudget.enabled=true")
 helm install "$release" "$chart" --namespace "$namespace" "${values[@]}" --wait --timeout 3m >"$work/notes"
 until_is 60 2 ready_pods
 

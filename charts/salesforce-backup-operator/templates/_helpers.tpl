@@ -117,6 +117,11 @@ annotations:
 {{- default "0.0.0.0:8080" .Values.listen | regexFind "[0-9]+$" }}
 {{- end }}
 
+{{/* The port of --probe-listen. */}}
+{{- define "salesforce-backup-operator.probePort" -}}
+{{- default "0.0.0.0:8081" .Values.probeListen | regexFind "[0-9]+$" }}
+{{- end }}
+
 {{- define "salesforce-backup-operator.terminationGracePeriodSeconds" -}}
 {{- $period := default "60s" .Values.shutdownGracePeriod }}
 {{- $grace := include "salesforce-backup-operator.milliseconds" $period | int64 }}
@@ -161,20 +166,31 @@ of endpoints, and the exceptions of a proxy, can only hold a name that is known 
 {{- end }}
 {{- end }}
 
-{{/* A rule of egress of a NetworkPolicy. In: cidrs, none for any; ports. */}}
+{{/* Networks that hold all link-local addresses, by their own address and length. */}}
+{{- define "salesforce-backup-operator.aroundLinkLocal" -}}
+0.0.0.0/0 128.0.0.0/1 128.0.0.0/2 160.0.0.0/3 160.0.0.0/4 168.0.0.0/5 168.0.0.0/6 168.0.0.0/7 169.0.0.0/8 169.128.0.0/9 169.192.0.0/10 169.224.0.0/11 169.240.0.0/12 169.248.0.0/13 169.252.0.0/14 169.254.0.0/15
+{{- end }}
+{{- define "salesforce-backup-operator.aroundLinkLocal6" -}}
+::/0 8000::/1 c000::/2 e000::/3 f000::/4 f800::/5 fc00::/6 fe00::/7 fe00::/8 fe80::/9
+{{- end }}
+
+{{/* A rule of egress of a NetworkPolicy. In: cidrs, ports. */}}
 {{- define "salesforce-backup-operator.egress" -}}
 - ports:
     {{- range .ports }}
     - protocol: TCP
       port: {{ int64 . }}
     {{- end }}
-  {{- with .cidrs }}
   to:
-    {{- range . }}
+    {{- range .cidrs }}
     - ipBlock:
         cidr: {{ . | quote }}
+        {{- if has . (include "salesforce-backup-operator.aroundLinkLocal" $ | splitList " ") }}
+        except: [169.254.0.0/16]
+        {{- else if has . (include "salesforce-backup-operator.aroundLinkLocal6" $ | splitList " ") }}
+        except: ["fe80::/10"]
+        {{- end }}
     {{- end }}
-  {{- end }}
 {{- end }}
 
 {{/* What the schema cannot compare. Each refusal is of what could not work. */}}
@@ -209,6 +225,30 @@ of endpoints, and the exceptions of a proxy, can only hold a name that is known 
 {{- $stay := .Values.podDisruptionBudget.minAvailable }}
 {{- if and .Values.podDisruptionBudget.enabled (gt (int64 .Values.replicas) 1) (or (kindIs "float64" $stay) (kindIs "int64" $stay)) (ge (int64 $stay) (int64 .Values.replicas)) }}
 {{- fail (printf "podDisruptionBudget.minAvailable (%d) must be below replicas (%d): no node could be drained" (int64 $stay) (int64 .Values.replicas)) }}
+{{- end }}
+{{- if eq (include "salesforce-backup-operator.port" .) (include "salesforce-backup-operator.probePort" .) }}
+{{- fail (printf "listen and probeListen: both are port %s" (include "salesforce-backup-operator.port" .)) }}
+{{- end }}
+{{- if and .Values.renewTokens .Values.rbac.create (not .Values.watchNamespaces) (not .Values.renewTokensInAllNamespaces) }}
+{{- fail "renewTokens without watchNamespaces lets the operator create and update Secrets in every namespace, which amounts to being administrator of the cluster: name the namespaces in watchNamespaces, or set renewTokensInAllNamespaces to true" }}
+{{- end }}
+{{- if .Values.networkPolicy.enabled }}
+{{- range $name, $hint := dict "apiServer" "the endpoints of Service kubernetes in namespace default (kubectl get endpointslices -n default)" "commandCenters" "the Command Centers, or the proxy that they are reached by" }}
+{{- $cidrs := (get $.Values.networkPolicy $name).cidrs }}
+{{- if not $cidrs }}
+{{- fail (printf "networkPolicy.%s.cidrs is empty: name the addresses of %s; any address is 0.0.0.0/0" $name $hint) }}
+{{- end }}
+{{- range $cidrs }}
+{{- if regexMatch "^(169\\.254\\.|[fF][eE][89abAB][0-9a-fA-F]:)" . }}
+{{- if not (has . (include "salesforce-backup-operator.aroundLinkLocal" $ | splitList " ")) }}
+{{- fail (printf "networkPolicy.%s.cidrs: %s is link-local, where cloud metadata services are" $name .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if not (or .Values.allowedEndpoints .Values.allowAnyEndpoint .Values.allowInsecureHttp) }}
+{{- fail "allowedEndpoints is empty: list the addresses of your Command Centers (as in --set 'allowedEndpoints={https://commandcenter.example.com/commandcenter/api}'), or set allowAnyEndpoint to true, and whoever may write a Secret decides what is called" }}
 {{- end }}
 {{- end }}
 
