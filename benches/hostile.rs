@@ -10,10 +10,10 @@
 )]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot go on has failed")]
 
+#[path = "harness/mod.rs"]
+mod harness;
+
 use std::{
-    fs,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,16 +24,8 @@ use std::{
 use control_plane::ControlPlane;
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{
-    Api, Client, Config, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
-};
-use salesforce_backup_operator::{
-    api::SalesforceBackup,
-    simulator::{Options, Simulator},
-};
+use kube::Client;
+use salesforce_backup_operator::simulator::{Options, Simulator};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -41,8 +33,8 @@ use tokio::{
     time::sleep,
 };
 
-/// The chart's limit, `resources.limits.memory`.
-const LIMIT_MIB: u64 = 512;
+use crate::harness::{LIMIT_MIB, Operator, Tenant, client};
+
 /// The longest wait of another namespace's backup for its call.
 const IN_TIME: Duration = Duration::from_secs(1);
 /// Backups of the other namespace that are measured during each attack.
@@ -223,110 +215,6 @@ async fn answer(stream: TcpStream, script: &(dyn Fn(&str) -> Answer + Send + Syn
     stream.read(&mut [0]).await.map(drop)
 }
 
-/// The operator, in a control group with the limit where one can be made.
-struct Operator {
-    child: Child,
-    group: Option<PathBuf>,
-}
-
-impl Operator {
-    fn start(plane: &ControlPlane, namespaces: &str) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_salesforce-backup-operator"))
-            .args(["run", "--allow-insecure-http", "--leader-elect=false", "--listen=127.0.0.1:0", "--settle=2s"])
-            .args(["--request-timeout=30s", "--poll-interval=1s", "--watch-namespace", namespaces])
-            .env("KUBECONFIG", plane.kubeconfig_path())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let group = limit(child.id());
-        Self { child, group }
-    }
-
-    /// The most memory that it had, in MiB; none when it is gone.
-    fn peak_mib(&mut self) -> Option<u64> {
-        if self.child.try_wait().unwrap().is_some() {
-            return None;
-        }
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
-    }
-}
-
-/// Puts a process into a control group with the limit, if that may be done.
-fn limit(pid: u32) -> Option<PathBuf> {
-    let group = PathBuf::from(format!("/sys/fs/cgroup/hostile-bench-{pid}"));
-    let write = |file: &str, value: String| fs::write(group.join(file), value);
-    let made = fs::create_dir(&group)
-        .and_then(|()| write("memory.max", (LIMIT_MIB << 20).to_string()))
-        .and_then(|()| write("cgroup.procs", pid.to_string()));
-    if made.is_ok() {
-        let _ = write("memory.swap.max", "0".to_owned());
-        return Some(group);
-    }
-    let _ = fs::remove_dir(&group);
-    None
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if let Some(group) = &self.group {
-            let _ = fs::remove_dir(group);
-        }
-    }
-}
-
-/// One namespace of the API server.
-struct Tenant {
-    client: Client,
-    namespace: String,
-}
-
-impl Tenant {
-    async fn new(client: &Client) -> Self {
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        let new = serde_json::from_value(json!({"metadata": {"generateName": "bench-"}})).unwrap();
-        let namespace = namespaces.create(&PostParams::default(), &new).await.unwrap().name_any();
-        Self { client: client.clone(), namespace }
-    }
-
-    fn backups(&self) -> Api<SalesforceBackup> {
-        Api::namespaced(self.client.clone(), &self.namespace)
-    }
-
-    async fn secret(&self, name: &str, url: &str, token: &str) {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let secret = json!({"metadata": {"name": name}, "stringData": {"url": url, "token": token}});
-        secrets.create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
-    }
-
-    async fn create(&self, name: &str, secret: &str, client: usize, suspend: bool) {
-        let manifest = json!({"metadata": {"name": name}, "spec": {
-            "commandCenter": {"secretRef": {"name": secret}}, "associations": [{"clientId": client}], "suspend": suspend,
-        }});
-        self.backups().create(&PostParams::default(), &serde_json::from_value(manifest).unwrap()).await.unwrap();
-    }
-
-    /// Makes an object larger, and says whether the API server took it.
-    async fn pad(&self, name: &str, bytes: usize) -> bool {
-        let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "x".repeat(bytes), "uid": "1"});
-        let change = Patch::Merge(json!({"metadata": {"ownerReferences": [owner]}}));
-        self.backups().patch(name, &PatchParams::default(), &change).await.is_ok()
-    }
-
-    async fn until(&self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let object = serde_json::to_value(self.backups().get(name).await.unwrap()).unwrap();
-            if holds(&object) {
-                return object;
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
 fn is_set(object: &Value, field: &str) -> bool {
     object.pointer(field).is_some_and(Value::is_string)
 }
@@ -379,7 +267,8 @@ async fn run(attack: Attack, plane: &ControlPlane, client: &Client) -> bool {
     let (hostile, victim) = (Tenant::new(client).await, Tenant::new(client).await);
     let simulator = Simulator::start(Options::default()).await.unwrap();
     victim.secret("cc", &simulator.url(), simulator.token()).await;
-    let mut operator = Operator::start(plane, &format!("{},{}", hostile.namespace, victim.namespace));
+    let flags = ["--listen=127.0.0.1:0", "--probe-listen=127.0.0.1:0"].map(str::to_owned);
+    let mut operator = Operator::start(plane, &format!("{},{}", hostile.namespace, victim.namespace), &flags);
     if let Then::Crowd(others) = attack.then {
         let created = stream::iter(0..others).map(async |number| {
             hostile.create(&format!("crowd-{number}"), "none", number + 1, true).await;
@@ -410,7 +299,7 @@ async fn run(attack: Attack, plane: &ControlPlane, client: &Client) -> bool {
         well &= bytes <= 64 << 10;
         told = format!(", status of {bytes} bytes");
     }
-    let (peak, limited) = (operator.peak_mib(), operator.group.is_some());
+    let (peak, limited) = (operator.peak_mib(), operator.is_limited());
     well &= peak.is_some_and(|peak| peak < LIMIT_MIB);
     let peak = peak.map_or("it was killed".to_owned(), |peak| format!("peak {peak} MiB"));
     let limit = if limited { format!("of {LIMIT_MIB}") } else { "(no limit could be set)".to_owned() };
@@ -428,13 +317,8 @@ async fn run(attack: Attack, plane: &ControlPlane, client: &Client) -> bool {
 #[tokio::main]
 async fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let plane = tokio::task::spawn_blocking(ControlPlane::shared).await.unwrap().unwrap();
-    let applied = plane.kubectl().args(["apply", "--server-side", "-f", "crds"]).stdout(Stdio::null()).status();
-    assert!(applied.unwrap().success());
-    let kubeconfig = Kubeconfig::read_from(plane.kubeconfig_path()).unwrap();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-    let client = Client::try_from(config).unwrap();
+    let client = client(plane).await;
     let mut well = true;
     for attack in attacks() {
         if wanted.is_empty() || wanted.iter().any(|word| attack.name.contains(word.as_str())) {
