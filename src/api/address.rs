@@ -3,14 +3,14 @@
 use serde::{Deserialize as _, Deserializer};
 use url::{Host, Url};
 
-/// `url` as it is compared with others: its host without the dot at its end. The case of the host, an escape in it and the
-/// default port have no spelling of their own in a [`Url`]. Nothing when no host is left.
+/// `url` as it is compared with others: its host without the dots at its end, of which a [`Url`] takes more than one. The case of
+/// the host, an escape in it and the default port have no spelling of their own there. Nothing when no host is left.
 #[must_use]
 pub fn one_spelling(mut url: Url) -> Option<Url> {
     if let Some(Host::Domain(name)) = url.host()
-        && let Some(name) = name.strip_suffix('.')
+        && name.ends_with('.')
     {
-        let name = name.to_owned();
+        let name = name.trim_end_matches('.').to_owned();
         url.set_host(Some(&name)).ok()?;
     }
     Some(url)
