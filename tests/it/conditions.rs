@@ -160,18 +160,41 @@ async fn an_address_that_is_not_allowed_stalls_and_is_not_called() {
 }
 
 #[tokio::test]
-async fn a_name_that_resolves_to_loopback_stalls_and_is_not_called() {
+async fn a_name_that_resolves_to_loopback_is_not_called_and_without_a_list_nobody_is_told_why() {
     let mut flags = fast_flags();
     flags.retain(|flag| flag != "--allow-insecure-http");
     let world = World::with(Behaviour::default(), &flags).await;
     let port = world.simulator.address().port();
-    world.write_secret("local", &format!("https://localhost:{port}/commandcenter/api"), "t").await;
-    world.create(NAME, &json!({"commandCenter": {"secretRef": {"name": "local"}}})).await;
+    let (local, nowhere) = (format!("https://localhost:{port}/api"), "https://no-such-host.invalid/api".to_owned());
+    let mut told = Vec::new();
+    for (name, url) in
+        [("local", local), ("nowhere", nowhere), ("refused", "https://127.0.0.2.invalid:1/api".to_owned())]
+    {
+        world.write_secret(name, &url, "t").await;
+        world.create(name, &json!({"commandCenter": {"secretRef": {"name": name}}})).await;
+        let waiting = world.until_reason(name, "ConnectionFailed").await;
+        check(&waiting, &Stands::Retrying, "ConnectionFailed", "--allowed-endpoint");
+        told.push(Line::of(&waiting, ConditionType::Ready).message.replace(&url, ""));
+    }
+    assert!(told.iter().all(|message| *message == told[0]), "{told:#?}");
+    assert!(world.simulator.calls().values().all(|calls| *calls == 0));
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_to_a_refused_network_stalls_and_is_not_called_though_it_is_listed() {
+    let mut world = World::without_operator(Behaviour::default()).await;
+    let url = world.simulator.url().replace("http://127.0.0.1", "https://localhost");
+    let listed = format!("--allowed-endpoint={url}");
+    let mut flags = fast_flags_with(&[&listed, "--refused-cidr=127.0.0.0/8,::1/128"]);
+    flags.retain(|flag| flag != "--allow-insecure-http");
+    world.start_operator(&flags).await;
+    world.write_secret(SECRET, &url, "t").await;
+    world.create(NAME, &json!({})).await;
     check(
         &world.until_reason(NAME, "EndpointNotAllowed").await,
         &Stands::Stalled,
         "EndpointNotAllowed",
-        "loopback or link-local",
+        "a network of --refused-cidr",
     );
     assert!(world.simulator.calls().values().all(|calls| *calls == 0));
 }
