@@ -1,7 +1,7 @@
 //! A Command Center that allows only so many calls, or does not answer: who waits says so, nobody waits for a neighbour with
 //! thousands, and nothing falls upon a server that comes back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use kube::ResourceExt as _;
@@ -54,6 +54,7 @@ async fn no_more_calls_are_made_than_the_flags_allow_and_who_waits_says_until_wh
 #[tokio::test]
 async fn a_limit_that_only_the_server_knows_is_learned_from_its_answers() {
     for retry_after in [true, false] {
+        let begin = Instant::now();
         let world = World::with(strict(4, 1000, retry_after), &fast_flags()).await;
         for number in 0..7 {
             world.create(&format!("crm-{number}"), &json!({"associations": [{"clientId": 20 + number}]})).await;
@@ -63,7 +64,10 @@ async fn a_limit_that_only_the_server_knows_is_learned_from_its_answers() {
         }
         assert_eq!(world.executed(), 7);
         let refused = world.simulator.limited();
-        assert!((1..=6).contains(&refused), "{refused} calls were refused, with retry_after {retry_after}");
+        // As long as it takes, each hour begins anew.
+        let hours = begin.elapsed().as_secs() / HOUR.as_secs() + 1;
+        let few = 1..=2 * hours;
+        assert!(few.contains(&refused), "{refused} calls were refused in {hours} hours, with retry_after {retry_after}");
     }
 }
 
