@@ -67,7 +67,10 @@ async fn a_limit_that_only_the_server_knows_is_learned_from_its_answers() {
         // As long as it takes, each hour begins anew.
         let hours = begin.elapsed().as_secs() / HOUR.as_secs() + 1;
         let few = 1..=2 * hours;
-        assert!(few.contains(&refused), "{refused} calls were refused in {hours} hours, with retry_after {retry_after}");
+        assert!(
+            few.contains(&refused),
+            "{refused} calls were refused in {hours} hours, with retry_after {retry_after}"
+        );
     }
 }
 
