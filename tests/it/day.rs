@@ -98,7 +98,10 @@ async fn a_day_with_short_tokens_limits_restarts_and_outages_loses_no_backup_and
         world.start_operator_of(args.clone(), through.clone());
         let left = (HOUR * (hour + 1)).saturating_sub(begin.elapsed());
         tokio::time::sleep(left).await;
-        until("the token was renewed in this hour", || renewals(&world.simulator) > before).await;
+        // The first token is renewed when it is rejected, and in the first hour nobody may need it by then.
+        if hour > 0 {
+            until("the token was renewed in this hour", || renewals(&world.simulator) > before).await;
+        }
     }
     for number in 0..created {
         world.until_phase(&format!("crm-{number}"), Phase::Succeeded).await;
