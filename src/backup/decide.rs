@@ -83,7 +83,7 @@ pub struct Attempt {
     pub id: AttemptId,
     /// When it was decided: the time to send counts from here.
     pub opened: Now,
-    /// How the object has waited for the attempts of others.
+    /// The object's wait for the attempts of others.
     pub waits: Waits,
     /// Where to call.
     pub connection: Connection,

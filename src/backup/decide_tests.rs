@@ -321,13 +321,13 @@ fn calls_that_never_left_are_tried_again_and_local_names_stall_meanwhile() {
         (NeverSent::ProxyLogin, "ConnectionFailed"),
         (NeverSent::ProxyRefuses, "ConnectionFailed"),
         (NeverSent::TooLate, "SendWindowMissed"),
-        (NeverSent::LocalAddress, "EndpointNotAllowed"),
+        (NeverSent::AddressRefused, "EndpointNotAllowed"),
     ];
     for (cause, expected) in cases {
         let waiting = after(&object(&json!({})), 0, &Outcome::NeverSent(cause));
         let status = waiting.status.as_ref().unwrap();
         assert_eq!(reason(status), (Phase::Pending, expected));
-        assert_eq!(is_true(&status.conditions, ConditionType::Stalled), cause == NeverSent::LocalAddress);
+        assert_eq!(is_true(&status.conditions, ConditionType::Stalled), cause == NeverSent::AddressRefused);
         assert!(matches!(step(&waiting, 1), Step::Rest(Some(_))), "{expected}");
         assert!(matches!(step(&waiting, 6), Step::Attempt(_)), "{expected}");
     }

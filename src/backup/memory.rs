@@ -493,7 +493,7 @@ impl Remembered {
         if object.metadata.deletion_timestamp.is_some() {
             self.leaving_since.get_or_insert(now);
         }
-        // What else it waits for in between does not send it back to the end of the line.
+        // Another wait in between does not send it back to the end of the line.
         let begins_none = !matches!(RunState::of(object), RunState::New | RunState::Pending(_));
         if begins_none {
             self.busy_since = None;

@@ -106,7 +106,7 @@ impl Other {
         self.at(endpoint) && overlap(&self.targets, targets)
     }
 
-    /// Whether its open attempt has to be settled before `applicant` begins one: the two would not be told apart if both answers were
+    /// True if its open attempt has to be settled before `applicant` begins one: the two would not be told apart if both answers were
     /// lost.
     ///
     /// Another namespace keeps nobody waiting for longer than one attempt takes, and not with an attempt that it began after
@@ -161,7 +161,7 @@ pub fn all(claims: &Claims, uid: &str, memory: &Memory, now: BootTime) -> Vec<Ar
     there.chain(memory.of_gone(|_| true, exists, EARLIER, now).into_iter().map(Arc::new)).collect()
 }
 
-/// Who wants to begin an attempt.
+/// An object that wants to begin an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Applicant<'a> {
     /// Its uid.
@@ -172,9 +172,9 @@ pub struct Applicant<'a> {
     pub secret: &'a str,
     /// The Command Center.
     pub endpoint: &'a str,
-    /// What it asks to back up.
+    /// The targets that it asks to back up.
     pub targets: &'a [Target],
-    /// How it has waited so far.
+    /// Its wait so far.
     pub waits: Waits,
 }
 
@@ -192,7 +192,7 @@ impl<'a> Applicant<'a> {
         }
     }
 
-    /// What an attempt that it begins at `now` is for others, until its intent is stored and seen.
+    /// The claim of an attempt that it begins at `now`, until its intent is stored and seen.
     #[must_use]
     pub fn as_other(&self, now: Timestamp) -> Other {
         Other {
@@ -209,7 +209,7 @@ impl<'a> Applicant<'a> {
     }
 }
 
-/// How an object has waited for the attempts of others.
+/// The wait of an object for the attempts of others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waits {
     /// Since when, if it has.

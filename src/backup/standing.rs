@@ -141,7 +141,7 @@ impl Standing {
     pub fn unreached(cause: NeverSent, endpoint: &str) -> Self {
         let why = messages::never_sent(cause, endpoint);
         match cause {
-            NeverSent::LocalAddress => Self::Stalled(why),
+            NeverSent::AddressRefused => Self::Stalled(why),
             NeverSent::Dns
             | NeverSent::Connect
             | NeverSent::Tls(_)

@@ -109,7 +109,7 @@ enum Trust {
     System,
 }
 
-/// What clients differ in.
+/// The things in which clients differ.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ClientKey {
     trust: Trust,
@@ -274,7 +274,7 @@ impl CommandCenter {
         }
         let found = self.lookups.addresses(name).await.map_err(|_| NeverSent::Dns)?;
         let all = found.iter().all(|address| connection.reach.check(address.ip()).is_ok());
-        if all && !found.is_empty() { Ok(()) } else { Err(NeverSent::LocalAddress) }
+        if all && !found.is_empty() { Ok(()) } else { Err(NeverSent::AddressRefused) }
     }
 
     /// Whether a call to `address` goes to a proxy, which passes it on without a tunnel.

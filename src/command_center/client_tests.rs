@@ -307,7 +307,7 @@ async fn a_name_that_resolves_to_loopback_is_not_connected_to_where_local_addres
     let server = Server::answering(respond("200 OK", "", ACCEPTED));
     let mut local = connection(&format!("http://localhost:{}/api", server.address.port()), None);
     local.reach.local = LocalAddresses::Refused;
-    assert_eq!(send_to(&local, true).await, Reply::NeverSent(NeverSent::LocalAddress));
+    assert_eq!(send_to(&local, true).await, Reply::NeverSent(NeverSent::AddressRefused));
     assert_eq!(server.connections.load(Ordering::SeqCst), 0);
 }
 
@@ -369,7 +369,7 @@ async fn a_proxy_is_asked_only_for_names_that_resolve_to_what_may_be_called_or_t
         connection
     };
     let asked = || proxy.connections.load(Ordering::SeqCst);
-    assert_eq!(through(&address, &refused("http://localhost/api")).await, Reply::NeverSent(NeverSent::LocalAddress));
+    assert_eq!(through(&address, &refused("http://localhost/api")).await, Reply::NeverSent(NeverSent::AddressRefused));
     assert_eq!(
         through(&address, &refused("http://no-such-host.invalid/api")).await,
         Reply::NeverSent(NeverSent::Dns),

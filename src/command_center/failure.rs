@@ -16,7 +16,7 @@ pub(super) enum ResolveError {
     Lookup(#[source] io::Error),
     /// It has only addresses that are not connected to.
     #[error("the name resolves only to addresses that are not called")]
-    NotReached,
+    AddressRefused,
 }
 
 /// Whether something came back that cannot be read as the head of an answer.
@@ -41,7 +41,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Erro
 pub(super) fn connect_failure(error: &reqwest::Error) -> NeverSent {
     let known = causes(error).find_map(|cause| match cause.downcast_ref::<ResolveError>() {
         Some(ResolveError::Lookup(_)) => Some(NeverSent::Dns),
-        Some(ResolveError::NotReached) => Some(NeverSent::LocalAddress),
+        Some(ResolveError::AddressRefused) => Some(NeverSent::AddressRefused),
         None => proxy_failure(cause).or_else(|| TlsFailure::of(cause).map(NeverSent::Tls)),
     });
     known.unwrap_or(NeverSent::Connect)
@@ -67,7 +67,7 @@ pub(super) fn undisclosed(reply: Reply, kind: Kind) -> Reply {
     let tells = match (&reply, kind) {
         (Reply::NeverSent(cause), _) => match cause {
             NeverSent::Dns
-            | NeverSent::LocalAddress
+            | NeverSent::AddressRefused
             | NeverSent::Connect
             | NeverSent::Tls(_)
             | NeverSent::ProxyRefuses
@@ -87,7 +87,9 @@ pub(super) fn undisclosed(reply: Reply, kind: Kind) -> Reply {
 /// Why a call was not sent that goes to a proxy as it would go to the host.
 pub(super) const fn of_proxy(cause: NeverSent) -> NeverSent {
     match cause {
-        NeverSent::Dns | NeverSent::LocalAddress | NeverSent::Connect | NeverSent::Tls(_) => NeverSent::ProxyUnreached,
+        NeverSent::Dns | NeverSent::AddressRefused | NeverSent::Connect | NeverSent::Tls(_) => {
+            NeverSent::ProxyUnreached
+        }
         NeverSent::ProxyUnreached
         | NeverSent::ProxyLogin
         | NeverSent::ProxyRefuses

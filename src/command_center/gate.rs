@@ -258,7 +258,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             // That is the Secret's address or certificate, or the operator's rules, and says nothing of the host.
             Reply::NoAnswer(NoAnswer::NotHttp | NoAnswer::ClientCertificate)
             | Reply::NeverSent(
-                NeverSent::Tls(_) | NeverSent::ProxyLogin | NeverSent::LocalAddress | NeverSent::TooLate,
+                NeverSent::Tls(_) | NeverSent::ProxyLogin | NeverSent::AddressRefused | NeverSent::TooLate,
             ) => {}
         }
     }

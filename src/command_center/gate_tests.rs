@@ -291,7 +291,7 @@ fn only_what_says_something_of_the_host_counts_against_it() {
         (answer(503), true),
         (html, true),
         (tls, false),
-        (Reply::NeverSent(NeverSent::LocalAddress), false),
+        (Reply::NeverSent(NeverSent::AddressRefused), false),
         (Reply::NoAnswer(NoAnswer::TooLarge), false),
         (answer(500), false),
         (answer(401), false),

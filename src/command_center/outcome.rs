@@ -26,7 +26,7 @@ pub enum NeverSent {
     /// The host name has no address, or the name service does not answer.
     Dns,
     /// The host name resolves to nothing but addresses that are not connected to.
-    LocalAddress,
+    AddressRefused,
     /// No TCP connection: refused, unreachable, or too slow.
     Connect,
     /// No TLS session.

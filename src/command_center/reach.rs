@@ -25,7 +25,7 @@ const METADATA_V6: [Ipv6Addr; 3] = [
 
 /// The kind of an address, as far as it decides who may be connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum AddressKind {
     /// A metadata service, a multicast group, or a tunnel whose other end cannot be told.
     Never,
     /// This machine, or a neighbour that needs no route.
@@ -45,7 +45,7 @@ pub struct Reach {
     pub refused: Arc<[IpNet]>,
 }
 
-/// Whether local addresses may be connected to.
+/// The rule for local addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LocalAddresses {
     /// They may.
@@ -69,34 +69,34 @@ pub enum NoReach {
 }
 
 impl Reach {
-    /// Whether `ip` may be connected to.
+    /// Checks that `ip` may be connected to.
     ///
     /// # Errors
     /// Why it may not.
     pub fn check(&self, ip: IpAddr) -> Result<(), NoReach> {
         let inner = unwrapped(ip);
-        if kind(inner) == Kind::Never || kind(ip) == Kind::Never {
+        if kind_of(inner) == AddressKind::Never || kind_of(ip) == AddressKind::Never {
             return Err(NoReach::Never);
         }
         if self.refused.iter().any(|network| network.contains(&ip) || network.contains(&inner)) {
             return Err(NoReach::Refused);
         }
-        if self.local == LocalAddresses::Refused && kind(inner) == Kind::Local {
+        if self.local == LocalAddresses::Refused && kind_of(inner) == AddressKind::Local {
             return Err(NoReach::Local);
         }
         Ok(())
     }
 }
 
-fn kind(ip: IpAddr) -> Kind {
+fn kind_of(ip: IpAddr) -> AddressKind {
     match ip {
-        IpAddr::V4(ip) if METADATA_V4.contains(&ip) || ip.is_multicast() => Kind::Never,
+        IpAddr::V4(ip) if METADATA_V4.contains(&ip) || ip.is_multicast() => AddressKind::Never,
         IpAddr::V4(ip) if ip.is_loopback() || ip.is_link_local() || ip.octets()[0] == 0 || ip.is_broadcast() => {
-            Kind::Local
+            AddressKind::Local
         }
-        IpAddr::V6(ip) if METADATA_V6.contains(&ip) || ip.is_multicast() || is_tunnel(ip) => Kind::Never,
-        IpAddr::V6(ip) if ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local() => Kind::Local,
-        IpAddr::V4(_) | IpAddr::V6(_) => Kind::Routed,
+        IpAddr::V6(ip) if METADATA_V6.contains(&ip) || ip.is_multicast() || is_tunnel(ip) => AddressKind::Never,
+        IpAddr::V6(ip) if ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local() => AddressKind::Local,
+        IpAddr::V4(_) | IpAddr::V6(_) => AddressKind::Routed,
     }
 }
 

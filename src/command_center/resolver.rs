@@ -155,7 +155,7 @@ impl Resolve for Resolver {
                 found.retain(|address| resolver.reach.check(address.ip()).is_ok());
             }
             if found.is_empty() {
-                return Err(ResolveError::NotReached.into());
+                return Err(ResolveError::AddressRefused.into());
             }
             Ok(Box::new(found.into_iter()) as Addrs)
         })

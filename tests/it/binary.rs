@@ -122,6 +122,8 @@ fn flags_that_cannot_be_used_are_refused_with_what_is_allowed() {
         ("--watch-namespace=Bad_NS", "lower case letters"),
         ("--watch-namespace=", "to watch all of them, leave it out"),
         ("--allowed-endpoint=https://*.example.com", "wildcards have no meaning"),
+        ("--refused-cidr=pods", "a network is needed"),
+        ("--refused-cidr=10.0.0.1/8", "write 10.0.0.0/8 for the network"),
         ("--leader-elect=no", "true or false"),
     ] {
         let refused = run(&["run", flag], "");

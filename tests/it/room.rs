@@ -46,8 +46,10 @@ async fn nothing_is_started_for_an_object_that_is_too_large_until_it_is_not() {
     assert_eq!(Line::of(&stalled, ConditionType::Stalled).status, "True");
     assert_eq!(world.executed(), 0);
     assert!(pad(&world, 1).await);
-    world.until_phase(NAME, Phase::Succeeded).await;
+    let done = world.until_phase(NAME, Phase::Succeeded).await;
     assert_eq!(world.executed(), 1);
+    let (owners, notes) = (done.metadata.owner_references, done.metadata.annotations);
+    assert_eq!((owners.map(|owners| owners.len()), notes), (Some(1), None), "what is left out of a copy stays stored");
 }
 
 #[tokio::test]

@@ -513,7 +513,7 @@ fn an_object_whose_look_fails_while_the_command_center_is_away_takes_its_place_i
 fn what_the_own_secret_gets_wrong_is_told_also_while_the_command_center_is_away_for_others() {
     let new = object(&json!({}));
     for (cause, told) in [
-        (NeverSent::LocalAddress, "EndpointNotAllowed"),
+        (NeverSent::AddressRefused, "EndpointNotAllowed"),
         (NeverSent::Tls(TlsFailure::UnknownAuthority), "TlsFailed"),
         (NeverSent::ProxyLogin, "ConnectionFailed"),
     ] {

@@ -103,7 +103,7 @@ pub(super) fn unreached(cause: NeverSent, endpoint: &str) -> (Reason, &'static s
         NeverSent::Dns => {
             (Reason::DnsFailed, "the host name cannot be resolved", "check url in the Secret and the cluster's DNS")
         }
-        NeverSent::LocalAddress => (
+        NeverSent::AddressRefused => (
             Reason::EndpointNotAllowed,
             "the host name resolves only to addresses that are not called: loopback, link-local, those of cloud metadata services, or a network of --refused-cidr",
             "correct url in the Secret, or list it with --allowed-endpoint (chart value allowedEndpoints) where it is loopback or link-local",
