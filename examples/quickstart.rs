@@ -25,10 +25,8 @@ use kube::{
 use salesforce_backup_operator::{
     api::{ConditionType, Phase, SalesforceBackup, SalesforceBackupStatus, conditions::is_true},
     cli::run::{self, Args},
-    process::{
-        proxies::Proxies,
-        telemetry::{self, LogFormat},
-    },
+    process::telemetry::{self, LogFormat},
+    proxies::Proxies,
     simulator::{Behaviour, Options, Simulator},
 };
 use serde_json::json;

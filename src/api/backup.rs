@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::SalesforceBackupStatus;
+use crate::api::status::SalesforceBackupStatus;
 
 /// What to back up, how, and with which Command Center.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
 
-use super::SalesforceBackup;
+use crate::api::SalesforceBackup;
 
 /// The CustomResourceDefinitions of every kind, as JSON values ready to be printed or applied.
 ///

@@ -6,7 +6,7 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::Value;
 
-use super::{GROUP, SalesforceBackup, SalesforceBackupStatus, VERSION, salesforce_backup_crd};
+use crate::api::{GROUP, SalesforceBackup, SalesforceBackupStatus, VERSION, salesforce_backup_crd};
 
 /// The subresource by which a status is written, as it is named among the missing fields.
 const SUBRESOURCE: &str = "the subresource status";

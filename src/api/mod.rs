@@ -10,16 +10,16 @@ mod status;
 pub mod target;
 pub mod validate;
 
-pub use backup::{
+pub use crate::api::backup::{
     Association, BackupLevel, CommandCenterRef, DeletionPolicy, EntityInfo, OnUnknownOutcome, ReadyWhen,
     SalesforceBackup, SalesforceBackupSpec, SecretRef,
 };
-pub use conditions::{ConditionType, Conditions, Reason};
-pub use crd::{all_crds, salesforce_backup_crd};
-pub use fields::{Fields, Kept, Served};
-pub use ids::{AttemptId, JobId, TaskId};
-pub use status::{Attempt, Cancel, JobStatus, OtherJobs, Phase, SalesforceBackupStatus};
-pub use target::Target;
+pub use crate::api::conditions::{ConditionType, Conditions, Reason};
+pub use crate::api::crd::{all_crds, salesforce_backup_crd};
+pub use crate::api::fields::{Fields, Kept, Served};
+pub use crate::api::ids::{AttemptId, JobId, TaskId};
+pub use crate::api::status::{Attempt, Cancel, JobStatus, OtherJobs, Phase, SalesforceBackupStatus};
+pub use crate::api::target::Target;
 
 /// The API group of every kind of this operator.
 pub const GROUP: &str = "commandcenter.dev";

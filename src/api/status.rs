@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{
+use crate::api::{
     address,
     backup::BackupLevel,
     ids::{AttemptId, JobId, TaskId},

@@ -5,7 +5,7 @@ use std::fmt;
 use kube::core::cel::Validator;
 use serde_json::{Map, Value, json};
 
-use super::{GROUP, VERSION, crd};
+use crate::api::{GROUP, VERSION, crd};
 
 /// Characters of a `generateName` that the API server keeps; it adds five.
 pub const MAX_GENERATE_NAME: usize = 58;

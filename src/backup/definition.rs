@@ -17,15 +17,10 @@ use crate::{
         Fields, Served,
         fields::{Held, served},
     },
-    process::{
-        clock::{self, BootTime},
-        telemetry::chain,
-    },
-};
-
-use super::{
-    cluster::{Cluster, Document},
-    messages,
+    backup::status::messages,
+    kubernetes::cluster::{Cluster, Document},
+    process::telemetry::chain,
+    time::clock::{self, BootTime},
 };
 
 /// How often it is asked for; unchanged, it is not sent.

@@ -10,18 +10,16 @@ use jiff::Timestamp;
 
 use crate::{
     api::{Attempt, AttemptId, ConditionType, Fields, JobId, Reason, SalesforceBackup, TaskId, conditions::find},
-    command_center::{
-        job_list::Listing,
-        outcome::{Accepted, Outcome},
+    backup::{
+        act::merge_outcome::Record,
+        claims::{Applicant, Claim, Other},
+        status::{run_state::RunState, transition::AnsweredBy},
     },
-    process::clock::BootTime,
-};
-
-use super::{
-    others::{Applicant, Claim, Other},
-    settle::Record,
-    state::RunState,
-    status::AnsweredBy,
+    command_center::{
+        create_task::outcome::{Accepted, Outcome},
+        jobs::list::Listing,
+    },
+    time::clock::BootTime,
 };
 
 /// How long the request of an object that is gone is remembered: its job may run for hours.

@@ -3,11 +3,14 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::Target;
-use crate::backup::others::Waits;
-use crate::command_center::{
-    job::Unreadable,
-    outcome::{NeverSent, NoAnswer, RefusedKind, Unknown},
+use crate::{
+    api::Target,
+    backup::claims::Waits,
+    command_center::{
+        create_task::outcome::{RefusedKind, Unknown},
+        jobs::job::Unreadable,
+        reply::{NeverSent, NoAnswer},
+    },
 };
 
 const HERE: &str = "https://cc.example.com/api";

@@ -4,29 +4,32 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackup, conditions::find},
+    backup::{
+        claims::{self, Other},
+        context::{Context, Error},
+        controller::slots::Turn,
+        definition::InCluster,
+        job_watch::subscriptions::{self, Told},
+        memory::{self, Earlier, Memory, Refusals, Remembered},
+    },
     command_center::{
         client::ClientError,
         connection::{Connection, ConnectionError, ConnectionId},
-        gate::{Need, Wait},
-        gates::{Caller, Pass},
-        job::{JobReading, Unreadable, read_job},
-        job_list::{JobQuery, Listing, Remark},
-        job_task::{JobTask, read_task},
-        outcome::RefusedKind,
-        unusable::Unusable,
+        create_task::outcome::RefusedKind,
+        gate::{
+            Caller, Pass,
+            need::{Need, Wait},
+        },
+        jobs::{
+            job::{JobReading, Unreadable, read_job},
+            list::{JobQuery, Listing, Remark},
+            task::{JobTask, read_task},
+            unusable::Unusable,
+        },
     },
-    process::clock::{self, BootTime, Now},
-};
-
-use super::{
-    Context, Error,
-    cluster::ClusterError,
-    connections::kept::Obstacle,
-    definition::InCluster,
-    memory::{self, Earlier, Memory, Refusals, Remembered},
-    others::{self, Other},
-    turns::Turn,
-    waiting::{self, Told},
+    connections::renewed_secret::Obstacle,
+    kubernetes::cluster::ClusterError,
+    time::clock::{self, BootTime, Now},
 };
 
 /// Everything that [`super::decide`] depends on, besides the flags and the time.
@@ -70,7 +73,7 @@ pub enum Look {
     /// How many of so many jobs may be asked to be killed in this turn.
     Kills(u32),
     /// What is told to those who wait for their jobs.
-    Told(Box<waiting::Wait>),
+    Told(Box<subscriptions::Wait>),
 }
 
 /// What was looked at. What nobody asked for is not there.
@@ -306,12 +309,12 @@ impl<'a> Observed<'a> {
     #[must_use]
     pub fn neighbours(&self, context: &Context) -> Vec<Other> {
         let recent = context.settings.until_settled();
-        others::neighbours(&context.objects.all(), self.uid(), &context.memory, (recent, clock::now().boot))
+        claims::neighbours(&context.objects.all(), self.uid(), &context.memory, (recent, clock::now().boot))
     }
 
     async fn others(&self, context: &Context) -> Result<Vec<Arc<Other>>, Error> {
         let claims = context.claims.now(async || context.cluster.claims().await).await?;
-        Ok(others::all(&claims, self.uid(), &context.memory, clock::now().boot))
+        Ok(claims::all(&claims, self.uid(), &context.memory, clock::now().boot))
     }
 
     fn connection_id(&self) -> Option<ConnectionId> {

@@ -15,9 +15,11 @@ use crate::{
     },
     command_center::{
         connection::{Connection, check_type},
+        create_task::{
+            description::Mark,
+            request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
+        },
         endpoint::EndpointPolicy,
-        mark::Mark,
-        request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
     },
 };
 

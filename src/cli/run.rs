@@ -23,36 +23,32 @@ use tracing::{error, info, warn};
 use crate::{
     api::validate,
     backup::{
-        Context, Settings,
-        claims::SharedClaims,
-        cluster::Cluster,
-        connections::Connections,
+        context::{Context, Settings},
         controller::{self, Broken, Watch},
         definition::Definition,
+        job_watch::{Poll, subscriptions::Waiting},
         memory::Memory,
-        objects::Objects,
-        poll::Poll,
-        waiting::Waiting,
+        shared_claims::SharedClaims,
     },
+    cli::{duration, value},
     command_center::{
         client::CommandCenter,
         endpoint::{Endpoint, EndpointPolicy},
-        gate::Limits,
+        gate::need::Limits,
     },
+    connections::Connections,
+    kubernetes::{client, cluster::Cluster, watched::Objects},
     process::{
         health,
         http::{self, Bounds},
-        kubernetes,
         lease::{Candidate, Lost, decide::Timings},
         metrics::Metrics,
-        proxies::Proxies,
         shutdown,
         supervise::Supervisor,
         telemetry::{self, LogFormat},
     },
+    proxies::Proxies,
 };
-
-use super::{duration, value};
 
 /// Most characters of a host's name in the identity: events take 128 bytes.
 const MAX_HOST: usize = 100;
@@ -184,7 +180,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     telemetry::start(args.log_format, &args.log_filter)?;
     let stop = shutdown::on_signal().context("signals cannot be listened to")?;
     let proxies = Proxies::of(environment)?;
-    let config = kubernetes::config(&proxies)?;
+    let config = client::config(&proxies)?;
     let outcome = Box::pin(operate(args, config, proxies, stop)).await;
     if let Err(error) = &outcome
         && let Some(lost) = error.downcast_ref::<Lost>()
@@ -214,7 +210,7 @@ pub async fn operate(
     let policy = policy(&args);
     let identity = identity();
     let candidate = candidate(&args, &config, &identity)?;
-    let clients = kubernetes::clients(config).context("the cluster configuration cannot be used")?;
+    let clients = client::clients(config).context("the cluster configuration cannot be used")?;
     let listener = bind("--listen", args.listen).await?;
     let probe_listener = bind("--probe-listen", args.probe_listen).await?;
     let ready = Arc::new(AtomicBool::new(false));
@@ -340,7 +336,7 @@ fn candidate(args: &Args, config: &kube::Config, identity: &str) -> anyhow::Resu
         return Ok(None);
     }
     let timings = Timings::new(args.lease_duration, args.renew_deadline, args.retry_period)?;
-    let client = kubernetes::clients(config.clone()).context("the cluster configuration cannot be used")?.requests;
+    let client = client::clients(config.clone()).context("the cluster configuration cannot be used")?.requests;
     let namespace = args.lease_namespace.clone().or_else(|| environment("POD_NAMESPACE"));
     let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
     Ok(Some(Candidate::new(client, namespace, args.lease_name.clone(), identity.to_owned(), timings)))

@@ -14,10 +14,12 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{duration, run::environment};
 use crate::{
     api::{ConditionType, OPERATOR, SalesforceBackup, conditions::find},
-    process::{kubernetes, proxies::Proxies, shutdown},
+    cli::{duration, run::environment},
+    kubernetes::client,
+    process::shutdown,
+    proxies::Proxies,
     simulator::{Behaviour, Options, Simulator, Tls},
 };
 
@@ -59,7 +61,7 @@ pub struct Args {
 /// When the backup did not end well; says what was seen, and what to look at.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let stop = shutdown::on_signal().context("signals cannot be listened to")?;
-    let config = kubernetes::config(&Proxies::of(environment)?)?;
+    let config = client::config(&Proxies::of(environment)?)?;
     test(args, config, stop, print).await
 }
 

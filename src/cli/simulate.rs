@@ -8,8 +8,10 @@ use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::duration;
-use crate::simulator::{Behaviour, EmptyList, Limits, Options, Renewal, Simulator, Tls, WhenRunning};
+use crate::{
+    cli::duration,
+    simulator::{Behaviour, EmptyList, Limits, Options, Renewal, Simulator, Tls, WhenRunning},
+};
 
 /// Runs a simulated Command Center: strict about what it takes, with a ledger of what it executed, and faults on demand.
 #[derive(clap::Args, Debug)]

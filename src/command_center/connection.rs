@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use k8s_openapi::ByteString;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
-use super::{
+use crate::command_center::{
     NotAToken, Redaction, Token,
+    address_policy::Reach,
     endpoint::{Endpoint, EndpointError, EndpointPolicy, NotAllowed},
-    reach::Reach,
     text::{trimmed, without_mark},
 };
 
@@ -187,7 +187,7 @@ fn roots(pem: &[u8]) -> Result<Roots, ConnectionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command_center::reach::{LocalAddresses, NoReach};
+    use crate::command_center::address_policy::{LocalAddresses, NoReach};
 
     fn secret(keys: &[(&str, &str)]) -> BTreeMap<String, ByteString> {
         keys.iter().map(|(name, value)| ((*name).to_owned(), ByteString(value.as_bytes().to_vec()))).collect()

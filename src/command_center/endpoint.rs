@@ -5,11 +5,12 @@ use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::api::address;
-
-use super::{
-    reach::{LocalAddresses, NoReach, Reach},
-    text::trimmed,
+use crate::{
+    api::address,
+    command_center::{
+        address_policy::{LocalAddresses, NoReach, Reach},
+        text::trimmed,
+    },
 };
 
 /// The base address of a Command Center's API, for example `https://host/commandcenter/api`: an absolute http or https

@@ -8,7 +8,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 
-use super::Token;
+use crate::command_center::Token;
 
 /// Letters and digits in a row that a text may not share with a token, or with a token in base64: what remains of a token
 /// without five of its characters is as good as none.

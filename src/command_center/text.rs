@@ -1,6 +1,6 @@
 //! Texts of a server made fit to be shown: no markup, no control characters, nothing of a token, cut to size. Pure.
 
-use super::Redaction;
+use crate::command_center::Redaction;
 
 /// Characters that are kept of a text.
 const SHOWN: usize = 256;

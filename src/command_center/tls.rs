@@ -16,7 +16,7 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-use super::connection::Roots;
+use crate::command_center::connection::Roots;
 
 /// Why there is no TLS session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

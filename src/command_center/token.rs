@@ -6,7 +6,7 @@ use std::fmt;
 use http::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::text::trimmed;
+use crate::command_center::text::trimmed;
 
 /// A token as the Secret holds it, without the white space around it. Cleared from memory when dropped.
 #[derive(Clone)]

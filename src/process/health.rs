@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{
+use crate::process::{
     metrics::Metrics,
     supervise::{Supervisor, Task},
 };

@@ -30,10 +30,12 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use self::decide::{Bid, Duty, Loss, Record, Seen, Timings};
-use super::{
-    clock::{self, BootTime, Now},
-    telemetry::chain,
+use crate::{
+    process::{
+        lease::decide::{Bid, Duty, Loss, Record, Seen, Timings},
+        telemetry::chain,
+    },
+    time::clock::{self, BootTime, Now},
 };
 
 /// Tries to give the lease back: the first may find that our own last renewal was applied unseen.

@@ -8,9 +8,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{backup::Error, command_center::outcome::Outcome};
-
-use super::supervise::Task;
+use crate::{backup::context::Error, command_center::create_task::outcome::Outcome, process::supervise::Task};
 
 /// The counters of this process. Clones count together.
 #[derive(Clone, Debug)]

@@ -1,13 +1,10 @@
 //! The process around the controller: clocks, logs, metrics, health, shutdown, open files, proxies, access to the cluster.
 
-pub mod clock;
 pub mod health;
 pub mod http;
-pub mod kubernetes;
 pub mod lease;
 pub mod metrics;
 pub mod open_files;
-pub mod proxies;
 pub mod shutdown;
 pub mod supervise;
 pub mod telemetry;

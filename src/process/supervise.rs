@@ -21,9 +21,9 @@ use tokio::task::AbortHandle;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
-use super::{
-    clock::{self, BootTime},
-    metrics::Metrics,
+use crate::{
+    process::metrics::Metrics,
+    time::clock::{self, BootTime},
 };
 
 /// After the first end in a row.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::fields::{Fields, Wrong};
+use crate::simulator::fields::{Fields, Wrong};
 
 /// What to back up, in the API's own words. Unset is not sent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::tokens::bare;
+use crate::simulator::tokens::bare;
 
 /// What a caller wants of the Command Center.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -6,12 +6,14 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::association::{Association, BackupLevel};
-use super::call::{Answer, ControlCall, Operation};
-use super::fault_json;
-use super::fields::{Fields, Wrong};
-use super::job_orders::{End, JobChange, JobOrder, NotSet};
-use super::state::CommandCenter;
+use crate::simulator::{
+    association::{Association, BackupLevel},
+    call::{Answer, ControlCall, Operation},
+    fault_json,
+    fields::{Fields, Wrong},
+    job_orders::{End, JobChange, JobOrder, NotSet},
+    state::CommandCenter,
+};
 
 const HELP: &str = "\
 GET     /_simulator/ledger     every CreateTask that was executed

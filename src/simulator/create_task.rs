@@ -6,10 +6,12 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use super::association::{Association, BackupLevel};
-use super::call::Answer;
-use super::fields::{self, Fields, Wrong};
-use super::options::WhenRunning;
+use crate::simulator::{
+    association::{Association, BackupLevel},
+    call::Answer,
+    fields::{self, Fields, Wrong},
+    options::WhenRunning,
+};
 
 /// A `CreateTask` that a server would carry out.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,10 +5,12 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::call::Operation;
-use super::faults::{Effect, Fault, On, Reply, Span, When, canned};
-use super::fields::{self, Fields, Wrong};
-use super::options::duration_text;
+use crate::simulator::{
+    call::Operation,
+    faults::{Effect, Fault, On, Reply, Span, When, canned},
+    fields::{self, Fields, Wrong},
+    options::duration_text,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::call::{Answer, Operation};
+use crate::simulator::call::{Answer, Operation};
 
 /// One fault: which calls it strikes, how many of them, and what happens to them.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,13 +4,15 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::call::Answer;
-use super::fields::{Fields, Wrong};
-use super::job_list::Query;
-use super::job_orders::JobOrder;
-use super::jobs::Job;
-use super::options::EmptyList;
-use super::state::CommandCenter;
+use crate::simulator::{
+    call::Answer,
+    fields::{Fields, Wrong},
+    job_list::Query,
+    job_orders::JobOrder,
+    jobs::Job,
+    options::EmptyList,
+    state::CommandCenter,
+};
 
 impl CommandCenter {
     pub(crate) fn get_job(&self, id: u64, now: Timestamp) -> Answer {

@@ -5,8 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::fields::{Fields, FromField as _, Wrong};
-use super::jobs::{Job, between};
+use crate::simulator::{
+    fields::{Fields, FromField as _, Wrong},
+    jobs::{Job, between},
+};
 
 /// A search for jobs.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,11 +173,11 @@ fn size(number: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::association::{Association, BackupLevel};
-    use super::super::job_orders::{End, JobOrder};
-    use super::super::jobs::later;
-    use super::super::options::Behaviour;
     use super::*;
+    use crate::simulator::association::{Association, BackupLevel};
+    use crate::simulator::job_orders::{End, JobOrder};
+    use crate::simulator::jobs::later;
+    use crate::simulator::options::Behaviour;
 
     fn at(seconds: u64) -> Timestamp {
         later(Timestamp::UNIX_EPOCH, Duration::from_secs(100_000 + seconds))

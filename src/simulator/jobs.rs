@@ -7,9 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::association::{Association, BackupLevel};
-use super::job_orders::{End, JobChange, JobOrder, NotSet};
-use super::options::Behaviour;
+use crate::simulator::{
+    association::{Association, BackupLevel},
+    job_orders::{End, JobChange, JobOrder, NotSet},
+    options::Behaviour,
+};
 
 /// The application id of Salesforce.
 const SALESFORCE: u64 = 134;

@@ -7,8 +7,10 @@ use http::StatusCode;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use jiff::Timestamp;
 
-use super::call::{Answer, ApiCall};
-use super::jobs::between;
+use crate::simulator::{
+    call::{Answer, ApiCall},
+    jobs::between,
+};
 
 /// How many calls are let in within a period; refused ones do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

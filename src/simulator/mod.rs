@@ -26,9 +26,6 @@ mod state;
 mod tls;
 mod tokens;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -39,20 +36,18 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-pub use association::{Association, BackupLevel, EntityInfo};
-pub use call::{Answer, Operation};
-pub use faults::{Effect, Fault, On, Reply, Span, When};
-pub use fields::Wrong;
-pub use job_orders::{End, JobChange, JobOrder, NotSet};
-pub use limits::Limits;
-pub use options::{Behaviour, EmptyList, Options, RenewRefusal, Renewal, Tls, WhenRunning};
-pub use state::LedgerEntry;
+pub use crate::simulator::association::{Association, BackupLevel, EntityInfo};
+pub use crate::simulator::call::{Answer, Operation};
+pub use crate::simulator::faults::{Effect, Fault, On, Reply, Span, When};
+pub use crate::simulator::fields::Wrong;
+pub use crate::simulator::job_orders::{End, JobChange, JobOrder, NotSet};
+pub use crate::simulator::limits::Limits;
+pub use crate::simulator::options::{Behaviour, EmptyList, Options, RenewRefusal, Renewal, Tls, WhenRunning};
+pub use crate::simulator::state::LedgerEntry;
 
 pub use crate::command_center::client::SIMULATOR_HEADER;
 
-use server::Shared;
-use state::CommandCenter;
-use tls::Identity;
+use crate::simulator::{server::Shared, state::CommandCenter, tls::Identity};
 
 /// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
@@ -293,3 +288,6 @@ fn certificate_names(listen: SocketAddr, extra: impl Iterator<Item = String>) ->
     names.dedup();
     names
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::fields::{Fields, FromField, Wrong};
-use super::limits::Limits;
+use crate::simulator::{
+    fields::{Fields, FromField, Wrong},
+    limits::Limits,
+};
 
 /// Everything that a simulator is started with.
 #[derive(Clone, Debug)]

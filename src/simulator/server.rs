@@ -23,11 +23,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::SIMULATOR_HEADER;
-use super::call::{Answer, Call, Route};
-use super::faults::{Effect, Reply, When};
-use super::jobs::later;
-use super::state::CommandCenter;
+use crate::{
+    command_center::client::SIMULATOR_HEADER,
+    simulator::{
+        call::{Answer, Call, Route},
+        faults::{Effect, Reply, When},
+        jobs::later,
+        state::CommandCenter,
+    },
+};
 
 /// No request may be larger.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;

@@ -8,17 +8,19 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::association::{Association, BackupLevel};
-use super::call::{Answer, ApiCall, Call, Operation, Route};
-use super::create_task::{self, Busy, Order, Refusal};
-use super::faults::{Faults, Plan};
-use super::fields::{Fields, Wrong};
-use super::job_orders::{JobChange, JobOrder, NotSet};
-use super::jobs::Job;
-use super::limits::Counted;
-use super::options::{Behaviour, RenewRefusal, WhenRunning};
-use super::salesforce;
-use super::tokens::{NotRenewed, Pair, Tokens, bare};
+use crate::simulator::{
+    association::{Association, BackupLevel},
+    call::{Answer, ApiCall, Call, Operation, Route},
+    create_task::{self, Busy, Order, Refusal},
+    faults::{Faults, Plan},
+    fields::{Fields, Wrong},
+    job_orders::{JobChange, JobOrder, NotSet},
+    jobs::Job,
+    limits::Counted,
+    options::{Behaviour, RenewRefusal, WhenRunning},
+    salesforce,
+    tokens::{NotRenewed, Pair, Tokens, bare},
+};
 
 /// One `CreateTask` that was executed.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::jobs::later;
+use crate::simulator::jobs::later;
 
 /// A token without what clients put before it.
 pub(crate) fn bare(token: &[u8]) -> &[u8] {

@@ -8,21 +8,26 @@ use std::{collections::BTreeMap, net::IpAddr, sync::LazyLock, time::Duration};
 use k8s_openapi::{ByteString, jiff::Timestamp};
 use salesforce_backup_operator::{
     api::JobId,
-    backup::stored::{Read, Stored},
     command_center::{
         Redaction, Token,
         connection::{Connection, ConnectionError},
+        create_task::{
+            interpret,
+            outcome::{Outcome, Refused, RefusedKind, Unknown},
+        },
         endpoint::{Endpoint, EndpointPolicy},
-        job::{Job, JobReading, read_job},
-        job_list::{JobList, JobQuery, Listing, Next, Pages, Remark},
-        job_state::JobState,
-        job_task::{JobTask, read_task},
-        kill::{Kill, read_kill},
-        outcome::{Answer, Outcome, Refused, RefusedKind, Reply, Unknown},
-        renewal::{self, Pair, Renewal},
-        response,
-        room::Room,
+        jobs::{
+            job::{Job, JobReading, read_job},
+            kill::{Kill, read_kill},
+            list::{JobList, JobQuery, Listing, Next, Pages, Remark},
+            state::JobState,
+            task::{JobTask, read_task},
+        },
+        renew::answer::{self, Pair, Renewal},
+        reply::{Answer, Reply},
+        response_memory::Room,
     },
+    kubernetes::stored::{Read, Stored},
 };
 use serde_json::{Value, json};
 
@@ -219,7 +224,7 @@ pub fn create_task(data: &[u8]) {
     let may_have_started = json.as_ref().is_some_and(names_an_id);
     let is_json = serde_json::from_slice::<Value>(data).is_ok();
     for status in [200, 400, 401, 403, 404, 409, 429, 302, 500, 503] {
-        let outcome = response::interpret(&answer(status, data), &REDACTION);
+        let outcome = interpret::interpret(&answer(status, data), &REDACTION);
         // To take a call for refused that started something permits a second one.
         assert!(!started || matches!(outcome, Outcome::Accepted(_)), "it names an id: {outcome:?}");
         match &outcome {
@@ -229,7 +234,7 @@ pub fn create_task(data: &[u8]) {
                 ids.sort_unstable();
                 ids.dedup();
                 assert_eq!(ids.len(), accepted.job_ids.len(), "a job twice: {outcome:?}");
-                assert!(ids.len() <= response::MAX_JOBS && is_json, "{outcome:?}");
+                assert!(ids.len() <= interpret::MAX_JOBS && is_json, "{outcome:?}");
             }
             Outcome::Refused(refused) => {
                 assert!(!may_have_started, "something may have been started: {outcome:?}");
@@ -273,7 +278,7 @@ pub fn renewal(data: &[u8]) {
     let json = plain(data).unwrap_or_default();
     let is_new = NEW.iter().all(|(name, token)| json.get(name).and_then(Value::as_str) == Some(token));
     for status in [200, 201, 401, 403, 404, 405, 429, 400, 500, 302] {
-        let renewal = renewal::interpret(&answer(status, data), &sent, Timestamp::UNIX_EPOCH);
+        let renewal = answer::interpret(&answer(status, data), &sent, Timestamp::UNIX_EPOCH);
         let said = format!("{renewal:?}");
         assert!(!shows_a_token(&said) && !said.contains("newaccess"), "a token is shown: {said}");
         let is_ok = matches!(status, 200 | 201);
@@ -287,7 +292,7 @@ pub fn renewal(data: &[u8]) {
             }
             Renewal::NotMade(again) => {
                 assert!(matches!(status, 403 | 404 | 405 | 429), "status {status}: the pair may be spent");
-                assert!(again >= renewal::AGAIN, "{again:?}");
+                assert!(again >= answer::AGAIN, "{again:?}");
             }
             Renewal::Refused | Renewal::Unknown => assert!(!(is_ok && is_new), "a new pair is lost: {said}"),
         }
@@ -425,7 +430,7 @@ pub fn stored(data: &[u8]) {
 pub fn text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let body = json!({"errorCode": 2, "errorMessage": text}).to_string();
-    match response::interpret(&answer(200, body.as_bytes()), &REDACTION) {
+    match interpret::interpret(&answer(200, body.as_bytes()), &REDACTION) {
         Outcome::Refused(refused) => {
             assert!(matches!(refused.kind, RefusedKind::Error | RefusedKind::Conflict), "{refused:?}");
             check_refused(&refused);

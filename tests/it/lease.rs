@@ -17,9 +17,9 @@ use kube::{
     Api, Client, Config, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
-use salesforce_backup_operator::process::{
-    kubernetes,
-    lease::{Candidate, Leadership, Lost, decide::Timings},
+use salesforce_backup_operator::{
+    kubernetes::client,
+    process::lease::{Candidate, Leadership, Lost, decide::Timings},
 };
 use serde_json::json;
 use tokio::{
@@ -84,7 +84,7 @@ impl Election {
     }
 
     fn start_with(&self, me: &str, config: Config, Times { duration, deadline }: Times) -> Running {
-        let client = kubernetes::clients(config).unwrap().requests;
+        let client = client::clients(config).unwrap().requests;
         let timings = Timings::new(duration, deadline, RETRY).unwrap();
         let candidate = Candidate::new(client, self.namespace.clone(), LEASE.to_owned(), me.to_owned(), timings);
         let (standing_by, stop) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());

@@ -22,7 +22,8 @@ use kube::{
 use salesforce_backup_operator::{
     api::{ConditionType, Phase, SalesforceBackup, all_crds, conditions::find},
     cli::run::{self, Args},
-    process::{open_files, proxies::Proxies},
+    process::open_files,
+    proxies::Proxies,
     simulator::{Behaviour, End, Options, Simulator},
 };
 use serde_json::{Value, json};

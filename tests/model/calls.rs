@@ -8,26 +8,31 @@ use salesforce_backup_operator::{
     api::AttemptId,
     backup::{
         act::{
+            intent::{self, Intent, Opened, Purpose, in_window},
             kill,
+            merge_outcome::Record,
+            outdated,
             permission::{self, Permission},
+            record,
         },
-        cluster::ClusterError,
-        decide::{self, leave::Kills},
-        intent::{self, Intent, Opened, Purpose, in_window},
+        claims::{self, Applicant, Waits},
+        decide::{self, deleting::Kills},
         memory::{Memory, NOT_KEPT, TargetClaim, uid},
-        messages,
-        others::{self, Applicant, Waits},
-        outdated, record,
-        settle::Record,
-        status::{AnsweredBy, Facts},
+        status::{
+            messages,
+            transition::{AnsweredBy, Facts},
+        },
     },
     command_center::{
-        job_list::Listing,
-        kill::read_kill,
-        mark::{Described, Mark},
-        outcome::{NeverSent, NoAnswer, Outcome, Reply},
-        response::interpret,
+        create_task::{
+            description::{Described, Mark},
+            interpret::interpret,
+            outcome::Outcome,
+        },
+        jobs::{kill::read_kill, list::Listing},
+        reply::{NeverSent, NoAnswer, Reply},
     },
+    kubernetes::cluster::ClusterError,
 };
 use serde_json::json;
 
@@ -65,7 +70,7 @@ impl Turn<'_> {
         }
         let (memory, clock) = (self.memory(), self.clock());
         let (recent, objects) = (self.protocol.settings.until_settled(), cached(self.world, self.replica));
-        let neighbours = || others::neighbours(&objects, uid(&it.object), &memory, (recent, clock.0.boot));
+        let neighbours = || claims::neighbours(&objects, uid(&it.object), &memory, (recent, clock.0.boot));
         let api = self.api(how);
         let asked = permission::ask(&it.attempt, &it.object, (neighbours, &memory), opened.window, (&api, &clock));
         match asked.now_or_never() {

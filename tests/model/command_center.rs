@@ -8,11 +8,13 @@ use salesforce_backup_operator::{
     api::{BackupLevel, JobId},
     command_center::{
         Redaction,
-        job::{JobReading, read_job},
-        job_list::{JobQuery, Listing, Next, PAGE, Pages},
-        job_task::{JobTask, read_task},
-        outcome::{Answer, Reply},
-        room::Share,
+        jobs::{
+            job::{JobReading, read_job},
+            list::{JobQuery, Listing, Next, PAGE, Pages},
+            task::{JobTask, read_task},
+        },
+        reply::{Answer, Reply},
+        response_memory::Share,
     },
 };
 use serde_json::{Value, json};

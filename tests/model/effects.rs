@@ -9,8 +9,8 @@ use std::{
 
 use salesforce_backup_operator::{
     api::SalesforceBackup,
-    backup::cluster::{ClusterError, Statuses},
-    process::clock::{Now, Time},
+    kubernetes::cluster::{ClusterError, Statuses},
+    time::clock::{Now, Time},
 };
 
 use crate::{

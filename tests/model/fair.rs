@@ -4,7 +4,7 @@
 
 use salesforce_backup_operator::{
     api::{ConditionType, conditions::is_true},
-    backup::state::RunState,
+    backup::status::run_state::RunState,
 };
 
 use crate::{

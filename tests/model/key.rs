@@ -13,11 +13,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use salesforce_backup_operator::{
     api::{Attempt, AttemptId, Cancel, JobStatus, SalesforceBackup, SalesforceBackupStatus},
     backup::{
+        claims::Other,
         memory::{Answered, Contents, Earlier, Newest, NotKept, Refusals, RefusedList, Remembered},
         observe::{Seen, Snapshot},
-        others::Other,
     },
-    process::clock::{BootTime, Now},
+    time::clock::{BootTime, Now},
 };
 
 use crate::{

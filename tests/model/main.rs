@@ -26,7 +26,7 @@ mod scenarios;
 mod turn;
 mod world;
 
-use salesforce_backup_operator::process::clock;
+use salesforce_backup_operator::time::clock;
 use stateright::{Checker as _, HasDiscoveries, Model as _};
 
 use protocol::{Protocol, Scenario};

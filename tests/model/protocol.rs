@@ -8,11 +8,11 @@ use std::{
 use k8s_openapi::ByteString;
 use salesforce_backup_operator::{
     api::BackupLevel,
-    backup::Settings,
+    backup::context::Settings,
     command_center::{
         connection::Connection,
         endpoint::EndpointPolicy,
-        outcome::{NoAnswer, Reply},
+        reply::{NoAnswer, Reply},
     },
 };
 use stateright::{Model, Property};

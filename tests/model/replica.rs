@@ -8,13 +8,13 @@ use std::{
 use salesforce_backup_operator::{
     api::SalesforceBackup,
     backup::{
-        decide::{self, leave::Kills},
-        intent::Opened,
+        act::intent::Opened,
+        decide::{self, deleting::Kills},
         memory::{Contents, Earlier, Memory, Remembered},
         observe::Seen,
-        status::AnsweredBy,
+        status::transition::AnsweredBy,
     },
-    command_center::outcome::Outcome,
+    command_center::create_task::outcome::Outcome,
 };
 
 use crate::world::{Version, number};

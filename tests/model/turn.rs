@@ -7,17 +7,17 @@ use futures::FutureExt as _;
 use salesforce_backup_operator::{
     api::{Kept, SalesforceBackup, SalesforceBackupStatus},
     backup::{
-        act,
-        claims::Claims,
-        decide::{self, Step, decide, leave::Release},
+        act::{self, outdated},
+        claims,
+        decide::{self, Step, decide, deleting::Release},
         definition::InCluster,
+        job_watch::subscriptions::{Known, Told},
         memory::{Memory, NOT_KEPT},
         observe::{Admission, Look, Observed, Snapshot},
-        others, outdated,
-        state::RunState,
-        waiting::{Known, Told},
+        shared_claims::Claims,
+        status::run_state::RunState,
     },
-    command_center::job_list::{JobQuery, Listing},
+    command_center::jobs::list::{JobQuery, Listing},
 };
 
 use crate::{
@@ -187,13 +187,13 @@ impl Turn<'_> {
             Look::Neighbours => {
                 let recent = protocol.settings.until_settled();
                 observed.seen.neighbours =
-                    Some(others::neighbours(&cached(world, replica), &uid, memory, (recent, now.boot)));
+                    Some(claims::neighbours(&cached(world, replica), &uid, memory, (recent, now.boot)));
             }
             Look::Others if protocol.scenario.is(Mutant::NoOthers) => observed.seen.others = Some(Vec::new()),
             Look::Others => {
                 let mut claims = Claims::default();
                 world.store.iter().flatten().for_each(|stored| claims.add(&stored.object));
-                observed.seen.others = Some(others::all(&claims, &uid, memory, now.boot));
+                observed.seen.others = Some(claims::all(&claims, &uid, memory, now.boot));
             }
             Look::Admission => observed.seen.admission = Some(Admission::Granted),
             Look::JobList(query) => {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use salesforce_backup_operator::{
     api::{AttemptId, Phase, SalesforceBackup, SalesforceBackupStatus},
-    backup::{decide::leave::FINALIZER, state::RunState},
-    process::clock::{BootTime, Now},
+    backup::{decide::deleting::FINALIZER, status::run_state::RunState},
+    time::clock::{BootTime, Now},
 };
 use serde_json::json;
 

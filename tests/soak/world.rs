@@ -21,7 +21,7 @@ use kube::{
 };
 use salesforce_backup_operator::{
     api::{SalesforceBackup, all_crds},
-    process::kubernetes::{Clients, clients},
+    kubernetes::client::{Clients, clients},
     simulator::{Behaviour, Options, Simulator},
 };
 use serde_json::{Value, json};

@@ -11,25 +11,28 @@ use tracing::info;
 use crate::{
     api::{Fields, JobId, SalesforceBackup, SalesforceBackupStatus},
     backup::{
-        Context, Error,
-        cluster::{ClusterError, Statuses},
-        decide::{UNTIL_THE_WATCH_FOLLOWS, leave::Kills},
-        intent::{self, Intent, Opened, Purpose, SendPermit},
+        act::{
+            intent::{self, Intent, Opened, Purpose, SendPermit},
+            outdated, tell, write,
+        },
+        context::{Context, Error},
+        controller::slots::Turn,
+        decide::{UNTIL_THE_WATCH_FOLLOWS, deleting::Kills},
         memory::{Memory, NOT_KEPT, uid},
-        messages, outdated,
-        standing::{Standing, Trouble},
-        status::Facts,
-        turns::Turn,
+        status::{
+            messages,
+            report::{Standing, Trouble},
+            transition::Facts,
+        },
     },
     command_center::{
-        kill::{Kill, read_kill},
-        outcome::{NeverSent, Reply},
+        jobs::kill::{Kill, read_kill},
+        reply::{NeverSent, Reply},
         tls::TlsFailure,
     },
-    process::clock::{self, Machine, Now, Time},
+    kubernetes::cluster::{ClusterError, Statuses},
+    time::clock::{self, Machine, Now, Time},
 };
-
-use super::{tell, write};
 
 /// Jobs of one object that are asked to be killed at once.
 const AT_ONCE: usize = 8;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::{
     api::{Fields, SalesforceBackup},
     backup::{
-        cluster::{ClusterError, Statuses},
+        act::intent::{self, Intent, Opened, Purpose, SendPermit},
+        claims::{self, Applicant, Other},
         decide::Attempt,
-        intent::{self, Intent, Opened, Purpose, SendPermit},
         memory::{Memory, TargetClaim, uid},
-        others::{self, Applicant, Other},
     },
-    process::clock::Time,
+    kubernetes::cluster::{ClusterError, Statuses},
+    time::clock::Time,
 };
 
 /// What came of asking for it.
@@ -53,7 +53,7 @@ pub async fn ask<'m>(
     let applicant = Applicant::new(object, (&endpoint, targets), attempt.waits);
     let Some(claim) = memory.claim(&applicant, attempt.opened.wall) else { return Ok(Permission::Denied) };
     // Another attempt on the target may have been begun while the job list was read.
-    if others::busy(&neighbours(), &applicant).is_some() {
+    if claims::busy(&neighbours(), &applicant).is_some() {
         return Ok(Permission::Denied);
     }
     let intent = SalesforceBackup { status: Some(attempt.intent.clone()), ..object.clone() };

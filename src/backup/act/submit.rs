@@ -14,32 +14,32 @@ use tracing::{info, warn};
 use crate::{
     api::{Reason, SalesforceBackup},
     backup::{
-        Context, Error,
+        act::{
+            intent::SendPermit,
+            merge_outcome::Record,
+            outdated,
+            permission::{self, Granted, Permission},
+            publish, publish_last,
+            record::{self, Recorded},
+            tell, write,
+        },
+        context::{Context, Error},
+        controller::slots::Turn,
         decide::{Attempt, UNTIL_THE_WATCH_FOLLOWS},
-        events::News,
-        intent::SendPermit,
-        messages,
         observe::Observed,
-        outdated,
-        record::{self, Recorded},
-        settle::Record,
-        status::{AnsweredBy, Facts},
-        turns::Turn,
+        status::{
+            events::News,
+            messages,
+            transition::{AnsweredBy, Facts},
+        },
     },
     command_center::{
-        gates::Pass,
-        mark::Mark,
-        outcome::{NeverSent, Outcome, Reply},
-        request::CreateTask,
-        response::interpret,
+        create_task::{description::Mark, interpret::interpret, outcome::Outcome, request::CreateTask},
+        gate::Pass,
+        reply::{NeverSent, Reply},
         tls::TlsFailure,
     },
-    process::clock::{self, Machine},
-};
-
-use super::{
-    permission::{self, Granted, Permission},
-    publish, publish_last, tell, write,
+    time::clock::{self, Machine},
 };
 
 /// An attempt whose intent is stored: it may be sent once.

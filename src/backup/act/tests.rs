@@ -13,25 +13,29 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{kill, permission};
 use crate::{
     api::{AttemptId, Cancel, JobId, Phase, SalesforceBackup, SalesforceBackupStatus},
     backup::{
-        cluster::{ClusterError, Statuses},
-        decide::{Attempt, leave::Kills},
+        act::{
+            kill,
+            merge_outcome::Record,
+            permission,
+            record::{Recorded, keep},
+        },
+        claims::{Applicant, Other, Waits},
+        decide::{Attempt, deleting::Kills},
         memory::Memory,
-        others::{Applicant, Other, Waits},
-        record::{Recorded, keep},
-        settle::Record,
-        status::{AnsweredBy, Facts, SendTimes},
+        status::transition::{AnsweredBy, Facts, SendTimes},
     },
     command_center::{
         connection::Connection,
+        create_task::outcome::{Accepted, Outcome, Unknown},
         endpoint::EndpointPolicy,
-        kill::Kill,
-        outcome::{Accepted, NeverSent, NoAnswer, Outcome, Unknown},
+        jobs::kill::Kill,
+        reply::{NeverSent, NoAnswer},
     },
-    process::clock::{BootTime, Now, Time},
+    kubernetes::cluster::{ClusterError, Statuses},
+    time::clock::{BootTime, Now, Time},
 };
 
 const WINDOW: Duration = Duration::from_secs(15);

@@ -12,23 +12,27 @@ use crate::{
         target::{Belongs, overlap},
     },
     backup::{
-        judge::{Case, Verdict, earlier_jobs},
+        claims::Claim,
+        decide::{
+            View,
+            attribution::{Case, Verdict, earlier_jobs},
+            since,
+        },
         memory::Earlier,
         observe::{Look, Snapshot},
-        others::Claim,
-        status::Found,
+        status::transition::Found,
     },
     command_center::{
         connection::Connection,
-        job::{Job, Unreadable},
-        job_list::{JobList, JobQuery, Listing},
-        job_state::JobState,
-        mark::{Described, Mark},
-        narrowed::Enough,
+        create_task::description::{Described, Mark},
+        jobs::{
+            job::{Job, Unreadable},
+            list::{JobList, JobQuery, Listing},
+            narrowed::Enough,
+            state::JobState,
+        },
     },
 };
-
-use super::{View, since};
 
 /// An earlier job of the same request counts when it goes on, or ended no longer ago than this, by the Command Center's
 /// own clock.

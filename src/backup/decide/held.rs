@@ -3,16 +3,20 @@
 use crate::{
     api::{Attempt, JobId, SalesforceBackupStatus, target::Belongs},
     backup::{
-        directive::{self, Directive},
-        messages::{self, NotFollowed},
+        decide::{
+            IN_ANY_CASE, Step, View,
+            directive::{self, Directive},
+            headline,
+        },
         observe::Look,
-        standing::{Ending, Submission, Why},
-        status::{Found, submission},
+        status::{
+            messages::{self, NotFollowed},
+            report::{Ending, Submission, Why},
+            transition::{Found, submission},
+        },
     },
-    command_center::{job::JobReading, mark::Described},
+    command_center::{create_task::description::Described, jobs::job::JobReading},
 };
-
-use super::{IN_ANY_CASE, Step, View, headline};
 
 /// What became of a person's decision.
 pub(super) enum Decision {

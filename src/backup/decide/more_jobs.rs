@@ -10,18 +10,22 @@
 
 use crate::{
     api::{Attempt, AttemptId, JobId, SalesforceBackupStatus, target::Belongs},
-    backup::{observe::Look, state::Submitted},
-    command_center::{
-        job::Job,
-        job_list::{JobList, Listing},
-        job_task::JobTask,
-        mark::Described,
+    backup::{
+        decide::{
+            INCOMPLETE, Step, View, open,
+            settled::{Settlement, settlement, until_settled},
+        },
+        observe::Look,
+        status::run_state::Submitted,
     },
-};
-
-use super::{
-    INCOMPLETE, Step, View, resolve,
-    settled::{Settlement, settlement, until_settled},
+    command_center::{
+        create_task::description::Described,
+        jobs::{
+            job::Job,
+            list::{JobList, Listing},
+            task::JobTask,
+        },
+    },
 };
 
 /// Jobs of which the task is asked for in one step.
@@ -59,7 +63,7 @@ pub(super) fn more(view: &View<'_>, submitted: &Submitted<'_>) -> More {
         Settlement::Settled => true,
     };
     let list = match seen.job_list.as_ref().map(|list| &list.listing) {
-        None => return More::First(Step::Look(Look::JobList(resolve::query(attempt, waited)))),
+        None => return More::First(Step::Look(Look::JobList(open::query(attempt, waited)))),
         Some(Listing::Read(list)) => Some(list),
         Some(Listing::NotAllowed(_) | Listing::Failed(_)) => None,
     };

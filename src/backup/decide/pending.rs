@@ -7,29 +7,31 @@ use jiff::Timestamp;
 use crate::{
     api::{Attempt as AttemptStatus, ConditionType, Reason, SalesforceBackupStatus, conditions::find},
     backup::{
-        backoff,
+        claims::{self, Applicant, Waits},
+        decide::{
+            Attempt, IN_ANY_CASE, INCOMPLETE, Step, View,
+            already_started::{Already, Request, already_started, earlier_object, own_request, query},
+            headline, since,
+        },
+        delays,
         memory::Earlier,
-        messages,
         observe::{Admission, Look, NamespaceForbidden},
-        others::{self, Applicant, Waits},
-        room,
-        standing::{Ending, Standing, Submission, Why},
-        state,
-        status::{AnsweredBy, Facts, Found, SendTimes},
+        status::{
+            messages, object_size,
+            report::{Ending, Standing, Submission, Why},
+            run_state,
+            transition::{AnsweredBy, Facts, Found, SendTimes},
+        },
     },
     command_center::{
         connection::Connection,
-        gate::{Cause, Wait},
-        job::Unreadable,
-        job_list::{JobList, Listing, Remark},
-        outcome::NeverSent,
+        gate::need::{Cause, Wait},
+        jobs::{
+            job::Unreadable,
+            list::{JobList, Listing, Remark},
+        },
+        reply::NeverSent,
     },
-};
-
-use super::{
-    Attempt, IN_ANY_CASE, INCOMPLETE, Step, View,
-    already_started::{Already, Request, already_started, earlier_object, own_request, query},
-    headline, since,
 };
 
 /// Who waits only for so long need not say so.
@@ -39,10 +41,10 @@ pub(super) const MOMENTS: Duration = Duration::from_secs(15);
 pub(super) fn new(view: &View<'_>) -> Step {
     let object = view.observed.object;
     let status = view.facts.new_run();
-    if object.status.as_ref().is_some_and(state::begun) {
+    if object.status.as_ref().is_some_and(run_state::begun) {
         return pending(view, status);
     }
-    let restored = object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(room::RESTORED));
+    let restored = object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(object_size::RESTORED));
     if restored {
         return view.record(view.facts.held(status, messages::restored(), Submission::No), None);
     }
@@ -61,7 +63,7 @@ pub(super) fn new(view: &View<'_>) -> Step {
 
 /// The object goes on with its own request that this process remembers, and of which its status does not tell.
 pub(super) fn recovered(view: &View<'_>, own: &Earlier) -> Step {
-    let of_its_run = |status: &&SalesforceBackupStatus| state::begun(status) && status.run_id == own.run_id;
+    let of_its_run = |status: &&SalesforceBackupStatus| run_state::begun(status) && status.run_id == own.run_id;
     let told = view.observed.object.status.as_ref().filter(of_its_run).cloned();
     let status = told.unwrap_or_else(|| SalesforceBackupStatus { run_id: own.run_id.clone(), ..view.facts.new_run() });
     view.go_on(view.facts.goes_on_with(status, &own.attempt, &own.accepted(), Found::AfterLostStatus))
@@ -77,7 +79,7 @@ pub(super) fn without_an_attempt(view: &View<'_>, status: SalesforceBackupStatus
         Some(Ok(connection)) => lost(view, status, connection, 0),
         Some(Err(problem)) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
-            let again = backoff::until_next_look(Duration::MAX, view.observed.uid());
+            let again = delays::until_next_look(Duration::MAX, view.observed.uid());
             view.record(view.facts.resolving(status, why, !problem.passes()), Some(again))
         }
     }
@@ -96,7 +98,7 @@ pub(super) fn pending(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
         return view.record(status, Some(again.min(IN_ANY_CASE)));
     }
     let age = status.requested_at.as_ref().map_or(Duration::ZERO, |at| since(at.0, view.facts.now));
-    let next_look = backoff::until_next_look(age, view.observed.uid());
+    let next_look = delays::until_next_look(age, view.observed.uid());
     let soonest = |other: Option<Timestamp>| {
         let times = [until(deadline, view.facts.now), until(other, view.facts.now)];
         Some(times.into_iter().flatten().fold(next_look, Duration::min))
@@ -105,7 +107,7 @@ pub(super) fn pending(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
         let why = messages::definition_outdated(fields);
         return view.record(view.facts.standing(without_next_try(status), &Standing::Stalled(why)), soonest(None));
     }
-    if !room::is_left_in(view.observed.object) {
+    if !object_size::is_left_in(view.observed.object) {
         let standing = Standing::Stalled(messages::object_too_large());
         return view.record(view.facts.standing(without_next_try(status), &standing), soonest(None));
     }
@@ -147,10 +149,10 @@ fn unobstructed(
     let (targets, bound) = (facts.targets(), view.settings.until_settled());
     let waits = Waits::new(view.observed.remembered.busy_since, bound, &view.now);
     let applicant = Applicant::new(view.observed.object, (&endpoint, &targets), waits);
-    if let Some(other) = others::busy(neighbours, &applicant) {
+    if let Some(other) = claims::busy(neighbours, &applicant) {
         let why = messages::target_busy(other, applicant.namespace, bound);
         let waiting = facts.standing(status, &Standing::Waiting(why));
-        return view.record(waiting, Some(backoff::until_free(waited(view), view.observed.uid())));
+        return view.record(waiting, Some(delays::until_free(waited(view), view.observed.uid())));
     }
     let namespace_uid = match &seen.namespace_uid {
         None => return Step::Look(Look::Namespace),
@@ -235,7 +237,7 @@ fn lost(view: &View<'_>, status: SalesforceBackupStatus, connection: &Connection
 fn in_line(view: &View<'_>, status: SalesforceBackupStatus, wait: Wait, endpoint: &str) -> Step {
     let look = match wait.cause {
         // Whoever waits for the host is told of a Secret that points elsewhere.
-        Cause::Away => backoff::until_next_look(wait.passed, view.observed.uid()),
+        Cause::Away => delays::until_next_look(wait.passed, view.observed.uid()),
         Cause::Busy | Cause::Limited => IN_ANY_CASE,
     };
     let deadline = deadline(&status, view.observed.object.spec.start_deadline_seconds);
@@ -272,7 +274,7 @@ fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, 
         }
         Unreadable::Unusable(cause) => Standing::Waiting(messages::job_list_unavailable(cause, endpoint)),
     };
-    let wait = backoff::until_list(waited(view), view.observed.uid());
+    let wait = delays::until_list(waited(view), view.observed.uid());
     let waiting = SalesforceBackupStatus { next_try_at: view.facts.after(wait), ..status };
     view.record(view.facts.standing(waiting, &standing), Some(wait))
 }

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 
 use crate::{
     api::{Attempt, AttemptId},
-    backup::observe::Look,
-    process::clock::Now,
+    backup::{
+        decide::{View, since},
+        observe::Look,
+    },
+    time::clock::Now,
 };
-
-use super::{View, since};
 
 /// How much the clocks of two machines may differ where a time that another one wrote is used.
 pub(super) const CLOCKS: Duration = Duration::from_hours(24);

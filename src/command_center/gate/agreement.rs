@@ -6,9 +6,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use crate::{command_center::connection::ConnectionId, process::clock::BootTime};
-
-use super::{Kind, part::Part};
+use crate::{
+    command_center::{
+        connection::ConnectionId,
+        gate::{need::Kind, scope::Part},
+    },
+    time::clock::BootTime,
+};
 
 /// The longest wait that connections agree on: a third one has heard nothing of it.
 const LONGEST: Duration = Duration::from_mins(1);

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use crate::process::clock::BootTime;
-
-use super::{
-    LANES,
-    side::{FIRST, doubling},
+use crate::{
+    command_center::gate::{
+        admission::LANES,
+        limiter::{FIRST, doubling},
+    },
+    time::clock::BootTime,
 };
 
 /// Calls in a row without an answer after which it opens.

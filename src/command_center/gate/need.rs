@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::side::LONGEST;
+use crate::command_center::gate::limiter::LONGEST;
 
 /// What is known of every Command Center before it is called.
 #[derive(Clone, Copy, Debug)]

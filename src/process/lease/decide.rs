@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::process::clock::BootTime;
+use crate::time::clock::BootTime;
 
 /// Settings of a lease, which fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

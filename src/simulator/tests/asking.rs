@@ -7,10 +7,12 @@ use http::header::HeaderValue;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::call::{Answer, Call, Route};
-use super::super::jobs::later;
-use super::super::options::Behaviour;
-use super::super::state::CommandCenter;
+use crate::simulator::{
+    call::{Answer, Call, Route},
+    jobs::later,
+    options::Behaviour,
+    state::CommandCenter,
+};
 
 pub(super) const CREATE: (&str, &str) = ("POST", "/commandcenter/api/CreateTask");
 

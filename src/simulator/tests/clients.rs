@@ -6,10 +6,12 @@ use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::super::call::{ApiCall, Route};
-use super::super::options::Behaviour;
-use super::super::state::CommandCenter;
-use super::asking::{CREATE, ask, at, backup, call, center, start};
+use crate::simulator::{
+    call::{ApiCall, Route},
+    options::Behaviour,
+    state::CommandCenter,
+    tests::asking::{CREATE, ask, at, backup, call, center, start},
+};
 
 const JOB: u64 = 149_806;
 

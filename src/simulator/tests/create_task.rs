@@ -3,8 +3,10 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::super::association::BackupLevel;
-use super::super::create_task::{self, Order, Refusal};
+use crate::simulator::{
+    association::BackupLevel,
+    create_task::{self, Order, Refusal},
+};
 
 /// The page's own example, with ids that exist and without the quotes of its generator.
 fn page() -> Value {

@@ -5,9 +5,11 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::super::call::Operation;
-use super::super::fault_json::{read_all, show_all};
-use super::super::faults::{Effect, Fault, On, Reply, When};
+use crate::simulator::{
+    call::Operation,
+    fault_json::{read_all, show_all},
+    faults::{Effect, Fault, On, Reply, When},
+};
 
 fn one(fault: &Value) -> Fault {
     let mut faults = read_all(json!([fault]).to_string().as_bytes()).unwrap();

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::job_orders::{End, JobOrder, NotSet};
-use super::super::options::{Behaviour, EmptyList};
-use super::asking::{ask, at, center, start};
+use crate::simulator::{
+    job_orders::{End, JobOrder, NotSet},
+    options::{Behaviour, EmptyList},
+    tests::asking::{ask, at, center, start},
+};
 
 #[test]
 fn a_job_is_found_once_it_is_visible_and_shows_its_description_only_when_told_to() {

@@ -5,10 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::super::association::{Association, BackupLevel};
-use super::super::job_orders::{End, JobChange, JobOrder, NotSet};
-use super::super::jobs::{Job, later};
-use super::super::options::Behaviour;
+use crate::simulator::{
+    association::{Association, BackupLevel},
+    job_orders::{End, JobChange, JobOrder, NotSet},
+    jobs::{Job, later},
+    options::Behaviour,
+};
 
 fn at(seconds: u64) -> Timestamp {
     later(Timestamp::UNIX_EPOCH, Duration::from_secs(1000 + seconds))

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::limits::Limits;
-use super::super::options::Behaviour;
-use super::asking::{CREATE, at, backup, call, center, start};
+use crate::simulator::{
+    limits::Limits,
+    options::Behaviour,
+    tests::asking::{CREATE, at, backup, call, center, start},
+};
 
 const LIST: (&str, &str) = ("POST", "/commandcenter/api/Jobs");
 

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::job_orders::{End, JobOrder};
-use super::super::options::{Behaviour, WhenRunning};
-use super::super::state::CommandCenter;
-use super::asking::{CREATE, ask, at, backup, center, start};
+use crate::simulator::{
+    job_orders::{End, JobOrder},
+    options::{Behaviour, WhenRunning},
+    state::CommandCenter,
+    tests::asking::{CREATE, ask, at, backup, center, start},
+};
 
 const FIRST: u64 = 149_806;
 const SECOND: u64 = 149_807;

@@ -6,8 +6,10 @@ use http::StatusCode;
 use http::header::HeaderMap;
 use serde_json::json;
 
-use super::super::options::{Behaviour, RenewRefusal, Renewal};
-use super::asking::{ask, at, call, center, read, start};
+use crate::simulator::{
+    options::{Behaviour, RenewRefusal, Renewal},
+    tests::asking::{ask, at, call, center, read, start},
+};
 
 fn renewal(lifetime: Option<Duration>, needs_authtoken: bool, refusal: RenewRefusal) -> Behaviour {
     Behaviour { renewal: Renewal { lifetime, needs_authtoken, refusal }, ..Behaviour::default() }

@@ -5,9 +5,11 @@ use http::StatusCode;
 use http::header::HeaderValue;
 use serde_json::json;
 
-use super::super::call::Route;
-use super::super::options::{Behaviour, WhenRunning};
-use super::asking::{CREATE, ask, at, backup, call, center, read, start};
+use crate::simulator::{
+    call::Route,
+    options::{Behaviour, WhenRunning},
+    tests::asking::{CREATE, ask, at, backup, call, center, read, start},
+};
 
 #[test]
 fn a_create_task_answers_as_the_page_does_and_ids_grow() {

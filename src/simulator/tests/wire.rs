@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use reqwest::{Client, Response};
 use serde_json::Value;
 
-use super::super::{Options, Simulator};
+use crate::simulator::{Simulator, options::Options};
 
 pub(super) const BACKUP: &str = r#"{"taskInfo":{"associations":[{"clientId":12}],"task":{"taskType":"IMMEDIATE"},"subTasks":[{
     "subTask":{"subTaskType":"BACKUP","operationType":"BACKUP"},"options":{"backupOpts":{"backupLevel":2}}}]}}"#;

@@ -5,8 +5,15 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use super::super::{Fault, On, Operation, Reply, SIMULATOR_HEADER, Simulator, When};
-use super::wire::{client, control, create, create_with, plain, until};
+use crate::{
+    command_center::client::SIMULATOR_HEADER,
+    simulator::{
+        Simulator,
+        call::Operation,
+        faults::{Fault, On, Reply, When},
+        tests::wire::{client, control, create, create_with, plain, until},
+    },
+};
 
 /// Pieces after which a body counts as one without end.
 const PIECES: usize = 10;

@@ -6,8 +6,15 @@ use http::{Method, StatusCode};
 use reqwest::{Certificate, Client};
 use serde_json::{Value, json};
 
-use super::super::{Operation, Options, SIMULATOR_HEADER, Simulator, Tls};
-use super::wire::{BACKUP, call, client, control, create, create_with, plain};
+use crate::{
+    command_center::client::SIMULATOR_HEADER,
+    simulator::{
+        Simulator,
+        call::Operation,
+        options::{Options, Tls},
+        tests::wire::{BACKUP, call, client, control, create, create_with, plain},
+    },
+};
 
 #[tokio::test]
 async fn an_executed_task_is_in_the_ledger_and_every_answer_says_that_it_is_simulated() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use salesforce_backup_operator::{cli::run, process::proxies::Proxies};
+use salesforce_backup_operator::{cli::run, proxies::Proxies};
 use tokio::{
     runtime::{Builder, Runtime},
     task::JoinHandle,

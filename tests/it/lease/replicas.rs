@@ -11,7 +11,8 @@ use kube::{
 use salesforce_backup_operator::{
     api::Phase,
     cli::run,
-    process::{lease::Lost, proxies::Proxies},
+    process::lease::Lost,
+    proxies::Proxies,
     simulator::{Behaviour, Fault, Operation},
 };
 use serde_json::json;

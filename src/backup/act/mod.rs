@@ -1,0 +1,178 @@
+//! Does what was decided: writes a status, makes the call that an intent permits ([`submit`]), has jobs killed ([`kill`]), lets an object go.
+
+pub mod intent;
+pub mod kill;
+pub mod merge_outcome;
+pub mod outdated;
+pub mod permission;
+pub mod record;
+pub mod submit;
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::{
+    api::{Kept, SalesforceBackup, SalesforceBackupStatus},
+    backup::{
+        context::{Context, Error},
+        decide::{
+            UNTIL_THE_WATCH_FOLLOWS,
+            deleting::{FINALIZER, Release},
+        },
+        memory::{Memory, NOT_KEPT, NotPermitted, uid},
+        status::{
+            events::{self, News},
+            messages,
+        },
+    },
+    kubernetes::cluster::{ClusterError, Statuses, until_it_lands},
+    time::clock::{self, Machine, Time},
+};
+
+/// Writes a status that was decided, and tells of what is new in it.
+///
+/// # Errors
+/// When the API server cannot be used.
+pub async fn write(
+    object: &SalesforceBackup,
+    status: SalesforceBackupStatus,
+    again: Option<Duration>,
+    context: &Context,
+) -> Result<Option<Duration>, Error> {
+    if outdated::loses(object, context).await? {
+        return Ok(Some(NOT_KEPT));
+    }
+    let next = SalesforceBackup { status: Some(status), ..object.clone() };
+    if next.status.as_ref().is_some_and(|status| status.finished_at.is_some()) {
+        // A finished run asks for nothing any more.
+        context.poll.leave(uid(object));
+    }
+    match store(&next, &context.memory, (&context.cluster, &Machine)).await {
+        Ok((stored, kept)) => {
+            let is_kept = outdated::notice(kept, &stored, context).await;
+            tell(object.status.as_ref(), &stored, context).await;
+            // Whoever writes what is not kept would write it again at once.
+            Ok(if is_kept { again } else { again.map(|again| again.max(NOT_KEPT)) })
+        }
+        Err(ClusterError::Conflict { .. }) => Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        Err(ClusterError::Gone { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Stores the status of `next`, and remembers that; gives the object as it is stored now, and what is kept of its status.
+///
+/// # Errors
+/// When it is not known to be stored.
+pub async fn store(
+    next: &SalesforceBackup,
+    memory: &Memory,
+    (statuses, time): (&impl Statuses, &impl Time),
+) -> Result<(SalesforceBackup, Kept), ClusterError> {
+    let stored = statuses.write_status(next).await?;
+    memory.note(uid(&stored), |remembered| remembered.written = Some(time.now().boot));
+    let kept = Kept::of(next.status.as_ref(), stored.status.as_ref());
+    Ok((stored, kept))
+}
+
+/// Sets the finalizer, or removes it.
+///
+/// # Errors
+/// When the API server cannot be used.
+pub async fn set_finalizer(
+    object: &SalesforceBackup,
+    wanted: bool,
+    context: &Context,
+) -> Result<Option<Duration>, Error> {
+    match context.cluster.set_finalizer(object, FINALIZER, wanted).await {
+        Ok(()) | Err(ClusterError::Conflict { .. }) => Ok(Some(UNTIL_THE_WATCH_FOLLOWS)),
+        Err(ClusterError::Gone { .. }) => Ok(None),
+        Err(error) => {
+            let why = match &error {
+                ClusterError::Forbidden { message, .. } => NotPermitted::Forbidden(message.clone()),
+                ClusterError::Refused { message, .. } => NotPermitted::Refused(message.clone()),
+                _ => return Err(error.into()),
+            };
+            warn!(namespace = object.metadata.namespace, name = object.metadata.name, wanted, error = %error, "the finalizer cannot be changed");
+            context
+                .memory
+                .note(uid(object), |remembered| remembered.finalizer_refused = Some((clock::now().boot, why)));
+            // It is decided again at once what is told of it.
+            Ok(Some(Duration::ZERO))
+        }
+    }
+}
+
+/// Says why the object may go, and lets it go.
+///
+/// # Errors
+/// When the API server cannot be used.
+pub async fn release(object: &SalesforceBackup, why: &Release, context: &Context) -> Result<Option<Duration>, Error> {
+    let news = match why {
+        Release::NothingRuns => None,
+        Release::Ended(jobs) => {
+            Some(News { warning: false, reason: "Cancelled", note: messages::cancelled(jobs), action: "Cancel" })
+        }
+        Release::Unconfirmed(note) => {
+            Some(News { warning: true, reason: "CancelUnconfirmed", note: note.clone(), action: "Cancel" })
+        }
+    };
+    if let Some(news) = news {
+        let (namespace, name) = (&object.metadata.namespace, &object.metadata.name);
+        if news.warning {
+            warn!(namespace, name, reason = news.reason, "{}", news.note);
+        } else {
+            info!(namespace, name, reason = news.reason, "{}", news.note);
+        }
+        publish_last(object, news, context).await;
+    }
+    set_finalizer(object, false, context).await
+}
+
+/// Tells of what is new in the status of `stored`: in the log, and in events.
+async fn tell(before: Option<&SalesforceBackupStatus>, stored: &SalesforceBackup, context: &Context) {
+    let Some(after) = &stored.status else { return };
+    for news in events::between(before, after) {
+        info!(
+            namespace = stored.metadata.namespace,
+            name = stored.metadata.name,
+            reason = news.reason,
+            "{}",
+            news.note
+        );
+        publish(stored, news, context).await;
+    }
+}
+
+/// Counts the news and makes an event of it. Events are never worth a failure.
+pub(super) async fn publish(object: &SalesforceBackup, news: News, context: &Context) {
+    publish_with(0, object, news, context).await;
+}
+
+/// Like [`publish`], for the last word about an object that goes or is gone. No status tells of it any more, so it is tried
+/// again for a while; a log line and a count are what is left when the API server takes none.
+async fn publish_last(object: &SalesforceBackup, news: News, context: &Context) {
+    publish_with(MORE_TRIES, object, news, context).await;
+}
+
+async fn publish_with(more_tries: usize, object: &SalesforceBackup, news: News, context: &Context) {
+    context.metrics.transition(news.reason);
+    let event = news.into_event();
+    let mut waits = until_it_lands().take(more_tries);
+    while let Err(error) = context.cluster.publish(object, &event).await {
+        let wait = waits.next();
+        let (namespace, name) = (&object.metadata.namespace, &object.metadata.name);
+        warn!(namespace, name, error = %error, again = wait.is_some(), "an event was not published");
+        match wait {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return context.metrics.event_failed(),
+        }
+    }
+}
+
+/// Tries of the last word about an object after the first one failed, over some two seconds.
+const MORE_TRIES: usize = 4;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! The objects that are worked on while the controller does not wait for them: each is worked on once at a time, nothing
+//! that happens meanwhile is missed, and the time at which to look again is kept until the controller asks for it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::backup::job_watch::subscriptions::ObjectName;
+
+/// What is done about each object; of those that are not here, nothing.
+#[derive(Debug, Default)]
+pub struct Aside(Mutex<HashMap<ObjectName, Work>>);
+
+#[derive(Debug)]
+enum Work {
+    /// A reconcile is under way, and there may be a reason for another one.
+    UnderWay { look_again: bool },
+    /// One has ended that had `seen` this version of the object, and wants to look `again`.
+    Done { again: Option<Duration>, seen: Option<String> },
+}
+
+/// Whether an object is to be worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// It is: say so when that has ended.
+    Now,
+    /// Somebody does, or there is nothing new: look again after this time, if there is one.
+    NotNow(Option<Duration>),
+}
+
+impl Aside {
+    /// The controller has a reason to look at the object, which it knows as `version`.
+    pub fn begin(&self, object: &ObjectName, version: Option<&str>) -> Begin {
+        let mut works = self.lock();
+        match works.get_mut(object) {
+            Some(Work::UnderWay { look_again }) => {
+                *look_again = true;
+                return Begin::NotNow(None);
+            }
+            Some(Work::Done { again, seen }) if seen.as_deref() == version => {
+                let again = *again;
+                works.remove(object);
+                return Begin::NotNow(again);
+            }
+            Some(Work::Done { .. }) | None => {}
+        }
+        works.insert(object.clone(), Work::UnderWay { look_again: false });
+        Begin::Now
+    }
+
+    /// The work has ended: the controller has to be asked to look at the object, which the work knew as `seen`, and is then told
+    /// to do so `again`, unless there was a reason to do so at once.
+    pub fn rest(&self, object: &ObjectName, seen: Option<&str>, again: Option<Duration>) {
+        let mut works = self.lock();
+        if matches!(works.remove(object), Some(Work::UnderWay { look_again: false })) {
+            works.insert(object.clone(), Work::Done { again, seen: seen.map(str::to_owned) });
+        }
+    }
+
+    /// There is news for the object that its version does not show.
+    pub fn news(&self, object: &ObjectName) {
+        let mut works = self.lock();
+        match works.get_mut(object) {
+            Some(Work::UnderWay { look_again }) => *look_again = true,
+            Some(Work::Done { .. }) => drop(works.remove(object)),
+            None => {}
+        }
+    }
+
+    /// Forgets those who rest and are none of the objects that `exists` knows.
+    pub fn forget_all_but(&self, exists: impl Fn(&ObjectName) -> bool) {
+        self.lock().retain(|object, work| matches!(work, Work::UnderWay { .. }) || exists(object));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectName, Work>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGAIN: Option<Duration> = Some(Duration::from_secs(40));
+
+    fn crm() -> ObjectName {
+        ("n".to_owned(), "crm".to_owned())
+    }
+
+    #[test]
+    fn an_object_is_worked_on_once_at_a_time_and_then_the_controller_hears_when_to_look_again() {
+        let aside = Aside::default();
+        assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
+        aside.rest(&crm(), Some("1"), AGAIN);
+        assert_eq!(aside.begin(&crm(), Some("1")), Begin::NotNow(AGAIN), "it is told once");
+        assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
+    }
+
+    #[test]
+    fn what_happens_to_an_object_while_it_is_worked_on_is_looked_at_right_after() {
+        let begins: fn(&Aside) = |aside| assert_eq!(aside.begin(&crm(), Some("2")), Begin::NotNow(None));
+        let news: fn(&Aside) = |aside| aside.news(&crm());
+        for happens in [begins, news] {
+            let aside = Aside::default();
+            assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
+            happens(&aside);
+            aside.rest(&crm(), Some("1"), AGAIN);
+            assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
+        }
+    }
+
+    #[test]
+    fn what_happens_to_an_object_before_the_controller_hears_of_the_end_is_looked_at() {
+        let aside = Aside::default();
+        for (happens, version) in [(false, "2"), (true, "1")] {
+            aside.begin(&crm(), Some("1"));
+            aside.rest(&crm(), Some("1"), AGAIN);
+            if happens {
+                aside.news(&crm());
+            }
+            assert_eq!(aside.begin(&crm(), Some(version)), Begin::Now, "{version}");
+            aside.rest(&crm(), Some(version), None);
+            aside.forget_all_but(|_| false);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! A call was permitted and its outcome is not known: nobody sends it again. After the time in which the Command Center
+//! may execute and list it, its job list tells, or a person. Pure.
+
+use std::time::Duration;
+
+use crate::{
+    api::{Attempt, ConditionType, OnUnknownOutcome, Phase, Reason, SalesforceBackupStatus, conditions::is_true},
+    backup::{
+        act::merge_outcome::{Next, Record},
+        claims,
+        decide::{
+            IN_ANY_CASE, LOOK_BACK, Step, UNTIL_THE_WATCH_FOLLOWS, View,
+            attribution::{Case, Verdict},
+            headline,
+            held::{self, Decision},
+            settled::{CLOCKS, Settlement, settlement},
+            since,
+        },
+        delays,
+        observe::{Look, Snapshot},
+        status::{
+            messages,
+            report::{Submission, Why},
+            run_state::OpenAttempt,
+            transition::{AnsweredBy, Found},
+        },
+    },
+    command_center::{
+        connection::Connection,
+        create_task::outcome::{Accepted, Outcome},
+        jobs::{
+            job::Unreadable,
+            list::{JobList, JobQuery, Listing, Remark},
+        },
+        reply::NeverSent,
+    },
+    time::clock::Now,
+};
+
+/// How often in a row a list has to be empty that does not say so in numbers, until that is believed.
+const SILENT_LOOKS: u32 = 2;
+
+/// How long an object may be older than what this process has written.
+const OLD_COPY: Duration = Duration::from_secs(30);
+
+pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
+    let remembered = &view.observed.remembered;
+    if remembered.settled.as_ref().is_some_and(|(id, at)| id == open.id && view.now.boot.since(*at) < OLD_COPY) {
+        return Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS));
+    }
+    if remembered.unsent.as_ref() == Some(open.id) {
+        let outcome = Outcome::NeverSent(NeverSent::TooLate);
+        return view.go_on(view.facts.outcome(open.status.clone(), &outcome, AnsweredBy::Nobody));
+    }
+    if let Some(status) = remembered_answer(view, open) {
+        return view.go_on(status);
+    }
+    if let Some(accepted) = remembered_outcome(view, open) {
+        return view.go_on(view.facts.outcome(open.status.clone(), &Outcome::Accepted(accepted), AnsweredBy::Nobody));
+    }
+    let is_held = open.status.phase == Some(Phase::Held);
+    let decision = held::decision(view, open.status).filter(|_| is_held);
+    if let Some(Decision::Followed(step)) = decision {
+        return step;
+    }
+    let needs_person = is_true(&open.status.conditions, ConditionType::Stalled);
+    match settlement(view, (open.attempt, open.id), &view.now) {
+        Settlement::Ask(look) => return Step::Look(look),
+        // A process that is new to it: what a person was told goes on being true meanwhile.
+        Settlement::Awaited { left, .. } if needs_person => return Step::Rest(Some(left)),
+        Settlement::Awaited { left, late } => {
+            let why = awaited(open.status, late);
+            return view.record(view.facts.resolving(open.status.clone(), why, false), Some(left));
+        }
+        Settlement::Settled => {}
+    }
+    let waited = remembered.open_for(open.id, view.now.boot);
+    let connection = match &view.observed.seen.connection {
+        None => return Step::Look(Look::Secret),
+        Some(Ok(connection)) => connection,
+        Some(Err(problem)) => {
+            let why = messages::secret_problem(problem, view.observed.secret_name());
+            let again = delays::until_next_look(Duration::MAX, view.observed.uid());
+            return view.record(view.facts.resolving(open.status.clone(), why, !problem.passes()), Some(again));
+        }
+    };
+    let held_for_now = |why: Why| {
+        let why = match &decision {
+            Some(Decision::NotFollowed(because)) => messages::not_followed(&why, *because),
+            Some(Decision::Followed(_)) | None => why,
+        };
+        held_for_now(view, open.status, why)
+    };
+    if Some(connection.endpoint.to_string()) != open.attempt.endpoint {
+        let endpoint = open.attempt.endpoint.as_deref().unwrap_or_default();
+        return held_for_now(messages::connection_changed(endpoint, view.observed.secret_name()));
+    }
+    let refused_before = remembered.list_refused.as_ref() == Some(&connection.version);
+    let interval = if is_held && refused_before { IN_ANY_CASE } else { view.settings.poll_interval };
+    let Some(snapshot) = &view.observed.seen.job_list else {
+        return match view.until_poll(interval) {
+            Some(left) => Step::Rest(Some(left.min(delays::until_next_look(Duration::MAX, view.observed.uid())))),
+            None => Step::Look(Look::JobList(query(open.attempt, waited))),
+        };
+    };
+    let unlisted = |why: Why| {
+        // It stays a person's matter, so that it is not adopted by its target later.
+        if needs_person {
+            return Step::Rest(Some(interval));
+        }
+        view.record(view.facts.resolving(open.status.clone(), why, false), Some(interval))
+    };
+    let endpoint = connection.endpoint.to_string();
+    match &snapshot.listing {
+        Listing::NotAllowed(refused) if !view.is_refused(snapshot) => {
+            unlisted(messages::job_list_refused(refused, &endpoint))
+        }
+        Listing::NotAllowed(refused) => held_for_now(messages::job_list_forbidden(refused)),
+        Listing::Failed(Unreadable::NeverSent(cause)) => unlisted(messages::job_list_not_reached(*cause, &endpoint)),
+        Listing::Failed(Unreadable::Refused(kind)) => unlisted(messages::job_list_refused(&(*kind).into(), &endpoint)),
+        Listing::Failed(Unreadable::Unusable(cause)) => unlisted(messages::job_list_unavailable(*cause, &endpoint)),
+        Listing::Read(list) => settle(view, open, connection, (list, snapshot)),
+    }
+}
+
+/// Why the job list is not asked yet. What was told once of restarts is told until it is.
+fn awaited(status: &SalesforceBackupStatus, late: bool) -> Why {
+    let said = headline(status);
+    let known = |reason| said.clone().filter(|why| why.reason == reason);
+    let restarted = known(Reason::OperatorRestarted).or_else(|| late.then(messages::operator_restarted));
+    restarted.or_else(|| known(Reason::OutcomeUnknown)).unwrap_or_else(messages::awaiting_answer)
+}
+
+/// The jobs that may be of `attempt`, seen `waited` ago for the first time. The list must not reach back further than the
+/// one before the attempt did: a job that had ended too long before would look like a new one.
+pub(super) fn query(attempt: &Attempt, waited: Duration) -> JobQuery {
+    JobQuery::of(&attempt.targets, LOOK_BACK.saturating_add(waited)).down_to(attempt.last_job_id_before.unwrap_or(0))
+}
+
+/// What `list` of `snapshot` says. It was asked for after the wait: what it lacks was not started.
+fn settle(
+    view: &View<'_>,
+    open: &OpenAttempt<'_>,
+    connection: &Connection,
+    (list, snapshot): (&JobList, &Snapshot),
+) -> Step {
+    let (facts, as_of) = (&view.facts, snapshot.as_of);
+    let waited = view.observed.remembered.open_for(open.id, as_of.boot);
+    if settlement(view, (open.attempt, open.id), &as_of) != Settlement::Settled {
+        return Step::Look(Look::JobList(query(open.attempt, waited)));
+    }
+    let status = facts.answered(open.status.clone(), list.into());
+    let case = Case::of(open.attempt, open.id, reaches_back(open.attempt, waited, &as_of));
+    match case.judge(list) {
+        Verdict::Ours(jobs) => view.go_on(facts.found(status, jobs, Found::ByDescription)),
+        // While it waited for a person, others may have used the target, and be gone.
+        Verdict::OfTarget(_) if is_true(&status.conditions, ConditionType::Stalled) => {
+            hold(view, status, messages::ambiguous_job())
+        }
+        Verdict::OfTarget(jobs) => match &view.observed.seen.others {
+            None => Step::Look(Look::Others),
+            Some(others) => {
+                let endpoint = connection.endpoint.to_string();
+                let mark = open.attempt.floor();
+                if claims::disputed(others, &endpoint, &open.attempt.targets, mark, &jobs) {
+                    hold(view, status, messages::ambiguous_job())
+                } else {
+                    view.go_on(facts.found(status, jobs, Found::ByTarget))
+                }
+            }
+        },
+        Verdict::Ambiguous => hold(view, status, messages::ambiguous_job()),
+        // What says nothing at all has to say it twice.
+        Verdict::Nothing if list.remark == Remark::Silent && snapshot.silent_looks < SILENT_LOOKS => {
+            view.record(facts.resolving(status, messages::job_list_silent(), false), Some(view.settings.poll_interval))
+        }
+        Verdict::Nothing => match view.observed.object.spec.on_unknown_outcome {
+            OnUnknownOutcome::Hold => hold(view, status, messages::hold_requested()),
+            // A list that has never shown a job says "nothing" once; twice, it may be hiding them.
+            OnUnknownOutcome::Resolve
+                if open.attempt.follows.is_some() && open.attempt.last_job_id_before == Some(0) =>
+            {
+                hold(view, status, messages::job_list_incomplete(true))
+            }
+            OnUnknownOutcome::Resolve => view.go_on(facts.nothing_started(status)),
+        },
+        Verdict::Incomplete(jobs) => match (view.incomplete_for_long(), jobs.is_empty()) {
+            (false, _) if is_true(&status.conditions, ConditionType::Stalled) => {
+                Step::Rest(Some(view.settings.poll_interval))
+            }
+            (false, _) => {
+                let why = match &list.remark {
+                    Remark::Error(error) => messages::job_list_error(error, &connection.endpoint.to_string()),
+                    Remark::Nothing | Remark::Silent | Remark::Cut => messages::job_list_incomplete(false),
+                };
+                view.record(facts.resolving(status, why, false), Some(view.settings.poll_interval))
+            }
+            (true, false) => view.go_on(facts.found(status, jobs, Found::ByDescription)),
+            (true, true) => hold(view, status, messages::job_list_incomplete(true)),
+        },
+    }
+}
+
+/// Whether the list of [`query`], asked for at `as_of`, begins before the attempt, by more than clocks may differ.
+fn reaches_back(attempt: &Attempt, waited: Duration, as_of: &Now) -> bool {
+    attempt.started_at.as_ref().is_some_and(|started| {
+        let age = since(started.0, as_of.wall);
+        age.saturating_sub(waited).saturating_add(CLOCKS) < LOOK_BACK && since(as_of.wall, started.0) < CLOCKS
+    })
+}
+
+/// The status with an outcome that this process knows and has not recorded: the reconcile that knew it ended with a panic.
+fn remembered_answer(view: &View<'_>, open: &OpenAttempt<'_>) -> Option<SalesforceBackupStatus> {
+    let known = view.observed.remembered.answered.as_ref().filter(|known| known.attempt == *open.id)?;
+    let record = Record { id: open.id, outcome: &known.outcome, answered_by: known.answered_by };
+    match record.onto(view.observed.object, view.now.wall) {
+        Next::Write(status) => Some(*status),
+        Next::Nothing | Next::Superseded => None,
+    }
+}
+
+/// An outcome that this process could not record, because the object was gone that the attempt was first made for.
+fn remembered_outcome(view: &View<'_>, open: &OpenAttempt<'_>) -> Option<Accepted> {
+    let last = view.observed.last_request.as_ref().filter(|last| last.attempt.id.as_ref() == Some(open.id))?;
+    (last.task_id.is_some() || !last.job_ids.is_empty())
+        .then(|| Accepted { task_id: last.task_id, job_ids: last.job_ids.clone() })
+}
+
+fn hold(view: &View<'_>, status: SalesforceBackupStatus, why: Why) -> Step {
+    view.record(view.facts.held(status, why, Submission::Unknown), Some(IN_ANY_CASE))
+}
+
+/// Held until a mended Secret or right lets it go on; a new run gives it up.
+fn held_for_now(view: &View<'_>, status: &SalesforceBackupStatus, why: Why) -> Step {
+    let again = if view.other_run(status) {
+        UNTIL_THE_WATCH_FOLLOWS
+    } else {
+        delays::until_next_look(Duration::MAX, view.observed.uid())
+    };
+    view.record(view.facts.held(status.clone(), why, Submission::Unknown), Some(again))
+}

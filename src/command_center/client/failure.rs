@@ -1,0 +1,99 @@
+//! Why a call did not come about, as the errors of the HTTP client tell. Pure.
+
+use std::io;
+
+use crate::command_center::{
+    gate::need::Kind,
+    reply::{NeverSent, NoAnswer, Reply},
+    tls::TlsFailure,
+};
+
+/// Why a name gives no address that may be called.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ResolveError {
+    /// The name service does not know it, or does not answer.
+    #[error("the name cannot be resolved")]
+    Lookup(#[source] io::Error),
+    /// It has only addresses that are not connected to.
+    #[error("the name resolves only to addresses that are not called")]
+    AddressRefused,
+}
+
+/// Whether something came back that cannot be read as the head of an answer.
+pub(super) fn is_not_http(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse))
+}
+
+/// Whether the server ended the session because the client showed no certificate.
+pub(super) fn wants_certificate(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| TlsFailure::of(cause) == Some(TlsFailure::ClientCertificate))
+}
+
+/// An error and what caused it. The source of an I/O error is that of the error within it, which would be passed over.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |cause| {
+        let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        within.map(|within| within as &(dyn std::error::Error + 'static)).or_else(|| cause.source())
+    })
+}
+
+/// What kept a connection from coming about.
+pub(super) fn connect_failure(error: &reqwest::Error) -> NeverSent {
+    let known = causes(error).find_map(|cause| match cause.downcast_ref::<ResolveError>() {
+        Some(ResolveError::Lookup(_)) => Some(NeverSent::Dns),
+        Some(ResolveError::AddressRefused) => Some(NeverSent::AddressRefused),
+        None => proxy_failure(cause).or_else(|| TlsFailure::of(cause).map(NeverSent::Tls)),
+    });
+    known.unwrap_or(NeverSent::Connect)
+}
+
+/// What keeps a proxy from connecting to the host. The errors have no types that could be seen here, only their words.
+fn proxy_failure(cause: &(dyn std::error::Error + 'static)) -> Option<NeverSent> {
+    let words = cause.to_string();
+    let tunnel = words.strip_prefix("tunnel error: ");
+    Some(match tunnel.or_else(|| words.strip_prefix("SOCKS error: "))? {
+        "proxy authorization required"
+        | "credentials not accepted"
+        | "server does not support user/pass authentication"
+        | "server implements authentication incorrectly" => NeverSent::ProxyLogin,
+        "failed to create underlying connection" => NeverSent::ProxyUnreached,
+        _ => NeverSent::ProxyRefuses,
+    })
+}
+
+/// `reply` to a call of this kind without what it tells of the network, where whoever writes a Secret chooses the address. What
+/// became of a call that may have started something is told in any case.
+pub(super) fn undisclosed(reply: Reply, kind: Kind) -> Reply {
+    let tells = match (&reply, kind) {
+        (Reply::NeverSent(cause), _) => match cause {
+            NeverSent::Dns
+            | NeverSent::AddressRefused
+            | NeverSent::Connect
+            | NeverSent::Tls(_)
+            | NeverSent::ProxyRefuses
+            | NeverSent::Undisclosed => true,
+            // Those are about the operator.
+            NeverSent::ProxyUnreached | NeverSent::ProxyLogin | NeverSent::TooLate => false,
+        },
+        (Reply::NoAnswer(cause), Kind::Read) => match cause {
+            NoAnswer::Timeout | NoAnswer::ConnectionLost | NoAnswer::ClientCertificate | NoAnswer::NotHttp => true,
+            NoAnswer::TooLarge | NoAnswer::NoRoom => false,
+        },
+        (Reply::NoAnswer(_), Kind::Write) | (Reply::Answer(_), _) => false,
+    };
+    if tells { Reply::NeverSent(NeverSent::Undisclosed) } else { reply }
+}
+
+/// Why a call was not sent that goes to a proxy as it would go to the host.
+pub(super) const fn of_proxy(cause: NeverSent) -> NeverSent {
+    match cause {
+        NeverSent::Dns | NeverSent::AddressRefused | NeverSent::Connect | NeverSent::Tls(_) => {
+            NeverSent::ProxyUnreached
+        }
+        NeverSent::ProxyUnreached
+        | NeverSent::ProxyLogin
+        | NeverSent::ProxyRefuses
+        | NeverSent::Undisclosed
+        | NeverSent::TooLate => cause,
+    }
+}

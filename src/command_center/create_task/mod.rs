@@ -1,0 +1,6 @@
+//! TODO.
+
+pub mod description;
+pub mod interpret;
+pub mod outcome;
+pub mod request;

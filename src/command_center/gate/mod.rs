@@ -1,0 +1,341 @@
+//! Lets callers in to Command Centers: [`crate::command_center::gate::admission`] says who may and when, here they wait, and come back when it is their
+//! turn. One gate for each base URL, shared by everything that this process does there; a caller names its connection.
+
+pub mod admission;
+pub(crate) mod agreement;
+mod breaker;
+pub(crate) mod limiter;
+pub(crate) mod need;
+mod queues;
+mod scope;
+pub mod token_bucket;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    command_center::{
+        connection::ConnectionId,
+        gate::{
+            admission::{Gate, Grant, Served},
+            need::{Cause, Kind, Limits, Need, Wait},
+        },
+        reply::Reply,
+    },
+    time::clock::{self, BootTime},
+};
+
+/// Who waits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// An object: its uid, its namespace and its name. It is called when its turn has come.
+    Object(String, String, String),
+    /// Something that waits in its place.
+    Task(u64),
+}
+
+/// All gates.
+#[derive(Debug)]
+pub struct Gates(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limits: Limits,
+    gates: Mutex<HashMap<String, Gate<Caller>>>,
+    /// What wakes those who wait in their places.
+    tasks: Mutex<HashMap<u64, Arc<Notify>>>,
+    last_task: AtomicU64,
+    changed: Notify,
+}
+
+/// The right to call one Command Center, until it is dropped.
+#[derive(Debug)]
+pub struct Pass {
+    shared: Arc<Shared>,
+    grant: Grant,
+    /// Calls that are reserved and were not made.
+    reads: AtomicU32,
+    writes: AtomicU32,
+}
+
+impl Gates {
+    /// Nobody is there yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self(Arc::new(Shared {
+            limits,
+            gates: Mutex::default(),
+            tasks: Mutex::default(),
+            last_task: AtomicU64::new(0),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// `caller` would like to call by connection `id`. Who has to wait is called when its turn has come, as long as it does not
+    /// [`Self::leave`].
+    ///
+    /// # Errors
+    /// When it has to wait.
+    pub fn ask(&self, id: &ConnectionId, caller: &Caller, need: Need) -> Result<Pass, Wait> {
+        let asked = self.0.at(id, |gate, now| gate.ask(caller, id, need, now));
+        match asked {
+            Ok(grant) => Ok(Pass::new(&self.0, grant)),
+            Err(wait) => {
+                self.0.changed.notify_one();
+                Err(wait)
+            }
+        }
+    }
+
+    /// Somebody would like to renew the token of connection `id`: it may, before everything else.
+    ///
+    /// # Errors
+    /// When the host does not answer at present, or asked for no calls.
+    pub fn renew(&self, id: &ConnectionId) -> Result<Pass, Wait> {
+        self.0.at(id, |gate, now| gate.renew(id, now)).map(|grant| Pass::new(&self.0, grant))
+    }
+
+    /// Waits until somebody may call by connection `id`.
+    ///
+    /// # Errors
+    /// When the host does not answer at present.
+    pub async fn pass(&self, id: &ConnectionId, need: Need) -> Result<Pass, Wait> {
+        let place = Place::new(&self.0, id);
+        loop {
+            match self.ask(id, &Caller::Task(place.number), need) {
+                Err(wait) if wait.cause != Cause::Away => place.called.notified().await,
+                let_in_or_turned_away => return let_in_or_turned_away,
+            }
+        }
+    }
+
+    /// Whether the Command Center does not answer connection `id` at present.
+    #[must_use]
+    pub fn is_away(&self, id: &ConnectionId) -> bool {
+        self.0.at(id, |gate, _| gate.is_away(id))
+    }
+
+    /// `caller` does not want to call any more.
+    pub fn leave(&self, caller: &Caller) {
+        self.0.lock().values_mut().for_each(|gate| gate.leave(caller));
+        self.0.changed.notify_one();
+    }
+
+    /// Gives everyone who waits its turn, for ever: objects that `exists` knows are given to `call`.
+    pub async fn run(&self, exists: impl Fn(&str, &str, &str) -> bool, call: impl Fn(&str, &str)) {
+        let tell = |called: Vec<Caller>| {
+            for caller in called {
+                match caller {
+                    Caller::Object(_, namespace, name) => call(&namespace, &name),
+                    Caller::Task(number) => self.0.wake(number),
+                }
+            }
+        };
+        // A life before this one may have ended between giving a turn and saying so. Who has none waits again.
+        tell(self.0.called());
+        loop {
+            let (called, next) = self.0.serve(&exists);
+            tell(called);
+            tokio::select! {
+                () = self.0.changed.notified() => {}
+                () = tokio::time::sleep(next.unwrap_or_default()), if next.is_some() => {}
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn at<T>(&self, id: &ConnectionId, work: impl FnOnce(&mut Gate<Caller>, BootTime) -> T) -> T {
+        let now = clock::now().boot;
+        let mut gates = self.lock();
+        if !gates.contains_key(&id.endpoint) {
+            gates.retain(|_, gate| !gate.is_idle(now));
+        }
+        let gate = gates.entry(id.endpoint.clone()).or_insert_with(|| Gate::new(&self.limits, now));
+        work(gate, now)
+    }
+
+    fn serve(&self, exists: impl Fn(&str, &str, &str) -> bool) -> (Vec<Caller>, Option<std::time::Duration>) {
+        let now = clock::now().boot;
+        let exists = |caller: &Caller| match caller {
+            Caller::Object(uid, namespace, name) => exists(uid, namespace, name),
+            Caller::Task(_) => true,
+        };
+        let (mut all, mut next) = (Vec::new(), None);
+        for gate in self.lock().values_mut() {
+            let Served { called, next: again } = gate.serve(exists, |caller| matches!(caller, Caller::Task(_)), now);
+            all.extend(called);
+            next = [next, again].into_iter().flatten().min();
+        }
+        (all, next)
+    }
+
+    /// Whose turn has come, and everyone who waits in its place: it asks again.
+    fn called(&self) -> Vec<Caller> {
+        let objects: Vec<Caller> = self.lock().values().flat_map(Gate::called).cloned().collect();
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.into_iter().chain(tasks.keys().map(|task| Caller::Task(*task))).collect()
+    }
+
+    fn wake(&self, task: u64) {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(called) = tasks.get(&task) {
+            called.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Gate<Caller>>> {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of a task that waits, which is free again when this is dropped.
+struct Place<'a> {
+    shared: &'a Shared,
+    id: &'a ConnectionId,
+    number: u64,
+    called: Arc<Notify>,
+}
+
+impl<'a> Place<'a> {
+    fn new(shared: &'a Shared, id: &'a ConnectionId) -> Self {
+        let number = shared.last_task.fetch_add(1, Ordering::Relaxed);
+        let called = Arc::new(Notify::new());
+        shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::clone(&called));
+        Self { shared, id, number, called }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        self.shared.at(self.id, |gate, _| gate.leave(&Caller::Task(self.number)));
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Pass {
+    fn new(shared: &Arc<Shared>, grant: Grant) -> Self {
+        let (reads, writes) = grant.reserved();
+        let (reads, writes) = (AtomicU32::new(reads), AtomicU32::new(writes));
+        Self { shared: Arc::clone(shared), grant, reads, writes }
+    }
+
+    /// Whether it is for the one call that tries a host that is away.
+    #[must_use]
+    pub const fn is_probe(&self) -> bool {
+        self.grant.is_probe()
+    }
+
+    /// The connection that is called.
+    #[must_use]
+    pub fn connection(&self) -> &ConnectionId {
+        self.grant.connection()
+    }
+
+    /// Calls that change something and may be made without waiting.
+    #[must_use]
+    pub fn writes(&self) -> u32 {
+        self.writes.load(Ordering::Acquire)
+    }
+
+    /// Makes one call of this kind: what it gives is counted. One that was not reserved waits until there may be another.
+    pub(super) async fn call<F: Future<Output = Reply>>(&self, kind: Kind, call: F) -> Reply {
+        self.may_make(kind).await;
+        let reply = call.await;
+        self.shared.at(self.connection(), |gate, now| gate.answered(kind, &reply, &self.grant, now));
+        self.shared.changed.notify_one();
+        reply
+    }
+
+    async fn may_make(&self, kind: Kind) {
+        let left = match kind {
+            Kind::Read => &self.reads,
+            Kind::Write => &self.writes,
+        };
+        let reserved = left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok();
+        while let Err(wait) = self.shared.at(self.connection(), |gate, now| gate.make(&self.grant, kind, reserved, now))
+        {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let (reads, writes) = (*self.reads.get_mut(), *self.writes.get_mut());
+        self.shared.at(self.connection(), |gate, now| gate.done(&self.grant, reads, writes, now));
+        self.shared.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::{FutureExt as _, future::join_all};
+    use tokio::{sync::mpsc::unbounded_channel, time::timeout};
+
+    use super::*;
+    use crate::{
+        command_center::gate::admission::LANES,
+        process::{
+            metrics::Metrics,
+            supervise::{Supervisor, Task},
+        },
+    };
+
+    fn here() -> ConnectionId {
+        ConnectionId::new("n", "s", &"https://cc.example.com/api".parse().unwrap())
+    }
+
+    const PATIENCE: Duration = Duration::from_mins(1);
+
+    #[tokio::test]
+    async fn after_a_panic_of_the_gates_everyone_whose_turn_had_come_is_called() {
+        let (gates, here) = (Arc::new(Gates::new(Limits::NONE)), here());
+        let inside: Vec<Pass> = join_all((0..LANES).map(|_| gates.pass(&here, Need::Look)))
+            .await
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let objects = ["first", "second"].map(|name| Caller::Object(name.to_owned(), "n".to_owned(), name.to_owned()));
+        for object in &objects {
+            assert!(gates.ask(&here, object, Need::Submission).is_err(), "as many call as may");
+        }
+        let mut task = Box::pin(gates.pass(&here, Need::Look));
+        assert!(task.as_mut().now_or_never().is_none());
+        // Now there is room for all of them, and the first call of an object panics.
+        drop(inside);
+        let (called, mut calls) = unbounded_channel();
+        let lives = Arc::new(AtomicU32::new(0));
+        let _kept = Supervisor::new(Metrics::default()).keep(Task::Gates, {
+            let gates = Arc::clone(&gates);
+            move || {
+                let (gates, called) = (Arc::clone(&gates), called.clone());
+                let life = lives.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    let call = |_: &str, name: &str| {
+                        assert!(life > 0, "a bug");
+                        let _ = called.send(name.to_owned());
+                    };
+                    gates.run(|_, _, _| true, call).await;
+                }
+            }
+        });
+        let let_in = timeout(PATIENCE, task).await.expect("the task waits for ever");
+        assert!(let_in.is_ok());
+        let mut next = async || timeout(PATIENCE, calls.recv()).await.expect("an object waits for ever").unwrap();
+        let mut names = [next().await, next().await];
+        names.sort();
+        assert_eq!(names, ["first", "second"]);
+        assert!(objects.iter().all(|object| gates.ask(&here, object, Need::Submission).is_ok()));
+    }
+}

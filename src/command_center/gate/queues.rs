@@ -1,0 +1,143 @@
+//! Those who wait to call one base URL: three lines, each in rounds of namespaces. Who waits for a connection that is held
+//! keeps its place, and those behind it are served. Pure.
+
+use std::{collections::HashSet, hash::Hash, sync::Arc};
+
+use crate::{
+    command_center::{connection::ConnectionId, gate::need::Need},
+    fair_queue::Rounds,
+    time::clock::BootTime,
+};
+
+/// One who waits.
+#[derive(Clone, Debug)]
+pub(super) struct Ticket<K> {
+    pub(super) key: K,
+    pub(super) connection: Arc<ConnectionId>,
+    pub(super) need: Need,
+    pub(super) since: BootTime,
+}
+
+/// Everyone who waits.
+#[derive(Debug)]
+pub(super) struct Lines<K> {
+    kills: Rounds<Ticket<K>>,
+    submissions: Rounds<Ticket<K>>,
+    looks: Rounds<Ticket<K>>,
+    waiting: HashSet<K>,
+    /// Of those who start and those who look, the ones that come next.
+    looks_next: bool,
+}
+
+impl<K> Default for Lines<K> {
+    fn default() -> Self {
+        Self {
+            kills: Rounds::default(),
+            submissions: Rounds::default(),
+            looks: Rounds::default(),
+            waiting: HashSet::new(),
+            looks_next: false,
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash> Lines<K> {
+    /// True if nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kills.is_empty() && self.submissions.is_empty() && self.looks.is_empty()
+    }
+
+    /// Since when `key` waits so, and how many come before it.
+    pub(super) fn find(&self, key: &K, id: &ConnectionId, need: Need) -> Option<(BootTime, usize)> {
+        let is = |ticket: &Ticket<K>| ticket.key == *key && *ticket.connection == *id;
+        let found = if self.waiting.contains(key) { self.line(need).find(&id.namespace, is) } else { None };
+        found.map(|(ticket, before)| (ticket.since, before))
+    }
+
+    /// One more waits; gives how many come before it.
+    pub(super) fn push(&mut self, ticket: Ticket<K>) -> usize {
+        self.leave(&ticket.key);
+        self.waiting.insert(ticket.key.clone());
+        let group = Arc::clone(&ticket.connection);
+        self.line_of(ticket.need).push(&group.namespace, ticket)
+    }
+
+    /// `key` does not wait any more.
+    pub(super) fn leave(&mut self, key: &K) {
+        if self.waiting.remove(key) {
+            for line in [&mut self.kills, &mut self.submissions, &mut self.looks] {
+                line.retain(|ticket| ticket.key != *key);
+            }
+        }
+    }
+
+    /// The next one of those who `may` call, who does not wait any more.
+    pub(super) fn next(&mut self, may: impl Fn(&ConnectionId, Need) -> bool) -> Option<Ticket<K>> {
+        let order = if self.looks_next { [Need::Look, Need::Submission] } else { [Need::Submission, Need::Look] };
+        for need in [Need::Kills(1), order[0], order[1]] {
+            let next = self.line_of(need).pop_where(once_each(need, &may));
+            if let Some(ticket) = next {
+                self.looks_next = need == Need::Submission;
+                self.waiting.remove(&ticket.key);
+                return Some(ticket);
+            }
+        }
+        None
+    }
+
+    /// True if nobody who waits with this need `may` call.
+    pub(super) fn none_may(&self, need: Need, may: impl Fn(&ConnectionId, Need) -> bool) -> bool {
+        !self.line(need).iter().any(once_each(need, may))
+    }
+
+    /// Those for whom `leaves` is true wait no more.
+    pub(super) fn take(&mut self, leaves: impl Fn(&Ticket<K>) -> bool) -> Vec<K> {
+        let mut taken = Vec::new();
+        for line in [&mut self.kills, &mut self.submissions, &mut self.looks] {
+            let before = taken.len();
+            taken.extend(line.iter().filter(|ticket| leaves(ticket)).map(|ticket| ticket.key.clone()));
+            if taken.len() > before {
+                line.retain(|ticket| !leaves(ticket));
+            }
+        }
+        for key in &taken {
+            self.waiting.remove(key);
+        }
+        taken
+    }
+
+    /// The needs that somebody waits with.
+    pub(super) fn needs(&self) -> impl Iterator<Item = Need> {
+        let needs = [Need::Kills(1), Need::Submission, Need::Look];
+        needs.into_iter().filter(|need| !self.line(*need).is_empty())
+    }
+
+    const fn line(&self, need: Need) -> &Rounds<Ticket<K>> {
+        match need {
+            Need::Submission => &self.submissions,
+            Need::Look => &self.looks,
+            Need::Kills(_) => &self.kills,
+        }
+    }
+
+    const fn line_of(&mut self, need: Need) -> &mut Rounds<Ticket<K>> {
+        match need {
+            Need::Submission => &mut self.submissions,
+            Need::Look => &mut self.looks,
+            Need::Kills(_) => &mut self.kills,
+        }
+    }
+}
+
+/// Asks `may` once for those of one connection that wait one after another: there may be thousands.
+fn once_each<K>(need: Need, may: impl Fn(&ConnectionId, Need) -> bool) -> impl FnMut(&Ticket<K>) -> bool {
+    let mut known: Option<(Arc<ConnectionId>, bool)> = None;
+    move |ticket| match &known {
+        Some((connection, may)) if Arc::ptr_eq(connection, &ticket.connection) => *may,
+        _ => {
+            let answer = may(&ticket.connection, need);
+            known = Some((Arc::clone(&ticket.connection), answer));
+            answer
+        }
+    }
+}

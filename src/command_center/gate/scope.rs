@@ -1,0 +1,90 @@
+//! What limits the calls of one connection, or of all connections of one base URL together: both sides of the calls, the
+//! breaker, and how many calls are under way. Pure.
+
+use std::time::Duration;
+
+use crate::{
+    command_center::gate::{
+        breaker::Breaker,
+        limiter::Side,
+        need::{Kind, Limits, Need},
+    },
+    time::clock::BootTime,
+};
+
+/// The limits of one connection, or of one base URL.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) reads: Side,
+    pub(super) writes: Side,
+    pub(super) breaker: Breaker,
+    pub(super) busy: usize,
+    pub(super) used: BootTime,
+}
+
+impl Part {
+    /// One with the budgets of `limits`.
+    pub(super) fn new(limits: &Limits, now: BootTime) -> Self {
+        Self {
+            reads: Side::new(limits.reads, limits, now),
+            writes: Side::new(limits.writes, limits, now),
+            breaker: Breaker::new(limits.probe),
+            busy: 0,
+            used: now,
+        }
+    }
+
+    /// One call for `need` begins; gives whether it tries what does not answer.
+    pub(super) const fn begin(&mut self, need: Need, now: BootTime) -> bool {
+        self.used = now;
+        self.reserve(need);
+        self.breaker.begin()
+    }
+
+    /// Counts a caller, and the calls that it may make.
+    pub(super) const fn reserve(&mut self, need: Need) {
+        self.busy = self.busy.saturating_add(1);
+        self.reads.reserve(need.reads());
+        self.writes.reserve(need.writes());
+    }
+
+    /// A caller is done, and made so many fewer calls than were reserved.
+    pub(super) const fn done(&mut self, (need, was_try): (Need, bool), (reads, writes): (u32, u32), now: BootTime) {
+        self.used = now;
+        self.busy = self.busy.saturating_sub(1);
+        self.reads.done(need.reads(), reads);
+        self.writes.done(need.writes(), writes);
+        if was_try {
+            self.breaker.end_try();
+        }
+    }
+
+    /// The time until it may be tried, if it does not answer. A kill is asked for once, and not of a host that does not answer.
+    pub(super) fn away(&self, need: Need, now: BootTime) -> Option<Duration> {
+        if matches!(need, Need::Kills(_)) { self.breaker.left(now) } else { self.breaker.keeps_out(now) }
+    }
+
+    /// The time until the calls of `need` may be made, if `before` come first.
+    pub(super) fn limited(&self, need: Need, before: u32, now: BootTime) -> Duration {
+        self.reads.until(need.reads(), before, now).max(self.writes.until(need.writes(), before, now))
+    }
+
+    /// True if one more may call at once. After a refusal it is one call that tries again.
+    pub(super) const fn has_lane(&self, need: Need) -> bool {
+        let tries = (need.reads() > 0 && self.reads.tries()) || (need.writes() > 0 && self.writes.tries());
+        !tries && self.busy < self.breaker.width()
+    }
+
+    pub(super) const fn side(&mut self, kind: Kind) -> &mut Side {
+        match kind {
+            Kind::Read => &mut self.reads,
+            Kind::Write => &mut self.writes,
+        }
+    }
+
+    /// True if what it knows has passed.
+    pub(super) fn is_idle(&self, limits: &Limits, now: BootTime) -> bool {
+        let quiet = self.reads.quiet.max(self.writes.quiet);
+        self.busy == 0 && quiet <= now && now.since(self.used) > limits.period
+    }
+}

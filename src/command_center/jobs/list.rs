@@ -1,0 +1,480 @@
+//! The job list: which jobs to ask for, page by page (`POST Jobs`), and what the pages say together. Pure.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    api::{JobId, JobStatus, Target},
+    command_center::{
+        Redaction,
+        create_task::{
+            description::Described,
+            interpret::refusal,
+            outcome::{Refused, RefusedKind},
+        },
+        jobs::{
+            job::{Job, Unreadable, job},
+            narrowed::{Enough, FirstPage},
+            rows::{self, Head, Row},
+            unusable::Unusable,
+        },
+        reply::{Answer, NoAnswer, Reply},
+        response_memory::Share,
+    },
+};
+
+/// The operation, relative to the base address.
+pub const OPERATION: &str = "Jobs";
+/// Rows of a page, unless that is more than what is read of an answer.
+pub const PAGE: u64 = 1000;
+/// A page of so few rows that is too large is not asked for again.
+const SMALLEST_PAGE: u64 = 16;
+/// Calls that are made for one list: the cloud service allows 1,000 an hour.
+const MAX_READS: u64 = 200;
+/// Rows that are read for one list.
+const MAX_ROWS: u64 = 20_000;
+/// Bytes of a list that have their place in any case: some hundred jobs.
+pub(super) const FREE: usize = 256 << 10;
+
+/// Which jobs to list: all that are active, and those that ended within a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobQuery {
+    /// How far back ended jobs are listed, by the Command Center's own clock.
+    pub ended_within: Duration,
+    /// Only jobs of these clients; none means all.
+    pub clients: Vec<i64>,
+    /// The list, which begins with the newest jobs, is not read further than to this job.
+    pub down_to: i64,
+    /// What is read instead of further pages, where not all of the list is needed.
+    pub enough: Option<Enough>,
+}
+
+impl JobQuery {
+    /// The jobs that may be of `targets`.
+    #[must_use]
+    pub fn of(targets: &[Target], ended_within: Duration) -> Self {
+        let clients: Option<Vec<i64>> = targets.iter().map(|target| target.client_id).collect();
+        let mut clients = clients.unwrap_or_default();
+        clients.sort_unstable();
+        clients.dedup();
+        Self { ended_within, clients, down_to: 0, enough: None }
+    }
+
+    /// The same, not further than to job `id`, or one below it.
+    #[must_use]
+    pub fn down_to(self, id: i64) -> Self {
+        Self { down_to: id, ..self }
+    }
+
+    /// The same, of which this is enough once the newest job is known.
+    #[must_use]
+    pub fn enough(self, enough: Enough) -> Self {
+        let is_less = enough.ended_within < self.ended_within;
+        Self { enough: Some(enough).filter(|_| is_less), ..self }
+    }
+
+    /// The request for the page of `limit` rows that begins at row `offset`.
+    #[must_use]
+    pub fn page(&self, (offset, limit): (u64, u64)) -> JobsRequest {
+        JobsRequest {
+            scope: 1,
+            category: 0,
+            paging_config: PagingConfig { sort_field: "jobId", sort_direction: 1, offset, limit },
+            job_filter: JobFilter {
+                completed_job_lookup_time: self.ended_within.as_secs(),
+                show_aged_jobs: false,
+                hide_admin_jobs: false,
+                client_list: self.clients.iter().map(|client_id| Client { client_id: *client_id }).collect(),
+                job_type_list: [],
+                status_list: [],
+            },
+        }
+    }
+}
+
+/// What is sent to `POST {base}/Jobs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobsRequest {
+    scope: u8,
+    category: u8,
+    paging_config: PagingConfig,
+    job_filter: JobFilter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PagingConfig {
+    sort_field: &'static str,
+    sort_direction: u8,
+    offset: u64,
+    limit: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JobFilter {
+    completed_job_lookup_time: u64,
+    show_aged_jobs: bool,
+    hide_admin_jobs: bool,
+    client_list: Vec<Client>,
+    job_type_list: [u8; 0],
+    status_list: [u8; 0],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Client {
+    client_id: i64,
+}
+
+/// What asking for the list gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Listing {
+    /// Jobs.
+    Read(JobList),
+    /// The Command Center does not give the list to this token, or does not have one.
+    NotAllowed(Refused),
+    /// No usable answer this time.
+    Failed(Unreadable),
+}
+
+impl Listing {
+    /// Whether the token is refused.
+    #[must_use]
+    pub fn rejects_the_token(&self) -> bool {
+        matches!(self, Self::NotAllowed(Refused { kind: RefusedKind::TokenRejected, .. }))
+    }
+}
+
+/// The jobs that were listed; by default, an answer that tells of none and does not say that there are none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobList {
+    /// One for each id, the lowest id first, whatever order the pages had.
+    pub jobs: Vec<Job>,
+    /// Whether every row was read, down to where it was asked for, and their number is the one that the Command Center gave.
+    pub whole: bool,
+    /// What else is to be said of it.
+    pub remark: Remark,
+    /// Whether it comes from the simulator.
+    pub simulated: bool,
+    /// How far the Command Center's clock is ahead of this machine's, as its answer's Date says; nothing when it has none.
+    pub server_ahead: SignedDuration,
+    /// What it takes of the room for lists.
+    pub room: Kept,
+}
+
+/// What is to be said of a list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Remark {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It is empty, without saying in numbers that it is.
+    Silent,
+    /// It is too long to be read whole: asking again is of no use.
+    Cut,
+    /// This error came instead of a list.
+    Error(Refused),
+}
+
+impl JobList {
+    /// The list that is not there because of this error.
+    fn failed(error: Refused) -> Self {
+        Self { remark: Remark::Error(error), ..Self::default() }
+    }
+}
+
+/// The room that a list takes, as long as it or a copy of it is there; of no account when two lists are compared.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    _share: Option<Arc<Share>>,
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl JobList {
+    /// The highest id of the list, 0 when it is empty; nothing when rows may be missing.
+    #[must_use]
+    pub fn last_id(&self) -> Option<i64> {
+        let last = self.jobs.last().map_or(0, |job| job.shown.id.number());
+        self.whole.then_some(last)
+    }
+
+    /// Whether job `id` is listed.
+    #[must_use]
+    pub fn has(&self, id: i64) -> bool {
+        self.jobs.iter().any(|job| job.shown.id.number() == id)
+    }
+}
+
+/// What to do after a page.
+#[derive(Debug)]
+pub enum Next {
+    /// Ask for the page that begins at this row, and has so many.
+    Page(u64, u64),
+    /// That was all.
+    Done(Listing),
+}
+
+/// Puts pages together.
+#[derive(Debug)]
+pub struct Pages {
+    /// Rows of the page that was asked for last.
+    limit: u64,
+    /// The job that the list has to be read down to.
+    down_to: i64,
+    /// What would be enough of a list of several pages.
+    enough: Option<Enough>,
+    /// The first page of the list, where the short one is read instead of the others.
+    first: Option<FirstPage<Order>>,
+    jobs: BTreeMap<JobId, Job>,
+    rows: u64,
+    reads: u64,
+    total: Option<u64>,
+    /// Rows of the page that came last.
+    last_rows: u64,
+    unsound: bool,
+    simulated: bool,
+    order: Order,
+    /// Bytes of the jobs.
+    bytes: usize,
+    room: Share,
+    full: bool,
+}
+
+/// The order of the rows. Where a server keeps to the one that was asked for, what is not read is older.
+#[derive(Clone, Copy, Debug, Default)]
+struct Order {
+    last: Option<i64>,
+    falls: bool,
+    rises: bool,
+}
+
+impl Order {
+    fn next(&mut self, id: i64) {
+        self.falls |= self.last.is_some_and(|last| id < last);
+        self.rises |= self.last.is_some_and(|last| id > last);
+        self.last = Some(id);
+    }
+
+    /// Whether the newest jobs came first.
+    const fn falls(&self) -> bool {
+        self.falls && !self.rises
+    }
+
+    /// Whether there is no job above `id` among those that are not read.
+    fn is_below(&self, id: i64) -> bool {
+        id > 0 && self.falls() && self.last.is_some_and(|last| last <= id)
+    }
+}
+
+impl Pages {
+    /// No page yet; the first one is asked for with `limit` rows. What is kept of them takes its place in `room`.
+    #[must_use]
+    pub fn of(limit: u64, query: &JobQuery, room: Share) -> Self {
+        Self {
+            limit,
+            down_to: query.down_to,
+            enough: query.enough.clone(),
+            first: None,
+            jobs: BTreeMap::new(),
+            rows: 0,
+            reads: 0,
+            total: None,
+            last_rows: 0,
+            unsound: false,
+            simulated: false,
+            order: Order::default(),
+            bytes: 0,
+            room,
+            full: false,
+        }
+    }
+
+    /// The request for the page that begins at row `at.0` and has `at.1` rows.
+    #[must_use]
+    pub fn request(&self, query: &JobQuery, at: (u64, u64)) -> JobsRequest {
+        let enough = self.first.as_ref().map(|first| first.enough.ended_within);
+        JobQuery { ended_within: enough.unwrap_or(query.ended_within), ..query.clone() }.page(at)
+    }
+
+    /// Takes the reply to the next page. When it `is_late` there is no time for another one.
+    #[must_use]
+    pub fn push(mut self, reply: &Reply, is_late: bool, redaction: &Redaction) -> (Self, Next) {
+        let is_first = self.rows == 0;
+        self.reads = self.reads.saturating_add(1);
+        let may_go_on = self.reads < MAX_READS && !is_late;
+        if let Reply::NoAnswer(NoAnswer::TooLarge | NoAnswer::NoRoom) = reply
+            && self.limit > SMALLEST_PAGE
+            && may_go_on
+        {
+            // Where others take the room, a small page has its own.
+            let divisor = if *reply == Reply::NoAnswer(NoAnswer::NoRoom) { 8 } else { 2 };
+            self.limit = (self.limit / divisor).max(SMALLEST_PAGE);
+            let next = Next::Page(self.rows, self.limit);
+            return (self, next);
+        }
+        let known = self.jobs.len();
+        let head = match self.page(reply, redaction) {
+            Ok(head) => head,
+            Err(listing) => return (self, Next::Done(listing)),
+        };
+        self.simulated |= matches!(reply, Reply::Answer(answer) if answer.simulated);
+        // Rows move between pages when the list changes meanwhile.
+        self.unsound |= !is_first && self.total != head.total;
+        self.total = head.total;
+        self.rows = self.rows.saturating_add(head.rows);
+        // Without a total only an empty page shows the end: the server may give fewer rows than it was asked for.
+        let all = self.total.is_some_and(|total| self.rows >= total) || self.order.is_below(self.down_to);
+        let no_news = self.jobs.len() == known;
+        self.last_rows = head.rows;
+        let may_go_on = may_go_on && self.rows < MAX_ROWS && !self.full;
+        let next = if self.reads_long_list_after_all() {
+            if may_go_on { Next::Page(self.rows, self.limit) } else { Next::Done(Listing::Read(self.list(true))) }
+        } else if all || no_news {
+            Next::Done(Listing::Read(self.list(false)))
+        } else if may_go_on {
+            self.narrow();
+            Next::Page(self.rows, self.limit)
+        } else {
+            Next::Done(Listing::Read(self.list(true)))
+        };
+        (self, next)
+    }
+
+    /// Leaves the other pages of the list for the short one, if that is enough.
+    fn narrow(&mut self) {
+        let Some(enough) = self.enough.take() else { return };
+        if !self.order.falls() || self.unsound || self.jobs.values().any(|job| enough.is_refuted_by(job)) {
+            return;
+        }
+        let jobs = std::mem::take(&mut self.jobs);
+        self.first = Some(FirstPage { jobs, rows: self.rows, total: self.total.take(), order: self.order, enough });
+        (self.rows, self.order) = (0, Order::default());
+    }
+
+    /// Goes back to the list behind its first page, where the short one contradicts that.
+    fn reads_long_list_after_all(&mut self) -> bool {
+        let Some(first) = self.first.take_if(|first| !self.jobs.values().all(|job| first.agrees_with(job))) else {
+            return false;
+        };
+        (self.jobs, self.rows, self.total, self.order) = (first.jobs, first.rows, first.total, first.order);
+        true
+    }
+
+    /// Takes the rows of a page.
+    fn page(&mut self, reply: &Reply, redaction: &Redaction) -> Result<Head, Listing> {
+        let answer = match reply {
+            Reply::Answer(answer) => answer,
+            Reply::NeverSent(cause) => return Err(Listing::Failed(Unreadable::NeverSent(*cause))),
+            Reply::NoAnswer(cause) => return Err(Listing::Failed(Unreadable::Unusable(Unusable::NoAnswer(*cause)))),
+        };
+        if is_empty(answer) {
+            return Ok(Head::default());
+        }
+        let has_rows = matches!(answer.status, 200..300 | 404);
+        let head =
+            if has_rows { rows::read(&answer.body, &mut |row| self.take(row.as_ref(), redaction)) } else { None };
+        match head {
+            // A page of an address that does not exist has no rows, whatever it says.
+            Some(head) if head.rows > 0 || head.total == Some(0) => Ok(head),
+            Some(head) if answer.status != 404 && (head.lists || head.total.is_some()) => Ok(head),
+            head => without_rows(answer, head, redaction),
+        }
+    }
+
+    fn take(&mut self, row: Option<&Row<'_>>, redaction: &Redaction) {
+        let Some((row, id)) = row.and_then(|row| Some((row, row.job_id()?))) else {
+            self.unsound = true;
+            return;
+        };
+        self.order.next(id.number());
+        let job = job(row, id, redaction);
+        let bytes = self.bytes.saturating_add(bytes(&job));
+        if self.full || self.room.try_grow(bytes).is_err() {
+            self.full = true;
+            self.unsound = true;
+            return;
+        }
+        self.bytes = bytes;
+        self.jobs.insert(id, job);
+    }
+
+    fn list(&mut self, cut: bool) -> JobList {
+        let found = u64::try_from(self.jobs.len()).unwrap_or(u64::MAX);
+        let counted = match self.total {
+            _ if self.order.is_below(self.down_to) => self.rows == found,
+            Some(total) => total == found,
+            None => self.rows == found && self.last_rows == 0,
+        };
+        let remark = if cut || self.full {
+            Remark::Cut
+        } else if self.total.is_none() && found == 0 {
+            Remark::Silent
+        } else {
+            Remark::Nothing
+        };
+        let room = std::mem::replace(&mut self.room, Share::of(0));
+        if let Some(first) = self.first.take() {
+            self.jobs.extend(first.jobs);
+        }
+        JobList {
+            jobs: std::mem::take(&mut self.jobs).into_values().collect(),
+            whole: counted && !self.unsound && !cut,
+            remark,
+            simulated: self.simulated,
+            server_ahead: SignedDuration::ZERO,
+            room: Kept { _share: Some(Arc::new(room)) },
+        }
+    }
+}
+
+/// What a job takes in memory.
+fn bytes(job: &Job) -> usize {
+    let JobStatus { status, reason, .. } = &job.shown;
+    let texts = [status, reason].into_iter().flatten().map(String::len).sum::<usize>();
+    let described = match &job.described {
+        Described::Ours { request, attempt } => request.len() + attempt.as_str().len(),
+        Described::Nothing | Described::Other => 0,
+    };
+    // Of a tree, about as much again as a quarter of it.
+    (size_of::<Job>() + texts + described) * 5 / 4
+}
+
+/// Whether an answer has nothing at all to say: a list without rows.
+fn is_empty(answer: &Answer) -> bool {
+    answer.status == 204 || ((200..300).contains(&answer.status) && answer.body.trim_ascii().is_empty())
+}
+
+/// What an answer means that has no list of rows; `head` when it is an object. Only then it is read as a whole, unless it is
+/// larger than any such answer.
+fn without_rows(answer: &Answer, head: Option<Head>, redaction: &Redaction) -> Result<Head, Listing> {
+    const LARGEST: usize = 64 << 10;
+    let json = (answer.body.len() <= LARGEST).then(|| serde_json::from_slice::<Value>(&answer.body).ok()).flatten();
+    let cause = Unusable::of(answer);
+    let refused = refusal(answer, json.as_ref(), redaction).filter(|_| !cause.is_of_no_command_center());
+    match (refused, answer.status, head) {
+        (Some(refused), ..) if refused.is_of_token() => {
+            Err(Listing::NotAllowed(Refused { kind: RefusedKind::TokenRejected, ..refused }))
+        }
+        (Some(refused), 403 | 404, _) => Err(Listing::NotAllowed(refused)),
+        // What asks for it in another way may get it, but that is not known.
+        (Some(refused), 200 | 400, _) => Err(Listing::Read(JobList::failed(refused))),
+        (None, 405, _) => Err(Listing::Read(JobList::failed(RefusedKind::NotFound.into()))),
+        // An object without a list and without an error, such as one of processing instructions, says that there is none.
+        (None, 200..300, Some(head)) if !head.says_an_error => Ok(head),
+        _ => Err(Listing::Failed(Unreadable::Unusable(cause))),
+    }
+}
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;

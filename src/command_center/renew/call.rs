@@ -1,0 +1,37 @@
+//! The call that renews a token, in the two forms that versions of the API want. No decisions but which form comes first.
+
+use std::sync::PoisonError;
+
+use crate::command_center::{
+    client::{ClientError, CommandCenter},
+    connection::Connection,
+    gate::Pass,
+    renew::answer::{Pair, asks_for_other_form},
+    reply::Reply,
+};
+
+impl CommandCenter {
+    /// Asks for `pair` to be renewed, which is to be done once a pair: first in the form that this Command Center took last,
+    /// and where that is turned away in the other one.
+    ///
+    /// # Errors
+    /// When no client can be set up for the connection's certificates; nothing was sent then.
+    pub async fn renew(&self, pass: &Pass, connection: &Connection, pair: &Pair) -> Result<Reply, ClientError> {
+        let endpoint = connection.endpoint.to_string();
+        let with_header = self.renewals_with_header.lock().unwrap_or_else(PoisonError::into_inner).contains(&endpoint);
+        let first = self.renew_once(pass, connection, pair, with_header).await?;
+        if !asks_for_other_form(&first) {
+            return Ok(first);
+        }
+        let second = self.renew_once(pass, connection, pair, !with_header).await?;
+        if matches!(&second, Reply::Answer(answer) if answer.status == 200) {
+            let mut known = self.renewals_with_header.lock().unwrap_or_else(PoisonError::into_inner);
+            if with_header {
+                known.remove(&endpoint);
+            } else {
+                known.insert(endpoint);
+            }
+        }
+        Ok(second)
+    }
+}

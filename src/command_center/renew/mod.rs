@@ -1,0 +1,4 @@
+//! TODO.
+
+pub mod answer;
+pub mod call;

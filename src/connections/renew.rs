@@ -1,0 +1,234 @@
+//! One renewal of the token in a Secret: its intent is written, it is asked for, and what came of it is kept. Effects, in the
+//! order in which a crash between any two costs least; [`crate::connections::renewed_secret`] decides whether it is due.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use tracing::{info, warn};
+
+use crate::{
+    command_center::{
+        connection::{Connection, ConnectionId},
+        gate::{Pass, limiter::doubling},
+        renew::answer::{AGAIN, Renewal, interpret},
+        reply::{NeverSent, Reply},
+        tls::TlsFailure,
+    },
+    connections::{
+        A_MOMENT, Known, Shared, UNTIL_PERMITTED, lock,
+        renewed_secret::{self, Kept, Latest, Mark, Obstacle, RenewalId, Source, Step, Stored},
+        version,
+    },
+    kubernetes::cluster::{ClusterError, until_it_lands},
+    process::telemetry::chain,
+    time::clock,
+};
+
+/// The longest wait after renewals that were not taken.
+const LONGEST: Duration = Duration::from_mins(10);
+
+/// Two Secrets, and what they say.
+struct Seen {
+    secret: Secret,
+    source: Source,
+    renewed: Option<Secret>,
+    stored: Stored,
+}
+
+impl Shared {
+    /// Intent, call, outcome, while nobody reads the connection.
+    pub(super) async fn renew(&self, namespace: &str, name: &str, known: &Known) -> Result<(), ClusterError> {
+        let Some(seen) = self.see(namespace, name).await? else { return Ok(()) };
+        let Seen { secret, source, renewed, stored } = &seen;
+        let version = version(secret, stored);
+        let Ok(connection) = self.connection(secret, Some((stored.pair(source), version.clone()))) else {
+            return Ok(());
+        };
+        if self.decide(known, source, stored, &version) != Step::Renew {
+            return Ok(());
+        }
+        let pass = match self.pass(&ConnectionId::new(namespace, name, &connection.endpoint), &connection).await {
+            Ok(pass) => pass,
+            Err(wait) => {
+                known.hinder(source, Obstacle::Delayed, wait.max(A_MOMENT));
+                return Ok(());
+            }
+        };
+        // Before anybody else may use the same pair, which another Secret may hold, too.
+        let first = stored.latest().is_none();
+        if first && !lock(&self.spent).insert(source.fingerprint.clone()) {
+            return Ok(());
+        }
+        let give_back = || {
+            if first {
+                lock(&self.spent).remove(&source.fingerprint);
+            }
+        };
+        let id = RenewalId::random();
+        let before = Kept { latest: stored.latest().cloned(), mark: Mark::UnderWay(id.clone()) };
+        let intent = renewed_secret::secret(&secret.metadata, source, &before, renewed.as_ref());
+        let written = match self.cluster.write_secret(&intent).await {
+            Ok(written) => written,
+            Err(error) => {
+                give_back();
+                known.not_written(source, id, &error, namespace, name);
+                return Ok(());
+            }
+        };
+        // What was on its way before this one conflicts with it. From here on what comes of it is kept, whatever happens.
+        lock(&known.notes).unsent.clear();
+        let reply = match self.command_center.renew(&pass, &connection, stored.pair(source)).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                warn!(namespace, secret = name, error = %chain(&error), "no call could be made");
+                Reply::NeverSent(NeverSent::Tls(TlsFailure::Other))
+            }
+        };
+        drop(pass);
+        let now = clock::now().wall;
+        let after = match interpret(&reply, stored.pair(source), now) {
+            Renewal::Renewed(pair, lifetime) => {
+                let (renew_at, expires_at) = renewed_secret::times(lifetime, now);
+                let latest = Latest { pair, renewals: stored.renewals().saturating_add(1), expires_at, renew_at };
+                info!(namespace, secret = name, lives_seconds = lifetime.as_secs(), "token renewed");
+                lock(&known.notes).not_taken = 0;
+                Kept { latest: Some(latest), mark: Mark::Settled }
+            }
+            Renewal::Refused => {
+                warn!(
+                    namespace,
+                    secret = name,
+                    "the Command Center refuses to renew the token; put a new token and refreshToken into the Secret"
+                );
+                Kept { mark: Mark::Refused, ..before }
+            }
+            Renewal::NotMade(wait) => {
+                let wait = known.longer(wait);
+                warn!(
+                    namespace,
+                    secret = name,
+                    retry_seconds = wait.as_secs(),
+                    "the Command Center did not take the renewal of a token; trying again"
+                );
+                give_back();
+                known.hinder(source, Obstacle::Delayed, wait);
+                Kept { mark: Mark::Settled, ..before }
+            }
+            Renewal::Unknown => {
+                warn!(
+                    namespace,
+                    secret = name,
+                    "the answer to the renewal of a token is lost, and its pair is not used again; put a new token and refreshToken into the Secret"
+                );
+                return Ok(());
+            }
+        };
+        self.keep(&seen, written, &id, &after).await;
+        // When the next one is due is known only now.
+        lock(&known.notes).next_look = None;
+        Ok(())
+    }
+
+    /// The right to make the calls of a renewal; a Command Center that was away is tried with something else first.
+    async fn pass(&self, id: &ConnectionId, connection: &Connection) -> Result<Pass, Duration> {
+        let ask = || self.command_center.gates.renew(id).map_err(|wait| wait.left);
+        let first = ask()?;
+        if !first.is_probe() {
+            return Ok(first);
+        }
+        if let Err(error) = self.command_center.knock(&first, connection).await {
+            warn!(error = %chain(&error), "no call could be made");
+        }
+        drop(first);
+        let second = ask()?;
+        if second.is_probe() { Err(A_MOMENT) } else { Ok(second) }
+    }
+
+    async fn see(&self, namespace: &str, name: &str) -> Result<Option<Seen>, ClusterError> {
+        let Some(secret) = self.cluster.secret(namespace, name).await? else { return Ok(None) };
+        let Some(source) = self.source(&secret) else { return Ok(None) };
+        let renewed = self.cluster.secret(namespace, &renewed_secret::name_of(name)).await?;
+        let stored = Stored::of(renewed.as_ref(), &source, secret.metadata.uid.as_deref());
+        Ok(Some(Seen { secret, source, renewed, stored }))
+    }
+
+    /// Writes what came of renewal `id` over `written`, and does not return before that is done.
+    async fn keep(&self, seen: &Seen, written: Secret, id: &RenewalId, after: &Kept) {
+        let owner = &seen.secret.metadata;
+        let (namespace, name) =
+            (owner.namespace.as_deref().unwrap_or_default(), owner.name.as_deref().unwrap_or_default());
+        let mut wait = until_it_lands();
+        let mut pause = async |cause: ClusterError| {
+            warn!(namespace, secret = name, error = %chain(&cause), "what came of the renewal of a token is not kept yet; trying again");
+            tokio::time::sleep(wait.next().unwrap_or_default()).await;
+        };
+        let mut old = Some(written);
+        loop {
+            match self.cluster.write_secret(&renewed_secret::secret(owner, &seen.source, after, old.as_ref())).await {
+                Ok(_) => return,
+                Err(ClusterError::Gone { .. } | ClusterError::Conflict { .. }) => {}
+                Err(cause) => pause(cause).await,
+            }
+            let now = match self.cluster.secret(namespace, &renewed_secret::name_of(name)).await {
+                Ok(now) => now,
+                Err(cause) => {
+                    pause(cause).await;
+                    continue;
+                }
+            };
+            let stored = Stored::of(now.as_ref(), &seen.source, owner.uid.as_deref());
+            let goes_on = match (&now, stored.kept()) {
+                (Some(_), Some(kept)) if kept.is(after) => return,
+                (Some(_), Some(kept)) => kept.mark == Mark::UnderWay(id.clone()),
+                (Some(_), None) => false,
+                // Somebody deleted it: the pair is kept as long as the Secret is there that it belongs to.
+                (None, _) => match self.cluster.secret(namespace, name).await {
+                    Ok(secret) => secret.is_some_and(|secret| secret.metadata.uid == owner.uid),
+                    Err(_) => true,
+                },
+            };
+            if !goes_on {
+                warn!(
+                    namespace,
+                    secret = name,
+                    "the Secret was replaced while its token was renewed; the new token is dropped"
+                );
+                return;
+            }
+            old = now;
+        }
+    }
+}
+
+impl Known {
+    fn hinder(&self, source: &Source, obstacle: Obstacle, wait: Duration) {
+        lock(&self.notes).hindered = Some((source.fingerprint.clone(), obstacle, clock::now().boot.plus(wait)));
+    }
+
+    /// How long to wait after one more renewal that was not taken: `wait` at least, and longer each time.
+    fn longer(&self, wait: Duration) -> Duration {
+        let mut notes = lock(&self.notes);
+        notes.not_taken = notes.not_taken.saturating_add(1);
+        wait.max(doubling(AGAIN, notes.not_taken, LONGEST))
+    }
+
+    /// The intent was not stored, or nobody knows; in any case nothing was asked for.
+    fn not_written(&self, source: &Source, id: RenewalId, error: &ClusterError, namespace: &str, name: &str) {
+        match error {
+            ClusterError::Conflict { .. } | ClusterError::Gone { .. } => {
+                self.hinder(source, Obstacle::Delayed, A_MOMENT);
+            }
+            ClusterError::Busy { .. } | ClusterError::Ambiguous { .. } => {
+                if matches!(error, ClusterError::Ambiguous { .. }) {
+                    lock(&self.notes).unsent.push(id);
+                }
+                warn!(namespace, secret = name, error = %chain(error), "the renewal of a token waits for the API server");
+                self.hinder(source, Obstacle::Delayed, A_MOMENT);
+            }
+            ClusterError::Forbidden { .. } | ClusterError::Refused { .. } | ClusterError::TooLarge { .. } => {
+                warn!(namespace, secret = name, error = %chain(error), "a token cannot be renewed, because there is no right to keep the new one");
+                self.hinder(source, Obstacle::NotPermitted, UNTIL_PERMITTED);
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The objects as the watches told of them last. Possibly older than what the API server has.
+
+use std::{collections::HashSet, sync::Arc};
+
+use kube::runtime::reflector::{ObjectRef, Store};
+
+use crate::{api::SalesforceBackup, backup::job_watch::subscriptions::SecretName};
+
+/// The objects of all watches.
+#[derive(Clone, Default)]
+pub struct Objects(Vec<Store<SalesforceBackup>>);
+
+impl Objects {
+    /// The objects in `stores`.
+    #[must_use]
+    pub const fn new(stores: Vec<Store<SalesforceBackup>>) -> Self {
+        Self(stores)
+    }
+
+    /// Whether the object `uid` is there under this name.
+    #[must_use]
+    pub fn has(&self, uid: &str, namespace: &str, name: &str) -> bool {
+        let reference = ObjectRef::new(name).within(namespace);
+        let found = self.0.iter().find_map(|store| store.get(&reference));
+        found.is_some_and(|object| object.metadata.uid.as_deref() == Some(uid))
+    }
+
+    /// The Secrets that objects refer to.
+    #[must_use]
+    pub fn secrets(&self) -> HashSet<SecretName> {
+        let of = |object: &Arc<SalesforceBackup>| {
+            let name = object.spec.command_center.secret_ref.name.clone();
+            (object.metadata.namespace.clone().unwrap_or_default(), name)
+        };
+        self.all().iter().map(of).collect()
+    }
+
+    /// Every object.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<SalesforceBackup>> {
+        self.0.iter().flat_map(Store::state).collect()
+    }
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Objects").finish_non_exhaustive()
+    }
+}
