@@ -5,18 +5,18 @@ use std::collections::VecDeque;
 
 /// Those who wait, group by group.
 #[derive(Clone, Debug)]
-pub struct Rounds<T> {
+pub struct FairQueue<T> {
     /// The group that has its turn next comes first; none is empty.
     groups: VecDeque<(String, VecDeque<T>)>,
 }
 
-impl<T> Default for Rounds<T> {
+impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self { groups: VecDeque::new() }
     }
 }
 
-impl<T> Rounds<T> {
+impl<T> FairQueue<T> {
     /// `item` waits from now on, last of its group. Gives how many come before it.
     pub fn push(&mut self, group: &str, item: T) -> usize {
         let place = self.groups.iter().position(|(name, _)| name == group).unwrap_or(self.groups.len());
@@ -95,23 +95,23 @@ impl<T> Rounds<T> {
 mod tests {
     use super::*;
 
-    fn rounds(groups: &[(&str, std::ops::Range<u32>)]) -> Rounds<u32> {
-        let mut rounds = Rounds::default();
+    fn queue(groups: &[(&str, std::ops::Range<u32>)]) -> FairQueue<u32> {
+        let mut queue = FairQueue::default();
         for (group, items) in groups {
             for item in items.clone() {
-                rounds.push(group, item);
+                queue.push(group, item);
             }
         }
-        rounds
+        queue
     }
 
     #[test]
     fn one_of_a_small_group_waits_for_one_of_each_other_group_and_not_for_all_of_a_large_one() {
-        let mut rounds = rounds(&[("large", 0..9900), ("small", 10_000..10_001), ("third", 20_000..20_002)]);
-        let order: Vec<u32> = std::iter::from_fn(|| rounds.pop()).collect();
+        let mut queue = queue(&[("large", 0..9900), ("small", 10_000..10_001), ("third", 20_000..20_002)]);
+        let order: Vec<u32> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(order[..6], [0, 10_000, 20_000, 1, 20_001, 2]);
         assert_eq!(order.len(), 9903);
-        assert!(rounds.is_empty());
+        assert!(queue.is_empty());
     }
 
     #[test]
@@ -119,13 +119,13 @@ mod tests {
         let groups = [("a", 0..5), ("b", 10..12), ("c", 20..29)];
         for (group, items) in groups.clone() {
             for wanted in items {
-                let mut rounds = rounds(&groups);
-                assert_eq!(rounds.pop(), Some(0));
-                let Some((_, before)) = rounds.find(group, |item| *item == wanted) else {
+                let mut queue = queue(&groups);
+                assert_eq!(queue.pop(), Some(0));
+                let Some((_, before)) = queue.find(group, |item| *item == wanted) else {
                     assert_eq!(wanted, 0);
                     continue;
                 };
-                let taken = std::iter::from_fn(|| rounds.pop()).position(|item| item == wanted);
+                let taken = std::iter::from_fn(|| queue.pop()).position(|item| item == wanted);
                 assert_eq!(taken, Some(before), "{wanted}");
             }
         }
@@ -133,10 +133,10 @@ mod tests {
 
     #[test]
     fn those_who_left_are_not_waited_for() {
-        let mut rounds = rounds(&[("a", 0..3), ("b", 10..11)]);
-        rounds.retain(|item| *item != 0 && *item != 10);
-        assert_eq!((rounds.pop(), rounds.pop(), rounds.pop()), (Some(1), Some(2), None));
-        rounds.push("b", 7);
-        assert_eq!(rounds.pop(), Some(7));
+        let mut queue = queue(&[("a", 0..3), ("b", 10..11)]);
+        queue.retain(|item| *item != 0 && *item != 10);
+        assert_eq!((queue.pop(), queue.pop(), queue.pop()), (Some(1), Some(2), None));
+        queue.push("b", 7);
+        assert_eq!(queue.pop(), Some(7));
     }
 }

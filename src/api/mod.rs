@@ -1,23 +1,26 @@
 //! What users write and read: the kind `SalesforceBackup`, its status and its conditions. Pure: no client, no clock.
 
 pub mod address;
+mod association;
 mod backup;
 pub mod conditions;
 mod crd;
 pub mod fields;
 mod ids;
+mod level;
 mod status;
 pub mod target;
 pub mod validate;
 
+pub use crate::api::association::{Association, EntityInfo};
 pub use crate::api::backup::{
-    Association, BackupLevel, CommandCenterRef, DeletionPolicy, EntityInfo, OnUnknownOutcome, ReadyWhen,
-    SalesforceBackup, SalesforceBackupSpec, SecretRef,
+    CommandCenterRef, DeletionPolicy, OnUnknownOutcome, ReadyWhen, SalesforceBackup, SalesforceBackupSpec, SecretRef,
 };
 pub use crate::api::conditions::{ConditionType, Conditions, Reason};
 pub use crate::api::crd::{all_crds, salesforce_backup_crd};
 pub use crate::api::fields::{Fields, Kept, Served};
 pub use crate::api::ids::{AttemptId, JobId, TaskId};
+pub use crate::api::level::BackupLevel;
 pub use crate::api::status::{Attempt, Cancel, JobStatus, OtherJobs, Phase, SalesforceBackupStatus};
 pub use crate::api::target::Target;
 

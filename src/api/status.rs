@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::api::{
     address,
-    backup::BackupLevel,
     ids::{AttemptId, JobId, TaskId},
+    level::BackupLevel,
     target::Target,
 };
 

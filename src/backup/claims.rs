@@ -2,7 +2,7 @@
 //!
 #![doc = include_str!("protocol.md")]
 
-use std::{borrow::Borrow, sync::Arc, time::Duration};
+use std::{borrow::Borrow, collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -12,10 +12,7 @@ use crate::{
         conditions::is_true,
         target::{Target, overlap, overlap_by_ids},
     },
-    backup::{
-        memory::{self, EARLIER, Memory},
-        shared_claims::Claims,
-    },
+    kubernetes::{key, stored::Read},
     time::clock::{BootTime, Now},
 };
 
@@ -139,25 +136,30 @@ fn host(endpoint: &str) -> &str {
     after_scheme.split_once('/').map_or(after_scheme, |(host, _)| host)
 }
 
-/// What the objects other than `uid` have to do with a Command Center while their attempts are open, as the watch told of
-/// them; at `now`, also those seen within `recent` that are gone, whose calls may still come to something.
-#[must_use]
-pub fn neighbours<T>(objects: &[T], uid: &str, memory: &Memory, (recent, now): (Duration, BootTime)) -> Vec<Other>
-where
-    T: Borrow<SalesforceBackup>,
-{
-    let there = objects.iter().filter_map(|object| Other::open(object.borrow())).filter(|other| other.uid != uid);
-    let exists = |wanted: &str| wanted == uid || objects.iter().any(|object| memory::uid(object.borrow()) == wanted);
-    there.chain(memory.of_gone(|claim| claim == Claim::Open, exists, recent, now)).collect()
+/// The claims of all objects.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// What objects with an attempt have to do with Command Centers.
+    pub others: Vec<Arc<Other>>,
+    /// The uids of all objects.
+    pub uids: HashSet<String>,
 }
 
-/// What the objects other than `uid` have to do with a Command Center, by their `claims` as they are stored; also those that
-/// are gone.
-#[must_use]
-pub fn all(claims: &Claims, uid: &str, memory: &Memory, now: BootTime) -> Vec<Arc<Other>> {
-    let there = claims.others.iter().filter(|other| other.uid != uid).map(Arc::clone);
-    let exists = |wanted: &str| wanted == uid || claims.uids.contains(wanted);
-    there.chain(memory.of_gone(|_| true, exists, EARLIER, now).into_iter().map(Arc::new)).collect()
+impl Claims {
+    /// Adds what `object` lays claim to; the rest of it need not be kept.
+    pub fn add(&mut self, object: &SalesforceBackup) {
+        self.others.extend(Other::of(object).map(Arc::new));
+        self.uids.extend(object.metadata.uid.clone());
+    }
+
+    /// Adds a stored object as far as it can be read.
+    pub fn add_read(&mut self, read: Read) {
+        match read {
+            Read::Whole(object) | Read::Without(object, _) => self.add(&object),
+            // Nothing is known of it, but that it is not gone.
+            Read::Nothing(metadata, _) => self.uids.extend(metadata.uid),
+        }
+    }
 }
 
 /// An object that wants to begin an attempt.
@@ -182,7 +184,7 @@ impl<'a> Applicant<'a> {
     #[must_use]
     pub fn new(object: &'a SalesforceBackup, (endpoint, targets): (&'a str, &'a [Target]), waits: Waits) -> Self {
         Self {
-            uid: memory::uid(object),
+            uid: key::uid(object),
             namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
             secret: &object.spec.command_center.secret_ref.name,
             endpoint,

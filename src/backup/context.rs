@@ -4,8 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     backup::{
-        definition::Definition, job_watch::Poll, memory::Memory, shared_claims::SharedClaims,
-        status::transition::SendTimes,
+        definition::Definition,
+        job_watch::{Asks, JobWatch},
+        memory::Memory,
+        shared_claims::SharedClaims,
+        status::why::SendTimes,
     },
     command_center::client::{ClientError, CommandCenter},
     connections::Connections,
@@ -63,11 +66,20 @@ pub struct Context {
     /// The objects as the watches told of them.
     pub objects: Objects,
     /// The objects that wait for jobs.
-    pub poll: Poll,
+    pub job_watch: Arc<JobWatch>,
     /// The flags.
     pub settings: Settings,
     /// The counters.
     pub metrics: Metrics,
+}
+
+impl Context {
+    /// What the job watch works with.
+    #[must_use]
+    pub fn asks(&self) -> Asks {
+        let Self { objects, connections, command_center, .. } = self;
+        Asks { objects: objects.clone(), connections: connections.clone(), command_center: Arc::clone(command_center) }
+    }
 }
 
 /// The machinery failed; what a Command Center answers is never an error here.
@@ -82,4 +94,16 @@ pub enum Error {
     /// A bug: the reconcile panicked. Other objects are not concerned.
     #[error("the reconcile panicked; this is a bug, please report it with the log lines above")]
     Panicked,
+}
+
+impl Error {
+    /// The failure as the label of a metric.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Cluster(_) => "api_server_error",
+            Self::Client(_) => "client_error",
+            Self::Panicked => "panic",
+        }
+    }
 }

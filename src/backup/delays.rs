@@ -1,11 +1,8 @@
 //! When to try again, computed from what the status holds, so that a restart does not forget it. Pure.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    time::Duration,
-};
+use std::time::Duration;
 
-use crate::command_center::gate::limiter::doubling;
+use crate::time::backoff::{Seed, doubling, spread};
 
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_mins(10);
@@ -20,9 +17,6 @@ const LOOK: Duration = Duration::from_secs(40);
 const FREE: Duration = Duration::from_secs(2);
 const LONGEST_FREE: Duration = Duration::from_secs(10);
 const LONGEST_ERROR: Duration = Duration::from_mins(1);
-
-/// Who waits: spreads the waits of many objects, and is the same after a restart.
-pub type Seed<'a> = (&'a str, u32);
 
 /// How long to wait after attempt `seed.1` was refused: 5 s doubling to 10 min, less up to a fifth, and never shorter
 /// than the server asks for.
@@ -62,23 +56,6 @@ pub fn until_free(waited: Duration, uid: &str) -> Duration {
 #[must_use]
 pub fn after_error(failures: u32, uid: &str) -> Duration {
     spread(doubling(Duration::from_secs(1), failures, LONGEST_ERROR), (uid, failures))
-}
-
-/// A share of `whole`, from nothing to nearly all of it, by the hash of `seed`.
-#[must_use]
-pub fn share(whole: Duration, seed: &impl Hash) -> Duration {
-    whole / 1000 * thousandths(seed)
-}
-
-/// `wait` less up to a fifth, by the hash of `seed`.
-fn spread(wait: Duration, seed: Seed<'_>) -> Duration {
-    wait.saturating_sub(share(wait / 5, &seed))
-}
-
-fn thousandths(seed: &impl Hash) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    seed.hash(&mut hasher);
-    u32::try_from(hasher.finish() % 1000).unwrap_or(0)
 }
 
 #[cfg(test)]

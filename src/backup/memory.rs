@@ -13,12 +13,16 @@ use crate::{
     backup::{
         act::merge_outcome::Record,
         claims::{Applicant, Claim, Other},
-        status::{run_state::RunState, transition::AnsweredBy},
+        status::{
+            run_state::RunState,
+            why::{AnsweredBy, NotPermitted},
+        },
     },
     command_center::{
         create_task::outcome::{Accepted, Outcome},
         jobs::list::Listing,
     },
+    kubernetes::key::uid,
     time::clock::BootTime,
 };
 
@@ -121,15 +125,6 @@ pub struct Remembered {
     pub mends: Option<String>,
     /// Failures of the machinery in a row.
     pub failures: u32,
-}
-
-/// Why the API server did not change an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotPermitted {
-    /// The operator has no right to, or a policy says so: in the API server's words.
-    Forbidden(String),
-    /// A policy, an admission webhook or the definition refuses it: in the API server's words.
-    Refused(String),
 }
 
 /// An outcome that is known and may not be recorded.
@@ -465,12 +460,6 @@ impl Drop for TargetClaim<'_> {
 fn tells(object: &SalesforceBackup, reason: Reason) -> bool {
     let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
     find(conditions, ConditionType::Finished).is_some_and(|finished| finished.reason == reason.as_str())
-}
-
-/// By what an object is remembered.
-#[must_use]
-pub fn uid(object: &SalesforceBackup) -> &str {
-    object.metadata.uid.as_deref().unwrap_or_default()
 }
 
 fn key(object: &SalesforceBackup) -> (String, String) {

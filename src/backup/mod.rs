@@ -9,6 +9,7 @@ pub mod definition;
 pub mod delays;
 pub mod job_watch;
 pub mod memory;
+pub mod neighbours;
 pub mod observe;
 pub mod reconcile;
 pub mod shared_claims;

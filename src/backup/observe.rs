@@ -5,16 +5,17 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackup, conditions::find},
     backup::{
-        claims::{self, Other},
+        claims::{Claims, Other},
         context::{Context, Error},
-        controller::slots::Turn,
+        controller::slots::Slot,
         definition::InCluster,
-        job_watch::subscriptions::{self, Told},
-        memory::{self, Earlier, Memory, Refusals, Remembered},
+        job_watch::subscription::{JobsUpdate, Subscription},
+        memory::{Earlier, Memory, Refusals, Remembered},
+        neighbours,
     },
     command_center::{
         client::ClientError,
-        connection::{Connection, ConnectionError, ConnectionId},
+        connection::{Connection, ConnectionId},
         create_task::outcome::RefusedKind,
         gate::{
             Caller, Pass,
@@ -27,8 +28,11 @@ use crate::{
             unusable::Unusable,
         },
     },
-    connections::renewed_secret::Obstacle,
-    kubernetes::cluster::ClusterError,
+    connections::problem::SecretProblem,
+    kubernetes::{
+        cluster::ClusterError,
+        key::{self, SecretKey},
+    },
     time::clock::{self, BootTime, Now},
 };
 
@@ -73,7 +77,7 @@ pub enum Look {
     /// How many of so many jobs may be asked to be killed in this turn.
     Kills(u32),
     /// What is told to those who wait for their jobs.
-    Told(Box<subscriptions::Wait>),
+    Jobs(Box<Subscription>),
 }
 
 /// What was looked at. What nobody asked for is not there.
@@ -106,7 +110,7 @@ pub struct Seen {
     /// How many jobs may be asked to be killed in this turn, or why none may.
     pub kills: Option<Result<u32, Wait>>,
     /// What is told of the jobs that are waited for; nothing yet when they were not asked for since.
-    pub told: Option<Option<Told>>,
+    pub jobs_update: Option<Option<JobsUpdate>>,
 }
 
 /// A job list as of the moment at which it was asked for: it proves nothing of what was executed later, however long it
@@ -124,7 +128,7 @@ pub struct Snapshot {
     /// How often in a row it has been empty for this object without saying so in numbers, this time included.
     pub silent_looks: u32,
     /// Whether the Command Center does not answer at present, to others neither.
-    pub away: bool,
+    pub unavailable: bool,
 }
 
 /// Whether a Command Center may be called.
@@ -139,27 +143,6 @@ pub enum Admission {
 /// The operator may not read the Namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamespaceForbidden;
-
-/// Why a Secret gives no connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretProblem {
-    /// It does not exist.
-    NotFound,
-    /// The operator may not read it.
-    Forbidden,
-    /// It does not hold what it should.
-    Unusable(ConnectionError),
-    /// Its token is not taken any more, and was not renewed.
-    Renewal(Obstacle),
-}
-
-impl SecretProblem {
-    /// Whether it passes by itself.
-    #[must_use]
-    pub const fn passes(&self) -> bool {
-        matches!(self, Self::Renewal(Obstacle::Delayed))
-    }
-}
 
 impl<'a> Observed<'a> {
     /// What is known of `object` before anything is looked at.
@@ -180,7 +163,7 @@ impl<'a> Observed<'a> {
         memory.sees(object, now);
         Self {
             object,
-            remembered: memory.of(memory::uid(object)),
+            remembered: memory.of(key::uid(object)),
             last_request: memory.last_request(object),
             seen: Seen { definition, ..Seen::default() },
             new_attempt,
@@ -197,6 +180,10 @@ impl<'a> Observed<'a> {
     #[must_use]
     pub fn secret_name(&self) -> &str {
         &self.object.spec.command_center.secret_ref.name
+    }
+
+    fn secret_key(&self) -> SecretKey {
+        SecretKey::new(self.namespace(), self.secret_name())
     }
 
     /// The version of the connection whose token was rejected, as the status says.
@@ -235,13 +222,13 @@ impl<'a> Observed<'a> {
     ///
     /// # Errors
     /// When the API server cannot be used.
-    pub async fn look(&mut self, look: Look, context: &Context, turn: &mut Turn) -> Result<(), Error> {
+    pub async fn look(&mut self, look: Look, context: &Context, slot: &mut Slot) -> Result<(), Error> {
         match look {
             Look::Secret => {
-                let connections = &context.connections;
-                let read = connections.read(self.namespace(), self.secret_name(), self.rejected());
-                let connection = if connections.is_renewing(self.namespace(), self.secret_name()) {
-                    turn.aside(Box::pin(read)).await
+                let (connections, secret) = (&context.connections, self.secret_key());
+                let read = connections.read(&secret, self.rejected());
+                let connection = if connections.is_renewing(&secret) {
+                    slot.released_while(Box::pin(read)).await
                 } else {
                     read.await
                 };
@@ -261,26 +248,26 @@ impl<'a> Observed<'a> {
             }
             Look::Neighbours => self.seen.neighbours = Some(self.neighbours(context)),
             Look::Others => self.seen.others = Some(self.others(context).await?),
-            Look::Admission => self.seen.admission = self.ask_to_call(context, turn),
+            Look::Admission => self.seen.admission = self.ask_to_call(context, slot),
             Look::JobList(query) => {
                 context.memory.asks(self.uid(), clock::now().boot);
-                let snapshot = self.job_list(&query, context, turn).await?;
+                let snapshot = self.job_list(&query, context, slot).await?;
                 self.listed(snapshot, &context.memory);
             }
-            Look::RecentJobs(query) => self.seen.recent_jobs = Some(self.job_list(&query, context, turn).await?),
+            Look::RecentJobs(query) => self.seen.recent_jobs = Some(self.job_list(&query, context, slot).await?),
             Look::Job(id) => {
                 context.memory.asks(self.uid(), clock::now().boot);
-                self.seen.job = Some(self.job(id, context, turn).await?);
+                self.seen.job = Some(self.job(id, context, slot).await?);
             }
             Look::Tasks(ids) => {
                 context.memory.asks(self.uid(), clock::now().boot);
-                let told = self.tasks(ids, context, turn).await?;
+                let told = self.tasks(ids, context, slot).await?;
                 self.tasks_told(told, &context.memory);
             }
-            Look::Kills(jobs) => self.seen.kills = self.ask_to_kill(jobs, context, turn),
-            Look::Told(wait) => {
-                let secret = (self.namespace().to_owned(), self.secret_name().to_owned());
-                self.seen.told = Some(context.poll.ask(secret, self.uid(), *wait));
+            Look::Kills(jobs) => self.seen.kills = self.ask_to_kill(jobs, context, slot),
+            Look::Jobs(wait) => {
+                let secret = self.secret_key();
+                self.seen.jobs_update = Some(context.job_watch.ask(secret, self.uid(), *wait));
             }
         }
         Ok(())
@@ -309,12 +296,19 @@ impl<'a> Observed<'a> {
     #[must_use]
     pub fn neighbours(&self, context: &Context) -> Vec<Other> {
         let recent = context.settings.until_settled();
-        claims::neighbours(&context.objects.all(), self.uid(), &context.memory, (recent, clock::now().boot))
+        neighbours::open(&context.objects.all(), self.uid(), &context.memory, (recent, clock::now().boot))
     }
 
     async fn others(&self, context: &Context) -> Result<Vec<Arc<Other>>, Error> {
-        let claims = context.claims.now(async || context.cluster.claims().await).await?;
-        Ok(claims::all(&claims, self.uid(), &context.memory, clock::now().boot))
+        let claims = context
+            .claims
+            .now(async || {
+                let mut claims = Claims::default();
+                context.cluster.visit_backups(|read| claims.add_read(read)).await?;
+                Ok(claims)
+            })
+            .await?;
+        Ok(neighbours::all(&claims, self.uid(), &context.memory, clock::now().boot))
     }
 
     fn connection_id(&self) -> Option<ConnectionId> {
@@ -322,41 +316,47 @@ impl<'a> Observed<'a> {
         Some(ConnectionId::new(self.namespace(), self.secret_name(), endpoint))
     }
 
-    fn ask_to_call(&self, context: &Context, turn: &mut Turn) -> Option<Admission> {
+    fn ask_to_call(&self, context: &Context, slot: &mut Slot) -> Option<Admission> {
         let id = self.connection_id()?;
         let asked = context.command_center.gates.ask(&id, &self.caller(), Need::Submission);
         Some(match asked {
             Ok(pass) => {
-                turn.pass = Some(pass);
+                slot.pass = Some(pass);
                 Admission::Granted
             }
             Err(wait) => Admission::Waits(wait),
         })
     }
 
-    fn ask_to_kill(&self, jobs: u32, context: &Context, turn: &mut Turn) -> Option<Result<u32, Wait>> {
+    fn ask_to_kill(&self, jobs: u32, context: &Context, slot: &mut Slot) -> Option<Result<u32, Wait>> {
         let id = self.connection_id()?;
         let asked = context.command_center.gates.ask(&id, &self.caller(), Need::Kills(jobs));
         Some(asked.map(|pass| {
             let may_be_made = pass.writes();
-            turn.pass = Some(pass);
+            slot.pass = Some(pass);
             may_be_made
         }))
     }
 
-    async fn job_list(&mut self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<Snapshot, Error> {
-        let mut seen = self.list_once(query, context, turn).await?;
-        if seen.1.rejects_the_token() && self.token_changed(context, turn).await? {
-            seen = self.list_once(query, context, turn).await?;
+    async fn job_list(&mut self, query: &JobQuery, context: &Context, slot: &mut Slot) -> Result<Snapshot, Error> {
+        let mut seen = self.list_once(query, context, slot).await?;
+        if seen.1.rejects_the_token() && self.token_changed(context, slot).await? {
+            seen = self.list_once(query, context, slot).await?;
         }
         let gates = &context.command_center.gates;
-        let away = self.connection_id().is_some_and(|id| gates.is_away(&id));
-        Ok(self.snapshot(seen, clock::now(), away, &context.memory))
+        let unavailable = self.connection_id().is_some_and(|id| gates.is_unavailable(&id));
+        Ok(self.snapshot(seen, clock::now(), unavailable, &context.memory))
     }
 
     /// The job list that was asked for at `as_of` and there at `answered`; remembers how often it was refused.
     #[must_use]
-    pub fn snapshot(&self, (as_of, listing): (Now, Listing), answered: Now, away: bool, memory: &Memory) -> Snapshot {
+    pub fn snapshot(
+        &self,
+        (as_of, listing): (Now, Listing),
+        answered: Now,
+        unavailable: bool,
+        memory: &Memory,
+    ) -> Snapshot {
         let version = self.connection().map_or("", |connection| &connection.version);
         let refusals = memory.list_answered((self.namespace(), self.secret_name()), version, &listing, as_of.boot);
         let is_silent = matches!(&listing, Listing::Read(list) if list.remark == Remark::Silent);
@@ -364,19 +364,19 @@ impl<'a> Observed<'a> {
             kept.silent_looks = if is_silent { kept.silent_looks.saturating_add(1) } else { 0 };
             kept.silent_looks
         });
-        Snapshot { as_of, answered, listing, refusals, silent_looks, away }
+        Snapshot { as_of, answered, listing, refusals, silent_looks, unavailable }
     }
 
-    async fn job(&mut self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
-        let first = self.job_once(id, context, turn).await?;
+    async fn job(&mut self, id: JobId, context: &Context, slot: &mut Slot) -> Result<JobReading, Error> {
+        let first = self.job_once(id, context, slot).await?;
         let rejected = JobReading::Unreadable(Unreadable::Refused(RefusedKind::TokenRejected));
-        if first == rejected && self.token_changed(context, turn).await? {
-            return self.job_once(id, context, turn).await;
+        if first == rejected && self.token_changed(context, slot).await? {
+            return self.job_once(id, context, slot).await;
         }
         Ok(first)
     }
 
-    async fn tasks(&self, ids: Vec<JobId>, context: &Context, turn: &mut Turn) -> Result<Vec<(JobId, JobTask)>, Error> {
+    async fn tasks(&self, ids: Vec<JobId>, context: &Context, slot: &mut Slot) -> Result<Vec<(JobId, JobTask)>, Error> {
         let unread = ids.iter().map(|id| (*id, JobTask::Unreadable)).collect();
         let Some(connection) = self.connection() else { return Ok(unread) };
         let look = async |pass: &Pass| {
@@ -387,34 +387,35 @@ impl<'a> Observed<'a> {
             }
             Ok::<_, ClientError>(tasks)
         };
-        Ok(self.visit(connection, look, context, turn).await.transpose()?.unwrap_or(unread))
+        Ok(self.visit(connection, look, context, slot).await.transpose()?.unwrap_or(unread))
     }
 
     /// Whether there is another token by now than the one that was rejected: in the Secret, or renewed.
-    async fn token_changed(&mut self, context: &Context, turn: &mut Turn) -> Result<bool, Error> {
+    async fn token_changed(&mut self, context: &Context, slot: &mut Slot) -> Result<bool, Error> {
         let Some(rejected) = self.connection() else { return Ok(false) };
-        let newer = context.connections.newer(rejected, self.namespace(), self.secret_name());
-        let newer = turn.aside(Box::pin(newer)).await?;
+        let secret = self.secret_key();
+        let newer = context.connections.newer(rejected, &secret);
+        let newer = slot.released_while(Box::pin(newer)).await?;
         Ok(newer.is_some_and(|newer| self.seen.connection.replace(Ok(newer)).is_some()))
     }
 
     /// What asking for the list once gave, and when it was asked for.
-    async fn list_once(&self, query: &JobQuery, context: &Context, turn: &mut Turn) -> Result<(Now, Listing), Error> {
+    async fn list_once(&self, query: &JobQuery, context: &Context, slot: &mut Slot) -> Result<(Now, Listing), Error> {
         let none = || (clock::now(), Listing::Failed(Unreadable::Unusable(Unusable::NotAsked)));
         let Some(connection) = self.connection() else { return Ok(none()) };
         let look = async |pass: &Pass| (clock::now(), context.command_center.list(pass, connection, query).await);
-        match self.visit(connection, look, context, turn).await {
+        match self.visit(connection, look, context, slot).await {
             Some((as_of, listed)) => Ok((as_of, listed?.listing)),
             None => Ok(none()),
         }
     }
 
-    async fn job_once(&self, id: JobId, context: &Context, turn: &mut Turn) -> Result<JobReading, Error> {
+    async fn job_once(&self, id: JobId, context: &Context, slot: &mut Slot) -> Result<JobReading, Error> {
         let Some(connection) = self.connection() else {
             return Ok(JobReading::Unreadable(Unreadable::Unusable(Unusable::NotAsked)));
         };
         let look = async |pass: &Pass| context.command_center.job(pass, connection, id).await;
-        let reply = self.visit(connection, look, context, turn).await.transpose()?;
+        let reply = self.visit(connection, look, context, slot).await.transpose()?;
         let reading = reply.map(|reply| read_job(&reply, id, &connection.redaction));
         Ok(reading.unwrap_or(JobReading::Unreadable(Unreadable::Unusable(Unusable::NotAsked))))
     }
@@ -426,10 +427,10 @@ impl<'a> Observed<'a> {
         connection: &Connection,
         look: impl AsyncFnOnce(&Pass) -> T,
         context: &Context,
-        turn: &mut Turn,
+        slot: &mut Slot,
     ) -> Option<T> {
         let id = ConnectionId::new(self.namespace(), self.secret_name(), &connection.endpoint);
-        let granted = turn.pass.take();
+        let granted = slot.pass.take();
         let visit = async {
             let pass = match granted {
                 Some(pass) => pass,
@@ -439,8 +440,8 @@ impl<'a> Observed<'a> {
             Some((pass, seen))
         };
         let limit = context.settings.request_timeout.saturating_mul(2);
-        let (pass, seen) = turn.aside(Box::pin(tokio::time::timeout(limit, visit))).await.ok()??;
-        turn.pass = Some(pass);
+        let (pass, seen) = slot.released_while(Box::pin(tokio::time::timeout(limit, visit))).await.ok()??;
+        slot.pass = Some(pass);
         Some(seen)
     }
 }

@@ -7,8 +7,8 @@ use crate::{
     backup::{
         act,
         context::{Context, Error},
-        controller::slots::Turn,
-        decide::{self, Step},
+        controller::slots::Slot,
+        decide::{self, step::Step},
         observe::{Admission, Observed},
     },
     time::clock,
@@ -21,23 +21,23 @@ use crate::{
 pub async fn reconcile(
     object: &SalesforceBackup,
     context: &Context,
-    turn: &mut Turn,
+    slot: &mut Slot,
 ) -> Result<Option<Duration>, Error> {
     let mut observed = Observed::of(object, context);
     // Boxed, because thousands may wait in the first look, and need no room for what comes after it.
     let again = loop {
         match decide::decide(&observed, &context.settings, &clock::now()) {
-            Step::Look(look) => Box::pin(observed.look(look, context, turn)).await?,
+            Step::Look(look) => Box::pin(observed.look(look, context, slot)).await?,
             Step::Rest(again) => break again,
             Step::Record(status, again) => break Box::pin(act::write(object, *status, again, context)).await?,
-            Step::Attempt(attempt) => break Box::pin(act::submit::make(*attempt, &observed, context, turn)).await?,
+            Step::Attempt(attempt) => break Box::pin(act::submit::make(*attempt, &observed, context, slot)).await?,
             Step::Finalizer(wanted) => break Box::pin(act::set_finalizer(object, wanted, context)).await?,
-            Step::Kill(kills) => break Box::pin(act::kill::make(*kills, object, context, turn)).await?,
+            Step::Kill(kills) => break Box::pin(act::kill::make(*kills, object, context, slot)).await?,
             Step::Release(why) => break Box::pin(act::release(object, &why, context)).await?,
         }
     };
-    if observed.seen.told.is_none() {
-        context.poll.leave(observed.uid());
+    if observed.seen.jobs_update.is_none() {
+        context.job_watch.leave(observed.uid());
     }
     let waits = matches!(observed.seen.admission, Some(Admission::Waits(_)));
     if !waits && !matches!(observed.seen.kills, Some(Err(_))) {

@@ -1,34 +1,14 @@
 //! What every object lays claim to, as it is stored now. One list of the API server at a time: all who ask while one is under
 //! way share the next one, since what they have to know is no older than their question.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use tokio::sync::Mutex;
 
-use crate::{api::SalesforceBackup, backup::claims::Other, kubernetes::cluster::ClusterError};
-
-/// The claims of all objects.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Claims {
-    /// What objects with an attempt have to do with Command Centers.
-    pub others: Vec<Arc<Other>>,
-    /// The uids of all objects.
-    pub uids: HashSet<String>,
-}
-
-impl Claims {
-    /// Adds what `object` lays claim to; the rest of it need not be kept.
-    pub fn add(&mut self, object: &SalesforceBackup) {
-        self.others.extend(Other::of(object).map(Arc::new));
-        self.uids.extend(object.metadata.uid.clone());
-    }
-}
+use crate::{backup::claims::Claims, kubernetes::cluster::ClusterError};
 
 /// The list that is shared.
 #[derive(Debug, Default)]
@@ -77,7 +57,7 @@ impl SharedClaims {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, pin::pin};
+    use std::{cell::Cell, collections::HashSet, pin::pin};
 
     use futures::{FutureExt as _, future::join_all};
     use tokio::sync::oneshot;

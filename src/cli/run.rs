@@ -26,7 +26,7 @@ use crate::{
         context::{Context, Settings},
         controller::{self, Broken, Watch},
         definition::Definition,
-        job_watch::{Poll, subscriptions::Waiting},
+        job_watch::{JobWatch, subscriptions::Subscriptions},
         memory::Memory,
         shared_claims::SharedClaims,
     },
@@ -34,7 +34,7 @@ use crate::{
     command_center::{
         client::CommandCenter,
         endpoint::{Endpoint, EndpointPolicy},
-        gate::need::Limits,
+        gate::limits::Limits,
     },
     connections::Connections,
     kubernetes::{client, cluster::Cluster, watched::Objects},
@@ -197,7 +197,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When a flag cannot be used, the address to listen on is taken, or the lease was lost ([`Lost`]): then the process
-/// must end without waiting for calls under way.
+/// must end without subscriptions for calls under way.
 pub async fn operate(
     mut args: Args,
     config: kube::Config,
@@ -245,7 +245,7 @@ pub async fn operate(
         definition,
         memory: Memory::default(),
         objects: Objects::default(),
-        poll: Poll::new(Waiting::new(args.poll_interval)),
+        job_watch: Arc::new(JobWatch::new(Subscriptions::new(args.poll_interval))),
         settings: Settings {
             poll_interval: args.poll_interval,
             request_timeout: args.request_timeout,

@@ -9,7 +9,7 @@ use crate::command_center::{
     NotAToken, Redaction, Token,
     address_policy::Reach,
     endpoint::{Endpoint, EndpointError, EndpointPolicy, NotAllowed},
-    text::{trimmed, without_mark},
+    trim::{trimmed, without_byte_order_mark},
 };
 
 /// Where to call, with what token, and which certificates to trust: all of it from one Secret.
@@ -165,7 +165,7 @@ fn roots(pem: &[u8]) -> Result<Roots, ConnectionError> {
         return Err(ConnectionError::CertificatesTooMany);
     }
     // Only a line that begins with it is the begin of a certificate, and others would be passed over in silence.
-    let lines = pem.split(|byte| *byte == b'\n').map(|line| without_mark(line.trim_ascii()).trim_ascii());
+    let lines = pem.split(|byte| *byte == b'\n').map(|line| without_byte_order_mark(line.trim_ascii()).trim_ascii());
     let pem = lines.collect::<Vec<_>>().join(&b'\n');
     let certificates: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&pem)
         .take(MAX_CERTIFICATES + 1)

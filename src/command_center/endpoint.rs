@@ -9,7 +9,7 @@ use crate::{
     api::address,
     command_center::{
         address_policy::{LocalAddresses, NoReach, Reach},
-        text::trimmed,
+        trim::trimmed,
     },
 };
 

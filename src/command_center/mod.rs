@@ -15,6 +15,7 @@ pub mod response_memory;
 pub(crate) mod text;
 pub mod tls;
 mod token;
+pub(crate) mod trim;
 
 pub use crate::command_center::redact::Redaction;
 pub use crate::command_center::token::{NotAToken, Token};

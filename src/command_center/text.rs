@@ -25,22 +25,6 @@ pub fn plain(raw: &str) -> Option<String> {
     cut(&without_markup(raw))
 }
 
-/// `text` without the white space and the byte order marks around it, which editors leave in files.
-#[must_use]
-pub fn trimmed(text: &str) -> &str {
-    text.trim_matches(is_padding)
-}
-
-fn is_padding(character: char) -> bool {
-    character.is_whitespace() || character == '\u{feff}'
-}
-
-/// `bytes` without the byte order mark at its beginning.
-#[must_use]
-pub fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
-}
-
 /// Whether `raw` begins with `words`, without case, once its markup is gone.
 #[must_use]
 pub fn begins_with(raw: &str, words: &str) -> bool {

@@ -6,7 +6,7 @@ use std::fmt;
 use http::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::command_center::text::trimmed;
+use crate::command_center::trim::trimmed;
 
 /// A token as the Secret holds it, without the white space around it. Cleared from memory when dropped.
 #[derive(Clone)]

@@ -9,6 +9,7 @@
     reason = "a renewal is a task of its own: who asked for it may go, its answer may not"
 )]
 
+pub mod problem;
 mod renew;
 pub mod renewed_secret;
 
@@ -23,7 +24,6 @@ use tokio::sync::RwLock;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    backup::{job_watch::subscriptions::SecretName, observe::SecretProblem},
     command_center::{
         Token,
         client::CommandCenter,
@@ -31,8 +31,14 @@ use crate::{
         endpoint::EndpointPolicy,
         renew::answer::Pair,
     },
-    connections::renewed_secret::{Circumstances, Fingerprint, Obstacle, RenewalId, Source, Step, Stored},
-    kubernetes::cluster::{Cluster, ClusterError},
+    connections::{
+        problem::SecretProblem,
+        renewed_secret::{Circumstances, Fingerprint, Obstacle, RenewalId, Source, Step, Stored},
+    },
+    kubernetes::{
+        cluster::{Cluster, ClusterError},
+        key::SecretKey,
+    },
     time::clock::{self, BootTime},
 };
 
@@ -46,7 +52,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const SELDOM: Duration = Duration::from_hours(1);
 
 /// All connections.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Connections(Arc<Shared>);
 
 #[derive(Debug)]
@@ -56,7 +62,7 @@ struct Shared {
     policy: EndpointPolicy,
     renew_tokens: bool,
     /// What is known of the Secrets with a `refreshToken`, and of others that are used.
-    known: Mutex<HashMap<SecretName, Arc<Known>>>,
+    known: Mutex<HashMap<SecretKey, Arc<SecretRenewals>>>,
     /// Pairs of users' Secrets that this process has renewed.
     spent: Mutex<HashSet<Fingerprint>>,
     renewals: TaskTracker,
@@ -64,7 +70,7 @@ struct Shared {
 
 /// What this process knows of the renewals of one Secret.
 #[derive(Debug, Default)]
-struct Known {
+struct SecretRenewals {
     /// Held for writing while a token is renewed.
     renewing: RwLock<()>,
     notes: Mutex<Notes>,
@@ -111,38 +117,32 @@ impl Connections {
     /// When the API server cannot be used.
     pub async fn read(
         &self,
-        namespace: &str,
-        name: &str,
+        secret: &SecretKey,
         rejected: Option<&str>,
     ) -> Result<Result<Connection, SecretProblem>, ClusterError> {
-        Ok(self.look(namespace, name, rejected).await?.map(|(connection, _)| connection))
+        Ok(self.look(secret, rejected).await?.map(|(connection, _)| connection))
     }
 
     /// The connection in the Secret, if that has changed since it was `rejected` and leads to the same Command Center.
     ///
     /// # Errors
     /// When the API server cannot be used.
-    pub async fn newer(
-        &self,
-        rejected: &Connection,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Option<Connection>, ClusterError> {
-        let now = self.read(namespace, name, Some(&rejected.version)).await?.ok();
+    pub async fn newer(&self, rejected: &Connection, secret: &SecretKey) -> Result<Option<Connection>, ClusterError> {
+        let now = self.read(secret, Some(&rejected.version)).await?.ok();
         Ok(now.filter(|now| now.version != rejected.version && now.endpoint == rejected.endpoint))
     }
 
     /// Renews in time what nobody reads at present, of the Secrets that are `used`; looks `every` so often. Never ends.
-    pub async fn keep_fresh(&self, every: Duration, used: impl Fn() -> HashSet<SecretName>) {
+    pub async fn keep_fresh(&self, every: Duration, used: impl Fn() -> HashSet<SecretKey>) {
         loop {
             tokio::time::sleep(every).await;
             if !self.0.renew_tokens {
                 continue;
             }
             let used = used();
-            lock(&self.0.known).retain(|name, known| used.contains(name) || Arc::strong_count(known) > 1);
-            for name in used {
-                let known = self.0.known(&name.0, &name.1);
+            lock(&self.0.known).retain(|secret, known| used.contains(secret) || Arc::strong_count(known) > 1);
+            for secret in used {
+                let known = self.0.known(&secret);
                 let now = clock::now().boot;
                 {
                     let mut notes = lock(&known.notes);
@@ -152,7 +152,7 @@ impl Connections {
                     notes.next_look = Some(now.plus(SELDOM));
                 }
                 // What is begun goes on: one that does not come to an end must not keep the others waiting.
-                let look = tokio::time::timeout(PATIENCE, self.look(&name.0, &name.1, None));
+                let look = tokio::time::timeout(PATIENCE, self.look(&secret, None));
                 let wait = match look.await {
                     Ok(Ok(Ok((_, until_due)))) => until_due.unwrap_or(SELDOM),
                     Ok(Ok(Err(_))) => UNTIL_PERMITTED,
@@ -168,8 +168,8 @@ impl Connections {
 
     /// Whether a token of this Secret is being renewed, which may take some time.
     #[must_use]
-    pub fn is_renewing(&self, namespace: &str, name: &str) -> bool {
-        let known = lock(&self.0.known).get(&(namespace.to_owned(), name.to_owned())).map(Arc::clone);
+    pub fn is_renewing(&self, secret: &SecretKey) -> bool {
+        let known = lock(&self.0.known).get(secret).map(Arc::clone);
         known.is_some_and(|known| known.renewing.try_read().is_err())
     }
 
@@ -182,12 +182,11 @@ impl Connections {
     /// The connection, and how long until its token is to be renewed, where that is known.
     async fn look(
         &self,
-        namespace: &str,
-        name: &str,
+        key: &SecretKey,
         rejected: Option<&str>,
     ) -> Result<Result<(Connection, Option<Duration>), SecretProblem>, ClusterError> {
         let shared = &self.0;
-        let secret = match shared.cluster.secret(namespace, name).await {
+        let secret = match shared.cluster.secret(key).await {
             Ok(Some(secret)) => secret,
             Ok(None) => return Ok(Err(SecretProblem::NotFound)),
             Err(ClusterError::Forbidden { .. }) => return Ok(Err(SecretProblem::Forbidden)),
@@ -196,13 +195,13 @@ impl Connections {
         let Some(source) = shared.source(&secret) else {
             return Ok(shared.connection(&secret, None).map(|connection| (connection, None)));
         };
-        let known = shared.known(namespace, name);
+        let known = shared.known(key);
         let mut tried = false;
         loop {
             let Ok(reading) = tokio::time::timeout(PATIENCE, known.renewing.read()).await else {
                 return Ok(Err(SecretProblem::Renewal(Obstacle::Delayed)));
             };
-            let renewed = shared.cluster.secret(namespace, &renewed_secret::name_of(name)).await;
+            let renewed = shared.cluster.secret(&renewed_secret::key_of(key)).await;
             drop(reading);
             let stored = match renewed {
                 Err(ClusterError::Forbidden { .. }) => {
@@ -223,7 +222,7 @@ impl Connections {
             match shared.decide(&known, &source, &stored, &version) {
                 Step::Renew if !tried => {
                     tried = true;
-                    self.renew(namespace, name, &known).await?;
+                    self.renew(key, &known).await?;
                 }
                 Step::Use | Step::Renew => {
                     let connection = shared.connection(&secret, Some((stored.pair(&source), version)));
@@ -237,17 +236,16 @@ impl Connections {
     }
 
     /// Renews, in a task that goes on when nobody waits for it any more; and not at all after [`Self::finish`].
-    async fn renew(&self, namespace: &str, name: &str, known: &Arc<Known>) -> Result<(), ClusterError> {
+    async fn renew(&self, secret: &SecretKey, known: &Arc<SecretRenewals>) -> Result<(), ClusterError> {
         let under_way = self.0.renewals.token();
         if self.0.renewals.is_closed() {
             return Ok(());
         }
-        let (shared, known) = (Arc::clone(&self.0), Arc::clone(known));
-        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        let (shared, known, secret) = (Arc::clone(&self.0), Arc::clone(known), secret.clone());
         let task = tokio::spawn(async move {
             let _under_way = under_way;
             let _renewing = known.renewing.write().await;
-            shared.renew(&namespace, &name, &known).await
+            shared.renew(&secret, &known).await
         });
         // A panic leaves the mark of the renewal, which is told as lost.
         tokio::time::timeout(PATIENCE, task).await.unwrap_or(Ok(Ok(()))).unwrap_or(Ok(()))
@@ -260,8 +258,8 @@ impl Shared {
         Source::of(secret.data.as_ref()?).filter(|_| self.renew_tokens)
     }
 
-    fn known(&self, namespace: &str, name: &str) -> Arc<Known> {
-        Arc::clone(lock(&self.known).entry((namespace.to_owned(), name.to_owned())).or_default())
+    fn known(&self, secret: &SecretKey) -> Arc<SecretRenewals> {
+        Arc::clone(lock(&self.known).entry(secret.clone()).or_default())
     }
 
     /// The connection in `secret`, with the token of this pair instead of its own where there is one.
@@ -288,7 +286,7 @@ impl Shared {
         usable.map_err(SecretProblem::Unusable)
     }
 
-    fn decide(&self, known: &Known, source: &Source, stored: &Stored, version: &str) -> Step {
+    fn decide(&self, known: &SecretRenewals, source: &Source, stored: &Stored, version: &str) -> Step {
         let (now, notes) = (clock::now(), lock(&known.notes));
         let around = Circumstances {
             rejected: notes.rejected.as_deref() == Some(version),

@@ -9,19 +9,22 @@ use tracing::{info, warn};
 use crate::{
     command_center::{
         connection::{Connection, ConnectionId},
-        gate::{Pass, limiter::doubling},
+        gate::Pass,
         renew::answer::{AGAIN, Renewal, interpret},
         reply::{NeverSent, Reply},
         tls::TlsFailure,
     },
     connections::{
-        A_MOMENT, Known, Shared, UNTIL_PERMITTED, lock,
+        A_MOMENT, SecretRenewals, Shared, UNTIL_PERMITTED, lock,
         renewed_secret::{self, Kept, Latest, Mark, Obstacle, RenewalId, Source, Step, Stored},
         version,
     },
-    kubernetes::cluster::{ClusterError, until_it_lands},
+    kubernetes::{
+        cluster::{ClusterError, until_it_lands},
+        key::SecretKey,
+    },
     process::telemetry::chain,
-    time::clock,
+    time::{backoff::doubling, clock},
 };
 
 /// The longest wait after renewals that were not taken.
@@ -37,8 +40,9 @@ struct Seen {
 
 impl Shared {
     /// Intent, call, outcome, while nobody reads the connection.
-    pub(super) async fn renew(&self, namespace: &str, name: &str, known: &Known) -> Result<(), ClusterError> {
-        let Some(seen) = self.see(namespace, name).await? else { return Ok(()) };
+    pub(super) async fn renew(&self, key: &SecretKey, known: &SecretRenewals) -> Result<(), ClusterError> {
+        let Some(seen) = self.see(key).await? else { return Ok(()) };
+        let SecretKey { namespace, name } = key;
         let Seen { secret, source, renewed, stored } = &seen;
         let version = version(secret, stored);
         let Ok(connection) = self.connection(secret, Some((stored.pair(source), version.clone()))) else {
@@ -71,7 +75,7 @@ impl Shared {
             Ok(written) => written,
             Err(error) => {
                 give_back();
-                known.not_written(source, id, &error, namespace, name);
+                known.not_written(source, id, &error, key);
                 return Ok(());
             }
         };
@@ -144,10 +148,10 @@ impl Shared {
         if second.is_probe() { Err(A_MOMENT) } else { Ok(second) }
     }
 
-    async fn see(&self, namespace: &str, name: &str) -> Result<Option<Seen>, ClusterError> {
-        let Some(secret) = self.cluster.secret(namespace, name).await? else { return Ok(None) };
+    async fn see(&self, key: &SecretKey) -> Result<Option<Seen>, ClusterError> {
+        let Some(secret) = self.cluster.secret(key).await? else { return Ok(None) };
         let Some(source) = self.source(&secret) else { return Ok(None) };
-        let renewed = self.cluster.secret(namespace, &renewed_secret::name_of(name)).await?;
+        let renewed = self.cluster.secret(&renewed_secret::key_of(key)).await?;
         let stored = Stored::of(renewed.as_ref(), &source, secret.metadata.uid.as_deref());
         Ok(Some(Seen { secret, source, renewed, stored }))
     }
@@ -155,8 +159,9 @@ impl Shared {
     /// Writes what came of renewal `id` over `written`, and does not return before that is done.
     async fn keep(&self, seen: &Seen, written: Secret, id: &RenewalId, after: &Kept) {
         let owner = &seen.secret.metadata;
-        let (namespace, name) =
-            (owner.namespace.as_deref().unwrap_or_default(), owner.name.as_deref().unwrap_or_default());
+        let key =
+            SecretKey::new(owner.namespace.as_deref().unwrap_or_default(), owner.name.as_deref().unwrap_or_default());
+        let SecretKey { namespace, name } = &key;
         let mut wait = until_it_lands();
         let mut pause = async |cause: ClusterError| {
             warn!(namespace, secret = name, error = %chain(&cause), "what came of the renewal of a token is not kept yet; trying again");
@@ -169,7 +174,7 @@ impl Shared {
                 Err(ClusterError::Gone { .. } | ClusterError::Conflict { .. }) => {}
                 Err(cause) => pause(cause).await,
             }
-            let now = match self.cluster.secret(namespace, &renewed_secret::name_of(name)).await {
+            let now = match self.cluster.secret(&renewed_secret::key_of(&key)).await {
                 Ok(now) => now,
                 Err(cause) => {
                     pause(cause).await;
@@ -182,7 +187,7 @@ impl Shared {
                 (Some(_), Some(kept)) => kept.mark == Mark::UnderWay(id.clone()),
                 (Some(_), None) => false,
                 // Somebody deleted it: the pair is kept as long as the Secret is there that it belongs to.
-                (None, _) => match self.cluster.secret(namespace, name).await {
+                (None, _) => match self.cluster.secret(&key).await {
                     Ok(secret) => secret.is_some_and(|secret| secret.metadata.uid == owner.uid),
                     Err(_) => true,
                 },
@@ -200,7 +205,7 @@ impl Shared {
     }
 }
 
-impl Known {
+impl SecretRenewals {
     fn hinder(&self, source: &Source, obstacle: Obstacle, wait: Duration) {
         lock(&self.notes).hindered = Some((source.fingerprint.clone(), obstacle, clock::now().boot.plus(wait)));
     }
@@ -213,7 +218,8 @@ impl Known {
     }
 
     /// The intent was not stored, or nobody knows; in any case nothing was asked for.
-    fn not_written(&self, source: &Source, id: RenewalId, error: &ClusterError, namespace: &str, name: &str) {
+    fn not_written(&self, source: &Source, id: RenewalId, error: &ClusterError, key: &SecretKey) {
+        let SecretKey { namespace, name } = key;
         match error {
             ClusterError::Conflict { .. } | ClusterError::Gone { .. } => {
                 self.hinder(source, Obstacle::Delayed, A_MOMENT);

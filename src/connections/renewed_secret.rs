@@ -16,6 +16,7 @@ use k8s_openapi::{
 use crate::{
     api::OPERATOR,
     command_center::{NotAToken, Token, connection::check_type, renew::answer::Pair},
+    kubernetes::key::SecretKey,
 };
 
 /// Says whose Secret it is.
@@ -139,6 +140,12 @@ pub enum Step {
     Renew,
     /// The latest token is of no use, and cannot be renewed.
     Stop(Obstacle),
+}
+
+/// The Secret that keeps the renewals of the tokens in Secret `key`.
+#[must_use]
+pub fn key_of(key: &SecretKey) -> SecretKey {
+    SecretKey::new(&*key.namespace, name_of(&key.name))
 }
 
 /// The name of the Secret that keeps the renewals of the tokens in Secret `name`.

@@ -17,8 +17,10 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{GROUP, OPERATOR, SalesforceBackup, VERSION},
-    backup::shared_claims::Claims,
-    kubernetes::stored::{Read, Stored},
+    kubernetes::{
+        key::SecretKey,
+        stored::{Read, Stored},
+    },
 };
 
 /// No call may take longer.
@@ -143,7 +145,8 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be known whether it exists.
-    pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, ClusterError> {
+    pub async fn secret(&self, key: &SecretKey) -> Result<Option<Secret>, ClusterError> {
+        let SecretKey { namespace, name } = key;
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         call(|| format!("reading Secret {namespace}/{name}"), api.get_opt(name)).await
     }
@@ -193,35 +196,28 @@ impl Cluster {
         call(|| format!("reading when the status of SalesforceBackup {namespace}/{name} was stored"), asked).await
     }
 
-    /// What every object of the namespaces that are worked on lays claim to, as it is stored now; read in pages.
+    /// Gives every object of the namespaces that are worked on to `visit`, as it is stored now; read in pages.
     ///
     /// # Errors
     /// When they cannot all be read.
-    pub async fn claims(&self) -> Result<Claims, ClusterError> {
+    pub async fn visit_backups(&self, mut visit: impl FnMut(Read)) -> Result<(), ClusterError> {
         let apis: Vec<Api<Stored>> = if self.namespaces.is_empty() {
             vec![Api::all(self.client.clone())]
         } else {
             self.namespaces.iter().map(|name| Api::namespaced(self.client.clone(), name)).collect()
         };
-        let mut claims = Claims::default();
         for api in apis {
             let mut page = ListParams::default().limit(PAGE);
             loop {
                 let list = call(|| "listing SalesforceBackups".to_owned(), api.list(&page)).await?;
-                for stored in list.items {
-                    match stored.into_read() {
-                        Read::Whole(object) | Read::Without(object, _) => claims.add(&object),
-                        // Nothing is known of it, but that it is not gone.
-                        Read::Nothing(metadata, _) => claims.uids.extend(metadata.uid),
-                    }
-                }
+                list.items.into_iter().map(Stored::into_read).for_each(&mut visit);
                 match list.metadata.continue_.filter(|token| !token.is_empty()) {
                     Some(token) => page = page.continue_token(&token),
                     None => break,
                 }
             }
         }
-        Ok(claims)
+        Ok(())
     }
 
     /// Sets `finalizer`, or removes it, if `object` is what is stored.

@@ -4,7 +4,10 @@ use std::{collections::HashSet, sync::Arc};
 
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use crate::{api::SalesforceBackup, backup::job_watch::subscriptions::SecretName};
+use crate::{
+    api::SalesforceBackup,
+    kubernetes::key::{ObjectKey, SecretKey},
+};
 
 /// The objects of all watches.
 #[derive(Clone, Default)]
@@ -19,18 +22,18 @@ impl Objects {
 
     /// Whether the object `uid` is there under this name.
     #[must_use]
-    pub fn has(&self, uid: &str, namespace: &str, name: &str) -> bool {
-        let reference = ObjectRef::new(name).within(namespace);
+    pub fn has(&self, uid: &str, object: &ObjectKey) -> bool {
+        let reference = ObjectRef::new(&object.name).within(&object.namespace);
         let found = self.0.iter().find_map(|store| store.get(&reference));
         found.is_some_and(|object| object.metadata.uid.as_deref() == Some(uid))
     }
 
     /// The Secrets that objects refer to.
     #[must_use]
-    pub fn secrets(&self) -> HashSet<SecretName> {
+    pub fn secrets(&self) -> HashSet<SecretKey> {
         let of = |object: &Arc<SalesforceBackup>| {
-            let name = object.spec.command_center.secret_ref.name.clone();
-            (object.metadata.namespace.clone().unwrap_or_default(), name)
+            let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+            SecretKey::new(namespace, &*object.spec.command_center.secret_ref.name)
         };
         self.all().iter().map(of).collect()
     }

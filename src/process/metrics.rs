@@ -8,8 +8,6 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{backup::context::Error, command_center::create_task::outcome::Outcome, process::supervise::Task};
-
 /// The counters of this process. Clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -63,9 +61,6 @@ impl Default for Metrics {
         );
         registry.register("events_failed", "Events that could not be published", events_failed.clone());
         registry.register("task_restarts", "Starts of a task that had ended through a bug", task_restarts.clone());
-        for task in Task::ALL {
-            drop(task_restarts.get_or_create(&TaskLabel { task: task.as_str() }));
-        }
         let unreadable: Family<PartLabel, Counter> = Family::default();
         registry.register(
             "unreadable",
@@ -82,19 +77,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a CreateTask call.
-    pub fn create_task(&self, outcome: &Outcome) {
-        self.create_task.get_or_create(&OutcomeLabel { outcome: outcome.label() }).inc();
+    /// Counts a CreateTask call by its outcome.
+    pub fn create_task(&self, outcome: &'static str) {
+        self.create_task.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
-    /// Counts a reconcile.
-    pub fn reconciled<T>(&self, result: &Result<T, Error>) {
-        let result = match result {
-            Ok(_) => "ok",
-            Err(Error::Cluster(_)) => "api_server_error",
-            Err(Error::Client(_)) => "client_error",
-            Err(Error::Panicked) => "panic",
-        };
+    /// Counts a reconcile by its result.
+    pub fn reconciled(&self, result: &'static str) {
         self.reconcile.get_or_create(&ResultLabel { result }).inc();
     }
 
@@ -106,6 +95,11 @@ impl Metrics {
     /// Counts an event that was lost.
     pub fn event_failed(&self) {
         self.events_failed.inc();
+    }
+
+    /// Shows the restarts of `task`, of which there are none yet.
+    pub fn task_kept(&self, task: &'static str) {
+        drop(self.task_restarts.get_or_create(&TaskLabel { task }));
     }
 
     /// Counts a task that has ended and is started again.

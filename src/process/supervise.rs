@@ -125,6 +125,9 @@ impl Supervisor {
     }
 
     fn waiting_first(metrics: Metrics, first_wait: Duration) -> Self {
+        for task in Task::ALL {
+            metrics.task_kept(task.as_str());
+        }
         Self(Arc::new(Shared { metrics, first_wait, kept: Mutex::default() }))
     }
 

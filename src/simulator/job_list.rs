@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::simulator::{
     fields::{Fields, FromField as _, Wrong},
-    jobs::{Job, between},
+    instants::between,
+    jobs::Job,
 };
 
 /// A search for jobs.
@@ -175,8 +176,8 @@ fn size(number: u64) -> usize {
 mod tests {
     use super::*;
     use crate::simulator::association::{Association, BackupLevel};
+    use crate::simulator::instants::later;
     use crate::simulator::job_orders::{End, JobOrder};
-    use crate::simulator::jobs::later;
     use crate::simulator::options::Behaviour;
 
     fn at(seconds: u64) -> Timestamp {

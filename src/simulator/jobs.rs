@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::simulator::{
     association::{Association, BackupLevel},
+    instants::{between, later},
     job_orders::{End, JobChange, JobOrder, NotSet},
     options::Behaviour,
 };
@@ -306,14 +307,4 @@ fn put(object: &mut Value, key: &str, value: Option<Value>) {
     if let (Value::Object(fields), Some(value)) = (object, value) {
         fields.insert(key.to_owned(), value);
     }
-}
-
-/// A moment after another one.
-pub(crate) fn later(at: Timestamp, by: Duration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
-/// The time from one moment to another, zero when it is the wrong way round.
-pub(crate) fn between(from: Timestamp, to: Timestamp) -> Duration {
-    to.duration_since(from).try_into().unwrap_or_default()
 }

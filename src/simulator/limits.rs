@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::simulator::{
     call::{Answer, ApiCall},
-    jobs::between,
+    instants::between,
 };
 
 /// How many calls are let in within a period; refused ones do not count.

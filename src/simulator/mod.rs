@@ -14,6 +14,7 @@ mod create_task;
 mod fault_json;
 mod faults;
 mod fields;
+mod instants;
 mod job_answers;
 mod job_list;
 mod job_orders;
@@ -22,13 +23,13 @@ mod limits;
 mod options;
 mod salesforce;
 mod server;
+mod start_error;
 mod state;
 mod tls;
 mod tokens;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -43,30 +44,12 @@ pub use crate::simulator::fields::Wrong;
 pub use crate::simulator::job_orders::{End, JobChange, JobOrder, NotSet};
 pub use crate::simulator::limits::Limits;
 pub use crate::simulator::options::{Behaviour, EmptyList, Options, RenewRefusal, Renewal, Tls, WhenRunning};
+pub use crate::simulator::start_error::StartError;
 pub use crate::simulator::state::LedgerEntry;
 
 pub use crate::command_center::client::SIMULATOR_HEADER;
 
 use crate::simulator::{server::Shared, state::CommandCenter, tls::Identity};
-
-/// Why a simulator did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// No certificate could be made up, mostly because of an extra name that is none.
-    #[error("cannot make up a certificate: {0}")]
-    Certificate(#[from] rcgen::Error),
-    /// The certificate cannot be used.
-    #[error("cannot set up TLS: {0}")]
-    Tls(#[from] rustls::Error),
-}
 
 /// A running Command Center. Dropping it stops it.
 pub struct Simulator {

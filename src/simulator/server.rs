@@ -28,7 +28,7 @@ use crate::{
     simulator::{
         call::{Answer, Call, Route},
         faults::{Effect, Reply, When},
-        jobs::later,
+        instants::later,
         state::CommandCenter,
     },
 };

@@ -10,7 +10,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use crate::simulator::StartError;
+use crate::simulator::start_error::StartError;
 
 /// What a simulator needs to speak TLS.
 #[derive(Clone)]

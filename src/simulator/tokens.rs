@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::simulator::jobs::later;
+use crate::simulator::instants::later;
 
 /// A token without what clients put before it.
 pub(crate) fn bare(token: &[u8]) -> &[u8] {

@@ -1,3 +1,4 @@
-//! TODO.
+//! Clocks and delays.
 
+pub mod backoff;
 pub mod clock;

@@ -408,10 +408,10 @@ async fn without_certificates_of_the_system_only_what_needs_them_waits_and_says_
 async fn an_api_server_that_does_not_give_a_secret_for_some_time_is_told_in_the_conditions() {
     let mut world = world().await;
     let away = Arc::new(AtomicBool::new(true));
-    let (upstream, is_away) = (Upstream::ApiServer(world.client.clone()), Arc::clone(&away));
+    let (upstream, is_unavailable) = (Upstream::ApiServer(world.client.clone()), Arc::clone(&away));
     let url = listen(move |request| {
         let of_secret = request.method() == Method::GET && request.uri().path().contains("/secrets/");
-        let fails = of_secret && is_away.load(Ordering::SeqCst);
+        let fails = of_secret && is_unavailable.load(Ordering::SeqCst);
         let upstream = upstream.clone();
         async move {
             if fails {

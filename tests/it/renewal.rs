@@ -218,8 +218,8 @@ async fn a_command_center_that_was_away_when_the_token_expired_renews_it_when_it
     for (client, name) in (20..).zip(&names) {
         world.create(name, &json!({"associations": [{"clientId": client}]})).await;
     }
-    let is_away = |backup: &_| Line::of(backup, ConditionType::Ready).reason == "CommandCenterUnavailable";
-    world.until_any("is told of the outage", is_away).await;
+    let is_unavailable = |backup: &_| Line::of(backup, ConditionType::Ready).reason == "CommandCenterUnavailable";
+    world.until_any("is told of the outage", is_unavailable).await;
     for name in &names {
         world.until_reason(name, "TokenRenewalDelayed").await;
     }

@@ -15,13 +15,11 @@ use salesforce_backup_operator::{
             permission::{self, Permission},
             record,
         },
-        claims::{self, Applicant, Waits},
-        decide::{self, deleting::Kills},
-        memory::{Memory, NOT_KEPT, TargetClaim, uid},
-        status::{
-            messages,
-            transition::{AnsweredBy, Facts},
-        },
+        claims::{Applicant, Waits},
+        decide::step::{Attempt, Kills, UNTIL_THE_WATCH_FOLLOWS},
+        memory::{Memory, NOT_KEPT, TargetClaim},
+        neighbours,
+        status::{messages, transition::Facts, why::AnsweredBy},
     },
     command_center::{
         create_task::{
@@ -32,7 +30,7 @@ use salesforce_backup_operator::{
         jobs::{kill::read_kill, list::Listing},
         reply::{NeverSent, NoAnswer, Reply},
     },
-    kubernetes::cluster::ClusterError,
+    kubernetes::{cluster::ClusterError, key::uid},
 };
 use serde_json::json;
 
@@ -55,7 +53,7 @@ fn claim<'m>(it: &Try, memory: &'m Memory) -> Option<TargetClaim<'m>> {
 
 impl Turn<'_> {
     /// Asks for the permission to make the call that was decided.
-    pub fn ask(&mut self, made: decide::Attempt, version: &Version, number: u8, listed: Option<&Listing>, how: How) {
+    pub fn ask(&mut self, made: Attempt, version: &Version, number: u8, listed: Option<&Listing>, how: How) {
         let opened = Opened { at: made.opened, window: self.protocol.settings.send_window };
         let it = Try {
             object: Arc::clone(&version.object),
@@ -70,7 +68,7 @@ impl Turn<'_> {
         }
         let (memory, clock) = (self.memory(), self.clock());
         let (recent, objects) = (self.protocol.settings.until_settled(), cached(self.world, self.replica));
-        let neighbours = || claims::neighbours(&objects, uid(&it.object), &memory, (recent, clock.0.boot));
+        let neighbours = || neighbours::open(&objects, uid(&*it.object), &memory, (recent, clock.0.boot));
         let api = self.api(how);
         let asked = permission::ask(&it.attempt, &it.object, (neighbours, &memory), opened.window, (&api, &clock));
         match asked.now_or_never() {
@@ -135,7 +133,7 @@ impl Turn<'_> {
 
     fn give_up(&mut self, memory: &Memory) {
         self.keep(memory);
-        self.look_again(Some(decide::UNTIL_THE_WATCH_FOLLOWS));
+        self.look_again(Some(UNTIL_THE_WATCH_FOLLOWS));
     }
 
     /// Goes on with a task of which the effect was given up by this step, and its claim with it.
@@ -229,7 +227,7 @@ impl Turn<'_> {
     /// An attempt that somebody else made, as a process without the permit would send it.
     pub fn send_again(&mut self, version: &Version, id: &AttemptId) {
         let at = self.clock().0;
-        let attempt = decide::Attempt {
+        let attempt = Attempt {
             intent: version.object.status.clone().unwrap(),
             opened: at,
             waits: Waits::default(),
@@ -319,8 +317,8 @@ impl Turn<'_> {
         let status = kill::answered(&it.kills, &it.version.object, &answers, &memory, &now);
         self.keep(&memory);
         match status {
-            Some(status) => self.write(&it.version.object, status, Some(decide::UNTIL_THE_WATCH_FOLLOWS), how),
-            None => self.look_again(Some(decide::UNTIL_THE_WATCH_FOLLOWS)),
+            Some(status) => self.write(&it.version.object, status, Some(UNTIL_THE_WATCH_FOLLOWS), how),
+            None => self.look_again(Some(UNTIL_THE_WATCH_FOLLOWS)),
         }
     }
 }

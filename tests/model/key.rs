@@ -345,7 +345,7 @@ fn seen_digest(seen: &Seen, world: &World, index: usize) -> String {
     neighbours.iter_mut().flatten().for_each(|other| *other = world.by_age(other));
     // What they own does not depend on when they began.
     others.iter_mut().flatten().for_each(|other| *other = Arc::new(Other { begun: None, ..(**other).clone() }));
-    for Snapshot { as_of, answered, listing: _, refusals, silent_looks, away: _ } in
+    for Snapshot { as_of, answered, listing: _, refusals, silent_looks, unavailable: _ } in
         [job_list, recent_jobs].into_iter().flatten()
     {
         let age = Duration::from_secs(world.age(index, as_of.boot, LIST));

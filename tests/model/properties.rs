@@ -2,7 +2,7 @@
 
 use salesforce_backup_operator::{
     api::{BackupLevel, Phase},
-    backup::{decide::deleting::Release, status::run_state::RunState},
+    backup::{decide::step::Release, status::run_state::RunState},
 };
 use stateright::Property;
 

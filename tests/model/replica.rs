@@ -9,10 +9,10 @@ use salesforce_backup_operator::{
     api::SalesforceBackup,
     backup::{
         act::intent::Opened,
-        decide::{self, deleting::Kills},
+        decide::step::{Attempt, Kills},
         memory::{Contents, Earlier, Memory, Remembered},
         observe::Seen,
-        status::transition::AnsweredBy,
+        status::why::AnsweredBy,
     },
     command_center::create_task::outcome::Outcome,
 };
@@ -78,7 +78,7 @@ pub struct Asleep {
 #[derive(Clone, Debug)]
 pub struct Try {
     /// What was decided.
-    pub attempt: Arc<decide::Attempt>,
+    pub attempt: Arc<Attempt>,
     /// The object as it was when that was decided.
     pub object: Arc<SalesforceBackup>,
     /// The object with its intent, as it is stored; as it was before while that is not known.

@@ -8,13 +8,16 @@ use salesforce_backup_operator::{
     api::{Kept, SalesforceBackup, SalesforceBackupStatus},
     backup::{
         act::{self, outdated},
-        claims,
-        decide::{self, Step, decide, deleting::Release},
+        claims::Claims,
+        decide::{
+            decide,
+            step::{Release, Step, UNTIL_THE_WATCH_FOLLOWS},
+        },
         definition::InCluster,
-        job_watch::subscriptions::{Known, Told},
+        job_watch::subscription::{JobView, JobsUpdate},
         memory::{Memory, NOT_KEPT},
+        neighbours,
         observe::{Admission, Look, Observed, Snapshot},
-        shared_claims::Claims,
         status::run_state::RunState,
     },
     command_center::jobs::list::{JobQuery, Listing},
@@ -131,7 +134,7 @@ impl Turn<'_> {
                 step => break step,
             }
         };
-        let step = if observed.seen.told.is_some() { woken(step) } else { step };
+        let step = if observed.seen.jobs_update.is_some() { woken(step) } else { step };
         self.keep(memory);
         if self.is(Mutant::AnyoneSends)
             && let RunState::Open(open) = version.state()
@@ -187,13 +190,13 @@ impl Turn<'_> {
             Look::Neighbours => {
                 let recent = protocol.settings.until_settled();
                 observed.seen.neighbours =
-                    Some(claims::neighbours(&cached(world, replica), &uid, memory, (recent, now.boot)));
+                    Some(neighbours::open(&cached(world, replica), &uid, memory, (recent, now.boot)));
             }
             Look::Others if protocol.scenario.is(Mutant::NoOthers) => observed.seen.others = Some(Vec::new()),
             Look::Others => {
                 let mut claims = Claims::default();
                 world.store.iter().flatten().for_each(|stored| claims.add(&stored.object));
-                observed.seen.others = Some(claims::all(&claims, &uid, memory, now.boot));
+                observed.seen.others = Some(neighbours::all(&claims, &uid, memory, now.boot));
             }
             Look::Admission => observed.seen.admission = Some(Admission::Granted),
             Look::JobList(query) => {
@@ -211,12 +214,12 @@ impl Turn<'_> {
                 observed.tasks_told(ids.into_iter().map(|id| (id, world.center.task(id))).collect(), memory);
             }
             Look::Kills(jobs) => observed.seen.kills = Some(Ok(jobs)),
-            Look::Told(wait) => {
+            Look::Jobs(wait) => {
                 let read = |id| world.center.read(id, described, token);
-                let known = |id| Known { reading: read(id), missing_since: None, refused_looks: 0, unknown_ends: 0 };
+                let known = |id| JobView { reading: read(id), missing_since: None, refused_looks: 0, unknown_ends: 0 };
                 let jobs = wait.jobs.iter().map(|id| (*id, known(*id))).collect();
                 let connection = Ok(protocol.connection.endpoint.to_string());
-                observed.seen.told = Some(Some(Told { connection, jobs }));
+                observed.seen.jobs_update = Some(Some(JobsUpdate { connection, jobs }));
             }
         }
     }
@@ -240,7 +243,7 @@ impl Turn<'_> {
 
     fn set_finalizer(&mut self, version: &Version, wanted: bool) {
         let _ = self.world.set_finalizer(self.name, version, wanted);
-        self.look_again(Some(decide::UNTIL_THE_WATCH_FOLLOWS));
+        self.look_again(Some(UNTIL_THE_WATCH_FOLLOWS));
     }
 
     /// Writes a status that was decided for `object`, in the order of `backup::act::write`.
@@ -260,7 +263,7 @@ impl Turn<'_> {
                 outdated::missed(&stored, &fields, &memory, clock.0.boot);
                 self.rest(again.map(|again| again.max(NOT_KEPT)), &RunState::of(&stored));
             }
-            Some(Err(_)) | None => self.look_again(Some(decide::UNTIL_THE_WATCH_FOLLOWS)),
+            Some(Err(_)) | None => self.look_again(Some(UNTIL_THE_WATCH_FOLLOWS)),
         }
         self.keep(&memory);
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use salesforce_backup_operator::{
     api::{AttemptId, Phase, SalesforceBackup, SalesforceBackupStatus},
-    backup::{decide::deleting::FINALIZER, status::run_state::RunState},
+    backup::{decide::step::FINALIZER, status::run_state::RunState},
     time::clock::{BootTime, Now},
 };
 use serde_json::json;

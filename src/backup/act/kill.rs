@@ -16,21 +16,20 @@ use crate::{
             outdated, tell, write,
         },
         context::{Context, Error},
-        controller::slots::Turn,
-        decide::{UNTIL_THE_WATCH_FOLLOWS, deleting::Kills},
-        memory::{Memory, NOT_KEPT, uid},
-        status::{
-            messages,
-            report::{Standing, Trouble},
-            transition::Facts,
-        },
+        controller::slots::Slot,
+        decide::step::{Kills, UNTIL_THE_WATCH_FOLLOWS},
+        memory::{Memory, NOT_KEPT},
+        status::{messages, report::Standing, transition::Facts, why::Trouble},
     },
     command_center::{
         jobs::kill::{Kill, read_kill},
         reply::{NeverSent, Reply},
         tls::TlsFailure,
     },
-    kubernetes::cluster::{ClusterError, Statuses},
+    kubernetes::{
+        cluster::{ClusterError, Statuses},
+        key::uid,
+    },
     time::clock::{self, Machine, Now, Time},
 };
 
@@ -56,10 +55,10 @@ pub async fn make(
     kills: Kills,
     object: &SalesforceBackup,
     context: &Context,
-    turn: &mut Turn,
+    slot: &mut Slot,
 ) -> Result<Option<Duration>, Error> {
     // What is permitted is asked for at once: each job has its place among the calls that may be made now.
-    let Some(pass) = turn.pass.take() else { return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)) };
+    let Some(pass) = slot.pass.take() else { return Ok(Some(UNTIL_THE_WATCH_FOLLOWS)) };
     let window = context.settings.send_window;
     let asked = permission(&kills, object, &context.memory, window, (&context.cluster, &Machine)).await?;
     let (stored, permit) = match asked {
@@ -73,7 +72,7 @@ pub async fn make(
     };
     tell(object.status.as_ref(), &stored, context).await;
     // The answers wait for no turn before they are remembered and recorded.
-    turn.end();
+    slot.end();
     let asking = stream::iter(kills.jobs.clone()).map(async |job| {
         let reply = context.command_center.kill(&pass, &kills.connection, job, &permit).await;
         let reply = reply.unwrap_or(Reply::NeverSent(NeverSent::Tls(TlsFailure::Other)));

@@ -7,8 +7,8 @@ use crate::{
     api::{Attempt, AttemptId, SalesforceBackup, SalesforceBackupStatus},
     backup::status::{
         messages,
-        report::Submission,
-        transition::{AnsweredBy, Facts},
+        transition::Facts,
+        why::{AnsweredBy, Submission},
     },
     command_center::create_task::outcome::{Accepted, Outcome},
 };

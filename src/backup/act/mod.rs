@@ -6,6 +6,7 @@ pub mod merge_outcome;
 pub mod outdated;
 pub mod permission;
 pub mod record;
+pub mod smallest_outcome;
 pub mod submit;
 
 use std::time::Duration;
@@ -16,17 +17,18 @@ use crate::{
     api::{Kept, SalesforceBackup, SalesforceBackupStatus},
     backup::{
         context::{Context, Error},
-        decide::{
-            UNTIL_THE_WATCH_FOLLOWS,
-            deleting::{FINALIZER, Release},
-        },
-        memory::{Memory, NOT_KEPT, NotPermitted, uid},
+        decide::step::{FINALIZER, Release, UNTIL_THE_WATCH_FOLLOWS},
+        memory::{Memory, NOT_KEPT},
         status::{
             events::{self, News},
             messages,
+            why::NotPermitted,
         },
     },
-    kubernetes::cluster::{ClusterError, Statuses, until_it_lands},
+    kubernetes::{
+        cluster::{ClusterError, Statuses, until_it_lands},
+        key::uid,
+    },
     time::clock::{self, Machine, Time},
 };
 
@@ -46,7 +48,7 @@ pub async fn write(
     let next = SalesforceBackup { status: Some(status), ..object.clone() };
     if next.status.as_ref().is_some_and(|status| status.finished_at.is_some()) {
         // A finished run asks for nothing any more.
-        context.poll.leave(uid(object));
+        context.job_watch.leave(uid(object));
     }
     match store(&next, &context.memory, (&context.cluster, &Machine)).await {
         Ok((stored, kept)) => {

@@ -8,10 +8,13 @@ use crate::{
     backup::{
         act,
         context::{Context, Error},
-        memory::{Memory, NotKept, uid},
+        memory::{Memory, NotKept},
         status::{events::News, messages},
     },
-    kubernetes::cluster::{ClusterError, Statuses as _},
+    kubernetes::{
+        cluster::{ClusterError, Statuses as _},
+        key::uid,
+    },
     time::clock::{self, BootTime},
 };
 

@@ -8,10 +8,13 @@ use crate::{
     backup::{
         act::intent::{self, Intent, Opened, Purpose, SendPermit},
         claims::{self, Applicant, Other},
-        decide::Attempt,
-        memory::{Memory, TargetClaim, uid},
+        decide::step::Attempt,
+        memory::{Memory, TargetClaim},
     },
-    kubernetes::cluster::{ClusterError, Statuses},
+    kubernetes::{
+        cluster::{ClusterError, Statuses},
+        key::uid,
+    },
     time::clock::Time,
 };
 

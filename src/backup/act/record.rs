@@ -5,11 +5,17 @@ use tracing::warn;
 use crate::{
     api::{Kept, SalesforceBackup},
     backup::{
-        act::merge_outcome::{Next, Record, speaks_of},
-        memory::{Memory, uid},
-        status::{object_size, transition::Facts},
+        act::{
+            merge_outcome::{Next, Record, speaks_of},
+            smallest_outcome::smallest,
+        },
+        memory::Memory,
+        status::transition::Facts,
     },
-    kubernetes::cluster::{ClusterError, Statuses, until_it_lands},
+    kubernetes::{
+        cluster::{ClusterError, Statuses, until_it_lands},
+        key::uid,
+    },
     process::telemetry::chain,
     time::clock::Time,
 };
@@ -70,7 +76,7 @@ async fn write(
         let next = match record.onto(&object, time.now().wall) {
             Next::Write(status) => {
                 let facts = Facts { object: &object, now: time.now().wall };
-                let status = if small { object_size::smallest(*status, &record, &facts) } else { *status };
+                let status = if small { smallest(*status, &record, &facts) } else { *status };
                 SalesforceBackup { status: Some(status), ..object.clone() }
             }
             Next::Nothing => return Recorded::Written(Box::new(object), Kept::Whole),

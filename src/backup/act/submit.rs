@@ -24,14 +24,10 @@ use crate::{
             tell, write,
         },
         context::{Context, Error},
-        controller::slots::Turn,
-        decide::{Attempt, UNTIL_THE_WATCH_FOLLOWS},
+        controller::slots::Slot,
+        decide::step::{Attempt, UNTIL_THE_WATCH_FOLLOWS},
         observe::Observed,
-        status::{
-            events::News,
-            messages,
-            transition::{AnsweredBy, Facts},
-        },
+        status::{events::News, messages, transition::Facts, why::AnsweredBy},
     },
     command_center::{
         create_task::{description::Mark, interpret::interpret, outcome::Outcome, request::CreateTask},
@@ -60,10 +56,10 @@ pub async fn make(
     attempt: Attempt,
     observed: &Observed<'_>,
     context: &Context,
-    turn: &mut Turn,
+    slot: &mut Slot,
 ) -> Result<Option<Duration>, Error> {
-    if let Some(permitted) = permission(&attempt, observed, context, turn).await? {
-        turn.end();
+    if let Some(permitted) = permission(&attempt, observed, context, slot).await? {
+        slot.end();
         Box::pin(permitted.see_through(context)).await;
     }
     Ok(Some(UNTIL_THE_WATCH_FOLLOWS))
@@ -74,9 +70,9 @@ async fn permission<'a>(
     attempt: &'a Attempt,
     observed: &Observed<'a>,
     context: &'a Context,
-    turn: &mut Turn,
+    slot: &mut Slot,
 ) -> Result<Option<Permitted<'a>>, Error> {
-    let Some(pass) = turn.pass.take() else { return Ok(None) };
+    let Some(pass) = slot.pass.take() else { return Ok(None) };
     let (object, window) = (observed.object, context.settings.send_window);
     let known = (|| observed.neighbours(context), &context.memory);
     match permission::ask(attempt, object, known, window, (&context.cluster, &Machine)).await? {
@@ -99,7 +95,7 @@ impl Permitted<'_> {
         drop(pass);
         let outcome = interpret(&reply, &attempt.connection.redaction);
         let record = Record { id: &attempt.id, outcome: &outcome, answered_by: AnsweredBy::from(&reply) };
-        context.metrics.create_task(&outcome);
+        context.metrics.create_task(outcome.label());
         let (namespace, name) = (stored.metadata.namespace.as_deref(), stored.metadata.name.as_deref());
         info!(namespace, name, attempt = %attempt.id, outcome = outcome.label(), "CreateTask called");
         match record::keep(&stored, record, &context.memory, (&context.cluster, &Machine)).await {

@@ -23,9 +23,12 @@ use crate::{
             record::{Recorded, keep},
         },
         claims::{Applicant, Other, Waits},
-        decide::{Attempt, deleting::Kills},
+        decide::step::{Attempt, Kills},
         memory::Memory,
-        status::transition::{AnsweredBy, Facts, SendTimes},
+        status::{
+            transition::Facts,
+            why::{AnsweredBy, SendTimes},
+        },
     },
     command_center::{
         connection::Connection,

@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use crate::backup::job_watch::subscriptions::ObjectName;
+use crate::kubernetes::key::ObjectKey;
 
 /// What is done about each object; of those that are not here, nothing.
 #[derive(Debug, Default)]
-pub struct Aside(Mutex<HashMap<ObjectName, Work>>);
+pub struct InFlight(Mutex<HashMap<ObjectKey, Work>>);
 
 #[derive(Debug)]
 enum Work {
@@ -30,9 +30,9 @@ pub enum Begin {
     NotNow(Option<Duration>),
 }
 
-impl Aside {
+impl InFlight {
     /// The controller has a reason to look at the object, which it knows as `version`.
-    pub fn begin(&self, object: &ObjectName, version: Option<&str>) -> Begin {
+    pub fn begin(&self, object: &ObjectKey, version: Option<&str>) -> Begin {
         let mut works = self.lock();
         match works.get_mut(object) {
             Some(Work::UnderWay { look_again }) => {
@@ -52,7 +52,7 @@ impl Aside {
 
     /// The work has ended: the controller has to be asked to look at the object, which the work knew as `seen`, and is then told
     /// to do so `again`, unless there was a reason to do so at once.
-    pub fn rest(&self, object: &ObjectName, seen: Option<&str>, again: Option<Duration>) {
+    pub fn rest(&self, object: &ObjectKey, seen: Option<&str>, again: Option<Duration>) {
         let mut works = self.lock();
         if matches!(works.remove(object), Some(Work::UnderWay { look_again: false })) {
             works.insert(object.clone(), Work::Done { again, seen: seen.map(str::to_owned) });
@@ -60,7 +60,7 @@ impl Aside {
     }
 
     /// There is news for the object that its version does not show.
-    pub fn news(&self, object: &ObjectName) {
+    pub fn news(&self, object: &ObjectKey) {
         let mut works = self.lock();
         match works.get_mut(object) {
             Some(Work::UnderWay { look_again }) => *look_again = true,
@@ -70,11 +70,11 @@ impl Aside {
     }
 
     /// Forgets those who rest and are none of the objects that `exists` knows.
-    pub fn forget_all_but(&self, exists: impl Fn(&ObjectName) -> bool) {
+    pub fn forget_all_but(&self, exists: impl Fn(&ObjectKey) -> bool) {
         self.lock().retain(|object, work| matches!(work, Work::UnderWay { .. }) || exists(object));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectName, Work>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, Work>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,13 +85,13 @@ mod tests {
 
     const AGAIN: Option<Duration> = Some(Duration::from_secs(40));
 
-    fn crm() -> ObjectName {
-        ("n".to_owned(), "crm".to_owned())
+    fn crm() -> ObjectKey {
+        ObjectKey::new("n", "crm")
     }
 
     #[test]
     fn an_object_is_worked_on_once_at_a_time_and_then_the_controller_hears_when_to_look_again() {
-        let aside = Aside::default();
+        let aside = InFlight::default();
         assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
         aside.rest(&crm(), Some("1"), AGAIN);
         assert_eq!(aside.begin(&crm(), Some("1")), Begin::NotNow(AGAIN), "it is told once");
@@ -100,10 +100,10 @@ mod tests {
 
     #[test]
     fn what_happens_to_an_object_while_it_is_worked_on_is_looked_at_right_after() {
-        let begins: fn(&Aside) = |aside| assert_eq!(aside.begin(&crm(), Some("2")), Begin::NotNow(None));
-        let news: fn(&Aside) = |aside| aside.news(&crm());
+        let begins: fn(&InFlight) = |aside| assert_eq!(aside.begin(&crm(), Some("2")), Begin::NotNow(None));
+        let news: fn(&InFlight) = |aside| aside.news(&crm());
         for happens in [begins, news] {
-            let aside = Aside::default();
+            let aside = InFlight::default();
             assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
             happens(&aside);
             aside.rest(&crm(), Some("1"), AGAIN);
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn what_happens_to_an_object_before_the_controller_hears_of_the_end_is_looked_at() {
-        let aside = Aside::default();
+        let aside = InFlight::default();
         for (happens, version) in [(false, "2"), (true, "1")] {
             aside.begin(&crm(), Some("1"));
             aside.rest(&crm(), Some("1"), AGAIN);

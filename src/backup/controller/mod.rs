@@ -1,4 +1,4 @@
-//! Wires the reconcile to a watch: one stream a namespace, a bounded number of turns, and nothing that one object does
+//! Wires the reconcile to a watch: one stream a namespace, a bounded number of slots, and nothing that one object does
 //! can stop the others.
 
 pub mod in_flight;
@@ -43,18 +43,19 @@ use crate::{
         act,
         context::{Context, Error},
         controller::{
-            in_flight::{Aside, Begin},
-            slots::Turns,
+            in_flight::{Begin, InFlight},
+            slots::Slots,
         },
-        decide::UNTIL_THE_WATCH_FOLLOWS,
+        decide::step::UNTIL_THE_WATCH_FOLLOWS,
         delays,
-        job_watch::{self, subscriptions::ObjectName},
+        job_watch::{self},
         memory::is_older,
         reconcile::reconcile,
         status::{failing, object_size, transition::Facts},
     },
     kubernetes::{
         cluster::PAGE,
+        key::ObjectKey,
         missing_namespaces,
         stored::{Read, Stored},
         watched::Objects,
@@ -100,11 +101,11 @@ type Bell = UnboundedSender<ObjectRef<SalesforceBackup>>;
 
 struct Shared {
     context: Arc<Context>,
-    turns: Turns,
+    slots: Slots,
     /// The reconciles under way.
     tasks: TaskTracker,
     /// The objects that are worked on.
-    aside: Aside,
+    in_flight: InFlight,
     /// For each watch its namespace, if it has one, and its bell.
     bells: Vec<(Option<String>, Bell)>,
     stop: CancellationToken,
@@ -114,7 +115,7 @@ struct Shared {
 }
 
 /// Watches and reconciles until `stop`, then lets reconciles under way end: a call under way is recorded before this
-/// returns. `ready` turns true when every watch has listed its objects.
+/// returns. `ready` slots true when every watch has listed its objects.
 ///
 /// # Errors
 /// When nothing is watched any more though nobody asked it to stop. Reconciles under way have ended then, too.
@@ -140,9 +141,9 @@ pub async fn run(
     Box::pin(context.definition.begin(&context.cluster)).await;
     let shared = Arc::new(Shared {
         context: Arc::new(context),
-        turns: Turns::new(watch.concurrency),
+        slots: Slots::new(watch.concurrency),
         tasks: TaskTracker::new(),
-        aside: Aside::default(),
+        in_flight: InFlight::default(),
         bells: scopes.iter().cloned().zip(bells).collect(),
         stop,
         unlisted: AtomicUsize::new(scopes.len()),
@@ -153,8 +154,8 @@ pub async fn run(
     let driving = join_all(watches.map(|(((began, api), store), rung)| {
         drive(watched(api, store, began, &shared).reconcile_on(rung), watch.concurrency, Arc::clone(&shared))
     }));
-    let told =
-        missing_namespaces::tell_of_missing(&shared.context, &watch.namespaces).then(|()| pending::<Infallible>());
+    let told = missing_namespaces::tell_of_missing(&shared.context.cluster, &shared.context.objects, &watch.namespaces)
+        .then(|()| pending::<Infallible>());
     let driven = tokio::select! {
         driven = until(driving.map(drop), &shared.stop) => driven,
         never = Box::pin(told) => match never {},
@@ -191,8 +192,9 @@ fn tasks(shared: &Arc<Shared>, supervisor: &Supervisor) -> [AbortOnDropHandle<()
         move || {
             let (context, wake) = (Arc::clone(&context), wake.clone());
             async move {
-                let exists = |uid: &str, namespace: &str, name: &str| context.objects.has(uid, namespace, name);
-                let call = |namespace: &str, name: &str| wake((namespace.to_owned(), name.to_owned()));
+                let exists =
+                    |uid: &str, namespace: &str, name: &str| context.objects.has(uid, &ObjectKey::new(namespace, name));
+                let call = |namespace: &str, name: &str| wake(ObjectKey::new(namespace, name));
                 context.command_center.gates.run(exists, call).await;
             }
         }
@@ -214,7 +216,7 @@ fn tasks(shared: &Arc<Shared>, supervisor: &Supervisor) -> [AbortOnDropHandle<()
             async move {
                 let look_again = || {
                     for object in shared.context.objects.all() {
-                        shared.wake(&(object.namespace().unwrap_or_default(), object.name_any()));
+                        shared.wake(&ObjectKey::of(&*object));
                     }
                 };
                 shared.context.definition.follow(&shared.context.cluster, look_again).await;
@@ -226,7 +228,8 @@ fn tasks(shared: &Arc<Shared>, supervisor: &Supervisor) -> [AbortOnDropHandle<()
         supervisor.keep(Task::Definition, definition),
         supervisor.keep(Task::Gates, gates),
         supervisor.keep(Task::Renewals, renewals),
-        supervisor.keep(Task::Poll, move || job_watch::run(Arc::clone(&context), wake.clone())),
+        supervisor
+            .keep(Task::Poll, move || job_watch::run(Arc::clone(&context.job_watch), context.asks(), wake.clone())),
         supervisor.keep(Task::Housekeeping, move || forget_deleted(Arc::clone(&house))),
     ]
 }
@@ -337,12 +340,12 @@ impl Shared {
     }
 
     /// There is news for the object.
-    fn wake(&self, object: &ObjectName) {
-        self.aside.news(object);
+    fn wake(&self, object: &ObjectKey) {
+        self.in_flight.news(object);
         self.ring(object);
     }
 
-    fn ring(&self, (namespace, name): &ObjectName) {
+    fn ring(&self, ObjectKey { namespace, name }: &ObjectKey) {
         for (scope, bell) in &self.bells {
             if scope.as_ref().is_none_or(|scope| scope == namespace) {
                 let _ = bell.unbounded_send(ObjectRef::new(name).within(namespace));
@@ -359,9 +362,8 @@ async fn forget_deleted(shared: Arc<Shared>) {
             let objects = shared.context.objects.all();
             let uids: HashSet<&str> = objects.iter().filter_map(|object| object.metadata.uid.as_deref()).collect();
             shared.context.memory.forget_all_but(|uid| uids.contains(uid), clock::now().boot);
-            let names: HashSet<ObjectName> =
-                objects.iter().map(|object| (object.namespace().unwrap_or_default(), object.name_any())).collect();
-            shared.aside.forget_all_but(|object| names.contains(object));
+            let names: HashSet<ObjectKey> = objects.iter().map(|object| ObjectKey::of(&**object)).collect();
+            shared.in_flight.forget_all_but(|object| names.contains(object));
         }
     }
 }
@@ -372,7 +374,7 @@ async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, share
         .with_config(controller::Config::default().concurrency(concurrency))
         .graceful_shutdown_on(shared.stop.clone().cancelled_owned())
         .run(
-            |object, shared| ready(Ok::<_, Infallible>(take_turn(object, shared))),
+            |object, shared| ready(Ok::<_, Infallible>(take_slot(object, shared))),
             |_, never, _| match *never {},
             shared,
         )
@@ -389,27 +391,27 @@ async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, share
 
 /// One reconcile, in a task of its own, so that the controller has room for other objects; it hears when to look again once
 /// the task has ended.
-fn take_turn(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Action {
-    let name = (object.namespace().unwrap_or_default(), object.name_any());
-    match shared.aside.begin(&name, object.metadata.resource_version.as_deref()) {
+fn take_slot(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Action {
+    let name = ObjectKey::of(&*object);
+    match shared.in_flight.begin(&name, object.metadata.resource_version.as_deref()) {
         Begin::Now => {}
         Begin::NotNow(again) => return again.map_or_else(Action::await_change, Action::requeue),
     }
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
-        let mut turn = shared.turns.next(&name.0).await;
+        let mut slot = shared.slots.next(&name.namespace).await;
         if shared.stop.is_cancelled() {
             return;
         }
         let again = Box::pin(async {
-            let result = isolated(reconcile(&object, &shared.context, &mut turn)).await;
-            shared.context.metrics.reconciled(&result);
+            let result = isolated(reconcile(&object, &shared.context, &mut slot)).await;
+            shared.context.metrics.reconciled(result.as_ref().err().map_or("ok", Error::label));
             after(&object, result, &shared.context).await
         });
         // Whatever happens, the object is not left as one that is worked on.
         let again = AssertUnwindSafe(again).catch_unwind().await.unwrap_or(Some(UNTIL_THE_WATCH_FOLLOWS));
-        drop(turn);
-        shared.aside.rest(&name, object.metadata.resource_version.as_deref(), again);
+        drop(slot);
+        shared.in_flight.rest(&name, object.metadata.resource_version.as_deref(), again);
         shared.ring(&name);
     });
     Action::await_change()
@@ -484,7 +486,7 @@ mod tests {
             Ok(1)
         }));
         let broken = isolated::<Option<Duration>>(async { panic!("a bug") }).await;
-        metrics.reconciled(&broken);
+        metrics.reconciled(broken.as_ref().unwrap_err().label());
         assert!(matches!(broken, Err(Error::Panicked)));
         assert!(broken.unwrap_err().to_string().contains("please report it"));
         let _ = begun.send(());

@@ -14,13 +14,12 @@ use crate::{
     backup::{
         claims::Claim,
         decide::{
-            View,
             attribution::{Case, Verdict, earlier_jobs},
-            since,
+            view::{LOOK_BACK, View, since},
         },
         memory::Earlier,
         observe::{Look, Snapshot},
-        status::transition::Found,
+        status::why::Found,
     },
     command_center::{
         connection::Connection,
@@ -113,7 +112,7 @@ fn age(view: &View<'_>) -> Duration {
 /// own may be that old.
 fn look_back(view: &View<'_>, status: &SalesforceBackupStatus) -> Duration {
     let age = if tells_of_no_call(status) { age(view) } else { Duration::ZERO };
-    super::LOOK_BACK.max(age.saturating_add(super::LOOK_BACK)).min(LONGEST_LOOK_BACK)
+    LOOK_BACK.max(age.saturating_add(LOOK_BACK)).min(LONGEST_LOOK_BACK)
 }
 
 /// Whether `status` is of the first run and tells of no call: the object is new, or an earlier status was lost. It goes on

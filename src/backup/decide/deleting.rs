@@ -9,36 +9,36 @@ use crate::{
     api::{Cancel, Fields, JobId, Reason, SalesforceBackupStatus},
     backup::{
         decide::{
-            IN_ANY_CASE, LOOK_BACK, REFUSED_A_MOMENT_AGO, Step, UNTIL_THE_WATCH_FOLLOWS, View, headline,
             more_jobs::{self, More},
-            open, since, submitted,
+            open,
+            step::{Kills, Release, Step, UNTIL_THE_WATCH_FOLLOWS},
+            submitted,
+            view::{IN_ANY_CASE, LOOK_BACK, REFUSED_A_MOMENT_AGO, View, headline, since},
         },
-        job_watch::subscriptions::{Known, Pace, Told},
-        memory::{NOT_KEPT, NotPermitted},
-        observe::{Look, SecretProblem},
+        job_watch::subscription::{JobView, JobsUpdate, Pace},
+        memory::NOT_KEPT,
+        observe::Look,
         status::{
             messages,
-            report::{Standing, Submission, Trouble, Why},
+            report::Standing,
             run_state::{RunState, Submitted},
             shown_jobs::show,
             transition::submission,
+            why::{NotPermitted, Submission, Trouble, Why},
         },
     },
     command_center::{
         connection::Connection,
         create_task::outcome::RefusedKind,
-        gate::need::{Cause, Wait},
+        gate::need::{Wait, WaitCause},
         jobs::{
             job::{Job, JobReading, Unreadable},
             list::{JobList, JobQuery, Listing},
             task::JobTask,
         },
     },
-    time::clock::Now,
+    connections::problem::SecretProblem,
 };
-
-/// The finalizer of an object whose jobs are to be killed before it goes.
-pub const FINALIZER: &str = "commandcenter.dev/cancel";
 
 /// Jobs that are asked to be killed in one step.
 const A_STEP: usize = 64;
@@ -58,32 +58,6 @@ pub enum Finalizer {
     Missing,
     /// It is of no use, or not wanted any more.
     Superfluous,
-}
-
-/// Kills that may be asked for once their intent is written.
-#[derive(Clone, Debug)]
-pub struct Kills {
-    /// The status that asks for the permission.
-    pub intent: SalesforceBackupStatus,
-    /// The permission.
-    pub cancel: Cancel,
-    /// The jobs.
-    pub jobs: Vec<JobId>,
-    /// When it was decided.
-    pub opened: Now,
-    /// Where to ask.
-    pub connection: Connection,
-}
-
-/// Why an object may go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// Nothing runs that it started.
-    NothingRuns,
-    /// These jobs were killed or ended by themselves.
-    Ended(Vec<JobId>),
-    /// It is not known that nothing runs any more, and it does not become known in time.
-    Unconfirmed(String),
 }
 
 /// What is to be done about the finalizer.
@@ -190,9 +164,9 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         return unconfirmed(status, MAYBE_NOT_OURS);
     }
     let awaited = submitted::going_on(submitted);
-    let told = match &view.observed.seen.told {
+    let told = match &view.observed.seen.jobs_update {
         _ if awaited.is_empty() => None,
-        None => return Step::Look(Look::Told(Box::new(submitted::wait(view, submitted, awaited, Pace::Soon)))),
+        None => return Step::Look(Look::Jobs(Box::new(submitted::wait(view, submitted, awaited, Pace::Soon)))),
         Some(told) => told.as_ref(),
     };
     let known = submitted::jobs(submitted, told);
@@ -335,13 +309,13 @@ fn kill_as_many_as_may_be(
             jobs.truncate(usize::try_from(room).unwrap_or(usize::MAX));
             kill(view, status.clone(), connection, asked, jobs)
         }
-        Some(Err(Wait { cause: Cause::Busy, .. })) => Step::Rest(Some(ASK_AGAIN)),
+        Some(Err(Wait { cause: WaitCause::Busy, .. })) => Step::Rest(Some(ASK_AGAIN)),
         // What the last answer to a kill said stands until there is another one.
         Some(Err(_)) if headline(status).is_some_and(|why| why.reason == Reason::CancelRefused) => Step::Rest(None),
         Some(Err(wait)) => {
             let why = match wait.cause {
-                Cause::Busy | Cause::Limited => messages::cancel_in_line(),
-                Cause::Away => messages::cancel_waits(),
+                WaitCause::Busy | WaitCause::Limited => messages::cancel_in_line(),
+                WaitCause::CircuitOpen => messages::cancel_waits(),
             };
             cancelling(view, status.clone(), Trouble { why, needs_person: false }, None)
         }
@@ -366,7 +340,7 @@ fn asked(view: &View<'_>, status: &SalesforceBackupStatus) -> Vec<JobId> {
 
 /// Whether a job goes on as far as it can be seen, and nobody had it killed yet; with some tokens that cannot be seen, and it
 /// can be killed all the same.
-fn may_be_killed(known: &Known) -> bool {
+fn may_be_killed(known: &JobView) -> bool {
     match &known.reading {
         JobReading::Found(job) => job.is_active() && !job.is_being_killed(),
         JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden)) => true,
@@ -380,7 +354,7 @@ fn goes_on_in(list: &JobList, id: JobId) -> bool {
     listed.is_none_or(|job| job.is_active() && !job.is_being_killed())
 }
 
-fn trouble_of(told: &Told) -> Option<Trouble> {
+fn trouble_of(told: &JobsUpdate) -> Option<Trouble> {
     let away = told.jobs.iter().any(|(_, known)| {
         matches!(
             known.reading,

@@ -4,15 +4,16 @@ use crate::{
     api::{Attempt, JobId, SalesforceBackupStatus, target::Belongs},
     backup::{
         decide::{
-            IN_ANY_CASE, Step, View,
             directive::{self, Directive},
-            headline,
+            step::Step,
+            view::{IN_ANY_CASE, View, headline},
         },
         observe::Look,
         status::{
             messages::{self, NotFollowed},
-            report::{Ending, Submission, Why},
-            transition::{Found, submission},
+            report::Ending,
+            transition::submission,
+            why::{Found, Submission, Why},
         },
     },
     command_center::{create_task::description::Described, jobs::job::JobReading},

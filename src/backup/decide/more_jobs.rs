@@ -12,8 +12,10 @@ use crate::{
     api::{Attempt, AttemptId, JobId, SalesforceBackupStatus, target::Belongs},
     backup::{
         decide::{
-            INCOMPLETE, Step, View, open,
+            open,
             settled::{Settlement, settlement, until_settled},
+            step::Step,
+            view::{INCOMPLETE, View},
         },
         observe::Look,
         status::run_state::Submitted,

@@ -9,20 +9,18 @@ use crate::{
         act::merge_outcome::{Next, Record},
         claims,
         decide::{
-            IN_ANY_CASE, LOOK_BACK, Step, UNTIL_THE_WATCH_FOLLOWS, View,
             attribution::{Case, Verdict},
-            headline,
             held::{self, Decision},
             settled::{CLOCKS, Settlement, settlement},
-            since,
+            step::{Step, UNTIL_THE_WATCH_FOLLOWS},
+            view::{IN_ANY_CASE, LOOK_BACK, View, headline, since},
         },
         delays,
         observe::{Look, Snapshot},
         status::{
             messages,
-            report::{Submission, Why},
             run_state::OpenAttempt,
-            transition::{AnsweredBy, Found},
+            why::{AnsweredBy, Found, Submission, Why},
         },
     },
     command_center::{

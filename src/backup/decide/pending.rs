@@ -9,23 +9,24 @@ use crate::{
     backup::{
         claims::{self, Applicant, Waits},
         decide::{
-            Attempt, IN_ANY_CASE, INCOMPLETE, Step, View,
             already_started::{Already, Request, already_started, earlier_object, own_request, query},
-            headline, since,
+            step::{Attempt, Step},
+            view::{IN_ANY_CASE, INCOMPLETE, View, headline, since},
         },
         delays,
         memory::Earlier,
         observe::{Admission, Look, NamespaceForbidden},
         status::{
             messages, object_size,
-            report::{Ending, Standing, Submission, Why},
+            report::{Ending, Standing},
             run_state,
-            transition::{AnsweredBy, Facts, Found, SendTimes},
+            transition::Facts,
+            why::{AnsweredBy, Found, SendTimes, Submission, Why},
         },
     },
     command_center::{
         connection::Connection,
-        gate::need::{Cause, Wait},
+        gate::need::{Wait, WaitCause},
         jobs::{
             job::Unreadable,
             list::{JobList, Listing, Remark},
@@ -172,7 +173,7 @@ fn unobstructed(
         Some(_) | None => return Step::Look(Look::JobList(query(view, &status, namespace_uid))),
     };
     let list = match &snapshot.listing {
-        Listing::Failed(cause) if snapshot.away => return away(view, status, *cause, &endpoint),
+        Listing::Failed(cause) if snapshot.unavailable => return unavailable(view, status, *cause, &endpoint),
         Listing::Failed(cause) => return unlisted(view, status, *cause, &endpoint),
         Listing::NotAllowed(refused) if !view.is_refused(snapshot) => {
             return not_allowed(view, status, &messages::job_list_refused(refused, &endpoint));
@@ -237,23 +238,25 @@ fn lost(view: &View<'_>, status: SalesforceBackupStatus, connection: &Connection
 fn in_line(view: &View<'_>, status: SalesforceBackupStatus, wait: Wait, endpoint: &str) -> Step {
     let look = match wait.cause {
         // Whoever waits for the host is told of a Secret that points elsewhere.
-        Cause::Away => delays::until_next_look(wait.passed, view.observed.uid()),
-        Cause::Busy | Cause::Limited => IN_ANY_CASE,
+        WaitCause::CircuitOpen => delays::until_next_look(wait.passed, view.observed.uid()),
+        WaitCause::Busy | WaitCause::Limited => IN_ANY_CASE,
     };
     let deadline = deadline(&status, view.observed.object.spec.start_deadline_seconds);
     let again = until(deadline, view.facts.now).map_or(look, |left| left.min(look));
-    if wait.cause == Cause::Busy && wait.passed < MOMENTS {
+    if wait.cause == WaitCause::Busy && wait.passed < MOMENTS {
         return Step::Rest(Some(again.min(MOMENTS)));
     }
     let known = status.next_try_at.clone().filter(|at| at.0 > view.facts.now);
     let next_try_at = match wait.cause {
-        Cause::Busy => None,
+        WaitCause::Busy => None,
         // What was said once stands: thousands may wait, and each call that is made moves them all.
-        Cause::Limited | Cause::Away => known.or_else(|| view.facts.after(wait.left)),
+        WaitCause::Limited | WaitCause::CircuitOpen => known.or_else(|| view.facts.after(wait.left)),
     };
     // The cause that was seen is told until there is another one.
     let known = headline(&status).filter(|why| why.reason == Reason::CommandCenterUnavailable);
-    let why = known.filter(|_| wait.cause == Cause::Away).unwrap_or_else(|| messages::in_line(wait.cause, endpoint));
+    let why = known
+        .filter(|_| wait.cause == WaitCause::CircuitOpen)
+        .unwrap_or_else(|| messages::in_line(wait.cause, endpoint));
     let waiting = Standing::Waiting(why);
     view.record(view.facts.standing(SalesforceBackupStatus { next_try_at, ..status }, &waiting), Some(again))
 }
@@ -279,9 +282,9 @@ fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, 
     view.record(view.facts.standing(waiting, &standing), Some(wait))
 }
 
-/// The job list does not come because the Command Center is away: the object takes its place among those who wait for it,
+/// The job list does not come because the Command Center does not answer: the object takes its place among those who wait for it,
 /// instead of trying by itself.
-fn away(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
+fn unavailable(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
     let why = match cause {
         Unreadable::NeverSent(
             cause @ (NeverSent::Dns
@@ -295,7 +298,7 @@ fn away(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endp
         Unreadable::NeverSent(_) | Unreadable::Refused(_) => return unlisted(view, status, cause, endpoint),
     };
     // When it is tried next stays as it was said: to write that anew at each try would be two writes a try.
-    view.go_on(view.facts.standing(status, &Standing::Waiting(messages::away(&why))))
+    view.go_on(view.facts.standing(status, &Standing::Waiting(messages::unavailable(&why))))
 }
 
 /// The job list is refused, which is not believed yet.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     api::{Attempt, AttemptId},
     backup::{
-        decide::{View, since},
+        decide::view::{View, since},
         observe::Look,
     },
     time::clock::Now,

@@ -7,25 +7,24 @@ use crate::{
     backup::{
         claims,
         decide::{
-            IN_ANY_CASE, INCOMPLETE, REFUSED_A_MOMENT_AGO, REFUSED_LOOKS, Step, UNTIL_THE_WATCH_FOLLOWS, View,
             already_started::own_request,
             attribution::{Case, Verdict},
-            headline,
             held::{self, Decision},
             more_jobs::{self, More},
             open,
             settled::{Settlement, settlement, until_settled},
-            since,
+            step::{Step, UNTIL_THE_WATCH_FOLLOWS},
+            view::{IN_ANY_CASE, INCOMPLETE, REFUSED_A_MOMENT_AGO, REFUSED_LOOKS, View, headline, since},
         },
         delays,
-        job_watch::subscriptions::{Pace, Told, UNKNOWN_LOOKS, Wait},
+        job_watch::subscription::{JobsUpdate, Pace, Subscription, UNKNOWN_LOOKS},
         observe::Look,
         status::{
             messages,
-            report::{Ending, Standing, Submission, Trouble, Why},
+            report::{Ending, Standing},
             run_state::Submitted,
             shown_jobs::show,
-            transition::Found,
+            why::{Found, Submission, Trouble, Why},
         },
     },
     command_center::jobs::{
@@ -33,6 +32,7 @@ use crate::{
         list::{JobQuery, Listing},
         state::JobState,
     },
+    kubernetes::key::ObjectKey,
 };
 
 pub(super) fn follow(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
@@ -67,11 +67,11 @@ fn follow_known(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     if awaited.is_empty() {
         return after_jobs(view, submitted, None);
     }
-    match &view.observed.seen.told {
+    match &view.observed.seen.jobs_update {
         None => {
             let may_change = |why: Why| matches!(why.reason, Reason::JobLost | Reason::JobStatusUnknown);
             let pace = if headline(status).is_some_and(may_change) { Pace::Rarely } else { Pace::Usual };
-            Step::Look(Look::Told(Box::new(wait(view, submitted, awaited, pace))))
+            Step::Look(Look::Jobs(Box::new(wait(view, submitted, awaited, pace))))
         }
         Some(None) => Step::Rest(Some(next_look(view, submitted))),
         Some(Some(told)) => after_jobs(view, submitted, Some(told)),
@@ -93,13 +93,13 @@ fn without_an_attempt(view: &View<'_>, status: &SalesforceBackupStatus) -> Step 
 }
 
 /// What the object waits for.
-pub(super) fn wait(view: &View<'_>, submitted: &Submitted<'_>, jobs: Vec<JobId>, pace: Pace) -> Wait {
-    let (status, metadata) = (submitted.status, &view.observed.object.metadata);
+pub(super) fn wait(view: &View<'_>, submitted: &Submitted<'_>, jobs: Vec<JobId>, pace: Pace) -> Subscription {
+    let status = submitted.status;
     let targets = status.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
     let clients = JobQuery::of(targets, Duration::ZERO).clients;
     let accepted_ago = status.submitted_at.as_ref().map(|at| since(at.0, view.now.wall)).unwrap_or_default();
-    Wait {
-        object: (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default()),
+    Subscription {
+        object: ObjectKey::of(view.observed.object),
         endpoint: submitted.endpoint.unwrap_or_default().to_owned(),
         jobs,
         clients: (!clients.is_empty()).then_some(clients),
@@ -115,7 +115,7 @@ pub(super) fn going_on(submitted: &Submitted<'_>) -> Vec<JobId> {
 }
 
 /// What the jobs make of the run, as `told` says and as the status knows already.
-fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -> Step {
+fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&JobsUpdate>) -> Step {
     let before = submitted.status;
     let endpoint = submitted.endpoint.unwrap_or_default();
     match told.map(|told| &told.connection) {
@@ -145,8 +145,8 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
     }
     let all_ended = known.len() == submitted.job_ids.len() && !known.iter().any(Job::is_active);
     if all_ended && !looks_for_more {
-        match known.iter().map(|job| job.state).max().map_or(End::Known(Ending::JobFailed), how_it_ended) {
-            End::Known(ending) => return end(view, status, ending),
+        match known.iter().map(|job| job.state).max().map_or(End::JobView(Ending::JobFailed), how_it_ended) {
+            End::JobView(ending) => return end(view, status, ending),
             End::Unknown if is_held || unknown_ends(told) >= UNKNOWN_LOOKS => {
                 let held = view.facts.held(status, messages::job_status_unknown(&known), Submission::Yes);
                 return view.record(held, Some(IN_ANY_CASE));
@@ -182,27 +182,27 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&Told>) -
 
 /// How a run ended whose jobs all did.
 enum End {
-    Known(Ending),
+    JobView(Ending),
     Unknown,
 }
 
 const fn how_it_ended(worst: JobState) -> End {
     match worst {
-        JobState::EndedWell => End::Known(Ending::Completed),
-        JobState::EndedInPart => End::Known(Ending::CompletedWithErrors),
+        JobState::EndedWell => End::JobView(Ending::Completed),
+        JobState::EndedInPart => End::JobView(Ending::CompletedWithErrors),
         JobState::EndedUnknown => End::Unknown,
-        JobState::Failed | JobState::Active => End::Known(Ending::JobFailed),
+        JobState::Failed | JobState::Active => End::JobView(Ending::JobFailed),
     }
 }
 
 /// How often in a row the job that was seen most rarely has ended with a word that is not known.
-fn unknown_ends(told: Option<&Told>) -> u32 {
+fn unknown_ends(told: Option<&JobsUpdate>) -> u32 {
     let looks = told.into_iter().flat_map(|told| &told.jobs).map(|(_, known)| known.unknown_ends);
     looks.filter(|looks| *looks > 0).min().unwrap_or(0)
 }
 
 /// What keeps jobs from being followed.
-fn trouble(view: &View<'_>, told: &Told, endpoint: &str) -> Option<Trouble> {
+fn trouble(view: &View<'_>, told: &JobsUpdate, endpoint: &str) -> Option<Trouble> {
     // A Command Center that is slow to list what it executed is given as long as one whose list is incomplete.
     let unlisted = view.settings.settle.saturating_mul(INCOMPLETE).max(view.settings.until_settled());
     let missing = |since| view.now.boot.since(since);
@@ -325,12 +325,12 @@ fn end(view: &View<'_>, status: SalesforceBackupStatus, ending: Ending) -> Step 
 }
 
 /// The jobs of which anything is known.
-pub(super) fn jobs(submitted: &Submitted<'_>, told: Option<&Told>) -> Vec<Job> {
+pub(super) fn jobs(submitted: &Submitted<'_>, told: Option<&JobsUpdate>) -> Vec<Job> {
     submitted.job_ids.iter().filter_map(|id| newest(told, submitted.status, *id)).collect()
 }
 
 /// What was told of job `id`, or else what the status knows: a job that could not be read is shown as it was.
-fn newest(told: Option<&Told>, status: &SalesforceBackupStatus, id: JobId) -> Option<Job> {
+fn newest(told: Option<&JobsUpdate>, status: &SalesforceBackupStatus, id: JobId) -> Option<Job> {
     told.into_iter()
         .flat_map(|told| &told.jobs)
         .find_map(|(job, known)| match &known.reading {

@@ -3,6 +3,7 @@
 //! Center that hangs delays its own next round and nothing else.
 
 mod schedule;
+pub mod subscription;
 pub mod subscriptions;
 
 use std::{
@@ -16,16 +17,13 @@ use tracing::warn;
 
 use crate::{
     api::JobId,
-    backup::{
-        context::Context,
-        job_watch::{
-            schedule::Desk,
-            subscriptions::{ObjectName, SecretName, Told, Wait, Waiting},
-        },
-        observe::SecretProblem,
+    backup::job_watch::{
+        schedule::PollSchedule,
+        subscription::{JobsUpdate, Subscription},
+        subscriptions::Subscriptions,
     },
     command_center::{
-        client::ClientError,
+        client::{ClientError, CommandCenter},
         connection::{Connection, ConnectionId},
         gate::{Pass, need::Need},
         jobs::{
@@ -34,6 +32,11 @@ use crate::{
             list::{JobQuery, Listing},
             unusable::Unusable,
         },
+    },
+    connections::{Connections, problem::SecretProblem},
+    kubernetes::{
+        key::{ObjectKey, SecretKey},
+        watched::Objects,
     },
     process::telemetry::chain,
     time::clock,
@@ -44,20 +47,20 @@ const AT_ONCE: usize = 8;
 
 /// Everyone who waits for jobs, and the times to ask.
 #[derive(Debug)]
-pub struct Poll {
-    waiting: Mutex<Waiting>,
+pub struct JobWatch {
+    subscriptions: Mutex<Subscriptions>,
     changed: Notify,
 }
 
-impl Poll {
+impl JobWatch {
     /// Nobody waits yet.
     #[must_use]
-    pub fn new(waiting: Waiting) -> Self {
-        Self { waiting: Mutex::new(waiting), changed: Notify::new() }
+    pub fn new(subscriptions: Subscriptions) -> Self {
+        Self { subscriptions: Mutex::new(subscriptions), changed: Notify::new() }
     }
 
     /// From now on the object `uid` waits so, and is woken when there is news. Gives what is known already.
-    pub fn ask(&self, secret: SecretName, uid: &str, wait: Wait) -> Option<Told> {
+    pub fn ask(&self, secret: SecretKey, uid: &str, wait: Subscription) -> Option<JobsUpdate> {
         let (told, sooner) = self.lock().ask(secret, uid, wait, clock::now().boot);
         if sooner {
             self.changed.notify_one();
@@ -71,11 +74,11 @@ impl Poll {
     }
 
     /// Begins the round of each connection when it is time to, for the objects that `exists` knows. Never ends by itself.
-    async fn rounds<F>(&self, exists: impl Fn(&str, &ObjectName) -> bool, ask: impl Fn(SecretName) -> F)
+    async fn rounds<F>(&self, exists: impl Fn(&str, &ObjectKey) -> bool, ask: impl Fn(SecretKey) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        // Rounds of a life before this one have ended with it.
+        // FairQueue of a life before this one have ended with it.
         self.lock().start_over();
         let mut rounds = JoinSet::new();
         loop {
@@ -91,91 +94,98 @@ impl Poll {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Subscriptions> {
+        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn at<T>(&self, secret: &SecretName, work: impl FnOnce(&mut Desk) -> T) -> Option<T> {
-        self.lock().desk(secret).map(work)
+    fn at<T>(&self, secret: &SecretKey, work: impl FnOnce(&mut PollSchedule) -> T) -> Option<T> {
+        self.lock().schedule(secret).map(work)
     }
+}
+
+/// What a round works with.
+#[derive(Clone, Debug)]
+pub struct Asks {
+    /// The objects as the watches told of them.
+    pub objects: Objects,
+    /// The connections.
+    pub connections: Connections,
+    /// The Command Centers.
+    pub command_center: Arc<CommandCenter>,
 }
 
 /// Asks when it is time to, and gives the objects that are told something new to `wake`. Never ends by itself.
-pub async fn run(context: Arc<Context>, wake: impl Fn(ObjectName) + Clone + Send + 'static) {
-    let exists = |uid: &str, (namespace, name): &ObjectName| context.objects.has(uid, namespace, name);
+pub async fn run(watch: Arc<JobWatch>, asks: Asks, wake: impl Fn(ObjectKey) + Clone + Send + 'static) {
+    let exists = |uid: &str, object: &ObjectKey| asks.objects.has(uid, object);
     let ask = |secret| {
-        let (context, wake) = (Arc::clone(&context), wake.clone());
+        let (watch, asks, wake) = (Arc::clone(&watch), asks.clone(), wake.clone());
         async move {
             // A bug in one round must not be the last of its connection.
-            if AssertUnwindSafe(round(&secret, &context)).catch_unwind().await.is_err() {
+            if AssertUnwindSafe(asks.round(&secret, &watch)).catch_unwind().await.is_err() {
                 warn!(
-                    namespace = secret.0,
-                    secret = secret.1,
+                    namespace = secret.namespace,
+                    secret = secret.name,
                     "asking for jobs panicked; this is a bug, please report it"
                 );
             }
-            let news = context.poll.at(&secret, Desk::done).unwrap_or_default();
+            let news = watch.at(&secret, PollSchedule::done).unwrap_or_default();
             news.into_iter().for_each(wake);
         }
     };
-    context.poll.rounds(exists, ask).await;
+    watch.rounds(exists, ask).await;
 }
 
-/// One round at one connection.
-async fn round(secret: &SecretName, context: &Context) {
-    let (namespace, name) = secret;
-    let connection = match context.connections.read(namespace, name, None).await {
-        Ok(connection) => connection,
-        Err(error) => {
-            warn!(namespace, secret = name, error = %chain(&error), "a Secret could not be read; trying again");
-            return;
-        }
-    };
-    let endpoint = connection.as_ref().map(|known| known.endpoint.to_string()).map_err(SecretProblem::clone);
-    let query = context.poll.at(secret, |desk| desk.connected(endpoint, clock::now().boot)).flatten();
-    let (Ok(mut connection), Some(query)) = (connection, query) else { return };
-    let id = ConnectionId::new(namespace, name, &connection.endpoint);
-    let pass = context.command_center.gates.pass(&id, Need::Look).await.ok();
-    let listed = match &pass {
-        Some(pass) => list(pass, secret, &mut connection, &query, context).await,
-        None => away(),
-    };
-    let Listed { listing, asked_to_wait } = listed;
-    let lacking = context.poll.at(secret, |desk| desk.listed(&listing, asked_to_wait, clock::now().boot));
-    let readings = match &pass {
-        Some(pass) => look_up(pass, lacking.unwrap_or_default(), &connection, context).await,
-        None => Vec::new(),
-    };
-    context.poll.at(secret, |desk| desk.looked_up(readings, &listing, clock::now().boot));
-}
-
-/// The list; with the token that took the place of a rejected one, if there is another.
-async fn list(
-    pass: &Pass,
-    (namespace, name): &SecretName,
-    connection: &mut Connection,
-    query: &JobQuery,
-    context: &Context,
-) -> Listed {
-    let center = &context.command_center;
-    let first = center.list(pass, connection, query).await.unwrap_or_else(|error| unusable(&error));
-    if !first.listing.rejects_the_token() {
-        return first;
-    }
-    let Ok(Some(newer)) = context.connections.newer(connection, namespace, name).await else { return first };
-    *connection = newer;
-    center.list(pass, connection, query).await.unwrap_or_else(|error| unusable(&error))
-}
-
-async fn look_up(pass: &Pass, ids: Vec<JobId>, connection: &Connection, context: &Context) -> Vec<(JobId, JobReading)> {
-    let readings = stream::iter(ids).map(|id| async move {
-        let reading = match context.command_center.job(pass, connection, id).await {
-            Ok(reply) => read_job(&reply, id, &connection.redaction),
-            Err(_) => JobReading::Unreadable(Unreadable::Unusable(Unusable::NoClient)),
+impl Asks {
+    /// One round at one connection.
+    async fn round(&self, secret: &SecretKey, watch: &JobWatch) {
+        let connection = match self.connections.read(secret, None).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                let SecretKey { namespace, name } = secret;
+                warn!(namespace, secret = name, error = %chain(&error), "a Secret could not be read; trying again");
+                return;
+            }
         };
-        (id, reading)
-    });
-    readings.buffered(AT_ONCE).collect().await
+        let endpoint = connection.as_ref().map(|known| known.endpoint.to_string()).map_err(SecretProblem::clone);
+        let query = watch.at(secret, |schedule| schedule.connected(endpoint, clock::now().boot)).flatten();
+        let (Ok(mut connection), Some(query)) = (connection, query) else { return };
+        let id = ConnectionId::new(&secret.namespace, &secret.name, &connection.endpoint);
+        let pass = self.command_center.gates.pass(&id, Need::Look).await.ok();
+        let listed = match &pass {
+            Some(pass) => self.list(pass, secret, &mut connection, &query).await,
+            None => unavailable(),
+        };
+        let Listed { listing, asked_to_wait } = listed;
+        let lacking = watch.at(secret, |schedule| schedule.listed(&listing, asked_to_wait, clock::now().boot));
+        let readings = match &pass {
+            Some(pass) => self.look_up(pass, lacking.unwrap_or_default(), &connection).await,
+            None => Vec::new(),
+        };
+        watch.at(secret, |schedule| schedule.looked_up(readings, &listing, clock::now().boot));
+    }
+
+    /// The list; with the token that took the place of a rejected one, if there is another.
+    async fn list(&self, pass: &Pass, secret: &SecretKey, connection: &mut Connection, query: &JobQuery) -> Listed {
+        let center = &self.command_center;
+        let first = center.list(pass, connection, query).await.unwrap_or_else(|error| unusable(&error));
+        if !first.listing.rejects_the_token() {
+            return first;
+        }
+        let Ok(Some(newer)) = self.connections.newer(connection, secret).await else { return first };
+        *connection = newer;
+        center.list(pass, connection, query).await.unwrap_or_else(|error| unusable(&error))
+    }
+
+    async fn look_up(&self, pass: &Pass, ids: Vec<JobId>, connection: &Connection) -> Vec<(JobId, JobReading)> {
+        let readings = stream::iter(ids).map(|id| async move {
+            let reading = match self.command_center.job(pass, connection, id).await {
+                Ok(reply) => read_job(&reply, id, &connection.redaction),
+                Err(_) => JobReading::Unreadable(Unreadable::Unusable(Unusable::NoClient)),
+            };
+            (id, reading)
+        });
+        readings.buffered(AT_ONCE).collect().await
+    }
 }
 
 fn unusable(error: &ClientError) -> Listed {
@@ -184,7 +194,7 @@ fn unusable(error: &ClientError) -> Listed {
 }
 
 /// The list of a Command Center that cannot be asked.
-const fn away() -> Listed {
+const fn unavailable() -> Listed {
     Listed { listing: Listing::Failed(Unreadable::Unusable(Unusable::NotAsked)), asked_to_wait: None }
 }
 
@@ -201,7 +211,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        backup::job_watch::subscriptions::Pace,
+        backup::job_watch::subscription::Pace,
         process::{
             metrics::Metrics,
             supervise::{Supervisor, Task},
@@ -210,17 +220,17 @@ mod tests {
 
     #[tokio::test]
     async fn after_a_panic_of_the_poller_every_connection_is_asked_again_also_one_whose_round_was_under_way() {
-        let poll = Arc::new(Poll::new(Waiting::new(Duration::from_millis(1))));
+        let poll = Arc::new(JobWatch::new(Subscriptions::new(Duration::from_millis(1))));
         for name in ["first", "second"] {
-            let wait = Wait {
-                object: ("n".to_owned(), name.to_owned()),
+            let wait = Subscription {
+                object: ObjectKey::new("n", name),
                 endpoint: "https://cc.example.com/api".to_owned(),
                 jobs: vec![JobId::new(7).unwrap()],
                 clients: None,
                 accepted_ago: Duration::ZERO,
                 pace: Pace::Usual,
             };
-            poll.ask(("n".to_owned(), name.to_owned()), name, wait);
+            poll.ask(SecretKey::new("n", name), name, wait);
         }
         let (asked, mut rounds) = unbounded_channel();
         let lives = Arc::new(AtomicU32::new(0));
@@ -229,19 +239,19 @@ mod tests {
             let life = lives.fetch_add(1, Ordering::Relaxed);
             async move {
                 let first_has_begun = AtomicBool::new(false);
-                let exists = |_: &str, (_, name): &ObjectName| {
+                let exists = |_: &str, ObjectKey { name, .. }: &ObjectKey| {
                     let begun = first_has_begun.fetch_or(name == "first", Ordering::Relaxed);
                     assert!(life > 0 || name == "first" || !begun, "a bug");
                     true
                 };
-                let ask = |secret: SecretName| {
+                let ask = |secret: SecretKey| {
                     let (poll, asked) = (Arc::clone(&poll), asked.clone());
                     async move {
-                        let _ = asked.send((life, secret.1.clone()));
-                        if secret.1 == "first" {
+                        let _ = asked.send((life, secret.name.clone()));
+                        if secret.name == "first" {
                             pending::<()>().await;
                         }
-                        poll.at(&secret, Desk::done);
+                        poll.at(&secret, PollSchedule::done);
                     }
                 };
                 poll.rounds(exists, ask).await;

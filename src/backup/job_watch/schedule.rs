@@ -7,11 +7,7 @@ use std::{
 
 use crate::{
     api::JobId,
-    backup::{
-        delays,
-        job_watch::subscriptions::{Known, ObjectName, Pace, SecretName, Told, UNKNOWN_LOOKS, Wait},
-        observe::SecretProblem,
-    },
+    backup::job_watch::subscription::{JobView, JobsUpdate, Pace, Subscription, UNKNOWN_LOOKS},
     command_center::{
         create_task::outcome::{Refused, RefusedKind},
         jobs::{
@@ -21,7 +17,9 @@ use crate::{
             unusable::Unusable,
         },
     },
-    time::clock::BootTime,
+    connections::problem::SecretProblem,
+    kubernetes::key::{ObjectKey, SecretKey},
+    time::{backoff::share, clock::BootTime},
 };
 
 /// A job is young for so long, and its object is told sooner how it goes.
@@ -43,10 +41,10 @@ const MAX_CLIENTS: usize = 50;
 
 /// Those who wait for jobs of one connection.
 #[derive(Debug)]
-pub struct Desk {
+pub struct PollSchedule {
     interval: Duration,
-    waits: BTreeMap<String, Waiter>,
-    known: HashMap<JobId, Known>,
+    waits: BTreeMap<String, Subscriber>,
+    known: HashMap<JobId, JobView>,
     /// The begin of the round in which each job was looked up by itself.
     lookups: HashMap<JobId, BootTime>,
     connection: Option<Result<String, SecretProblem>>,
@@ -60,10 +58,10 @@ pub struct Desk {
 }
 
 #[derive(Debug)]
-struct Waiter {
-    wait: Wait,
+struct Subscriber {
+    wait: Subscription,
     asked: BootTime,
-    told: Option<Told>,
+    told: Option<JobsUpdate>,
 }
 
 /// What the job list has been seen to show: that it can be asked for by client is not certain.
@@ -77,10 +75,10 @@ enum Shows {
     NotAll,
 }
 
-impl Desk {
-    /// A desk whose first wait is `first`. Its first round comes some time within the interval, so that those of many
+impl PollSchedule {
+    /// A schedule whose first wait is `first`. Its first round comes some time within the interval, so that those of many
     /// connections are spread after a restart.
-    pub(super) fn new(interval: Duration, secret: &SecretName, first: &Wait, now: BootTime) -> Self {
+    pub(super) fn new(interval: Duration, secret: &SecretKey, first: &Subscription, now: BootTime) -> Self {
         let pace = pace(interval, first, Duration::ZERO);
         Self {
             interval,
@@ -88,7 +86,7 @@ impl Desk {
             known: HashMap::new(),
             lookups: HashMap::new(),
             connection: None,
-            not_before: now.plus(delays::share(pace, secret)),
+            not_before: now.plus(share(pace, secret)),
             begun: None,
             under_way: false,
             listed: None,
@@ -97,13 +95,13 @@ impl Desk {
     }
 
     /// From now on the object `uid` waits so. Gives what is known already, and whether it wants to know sooner than before, or than all others.
-    pub(super) fn ask(&mut self, uid: &str, wait: Wait, now: BootTime) -> (Option<Told>, bool) {
+    pub(super) fn ask(&mut self, uid: &str, wait: Subscription, now: BootTime) -> (Option<JobsUpdate>, bool) {
         let (told, interval) = (self.told(&wait), self.interval);
         let wanted = pace(interval, &wait, Duration::ZERO);
         let hurries = wanted < interval || wait.pace == Pace::Soon;
         // Those before it may all wait for what changes rarely.
-        let is_fastest = self.waits.values().all(|waiter| wanted < waiter.pace(interval, now));
-        let before = self.waits.insert(uid.to_owned(), Waiter { wait, asked: now, told: told.clone() });
+        let is_fastest = self.waits.values().all(|subscriber| wanted < subscriber.pace(interval, now));
+        let before = self.waits.insert(uid.to_owned(), Subscriber { wait, asked: now, told: told.clone() });
         let sooner = hurries && before.is_none_or(|before| before.pace(interval, now) >= interval);
         (told, sooner || is_fastest)
     }
@@ -114,8 +112,8 @@ impl Desk {
     }
 
     /// Objects that `exists` does not know wait no more; gives their uids.
-    pub(super) fn leave_all_but(&mut self, exists: impl Fn(&str, &ObjectName) -> bool) -> Vec<String> {
-        let gone = self.waits.extract_if(.., |uid, waiter| !exists(uid, &waiter.wait.object));
+    pub(super) fn leave_all_but(&mut self, exists: impl Fn(&str, &ObjectKey) -> bool) -> Vec<String> {
+        let gone = self.waits.extract_if(.., |uid, subscriber| !exists(uid, &subscriber.wait.object));
         gone.map(|(uid, _)| uid).collect()
     }
 
@@ -139,7 +137,7 @@ impl Desk {
         if self.under_way {
             return None;
         }
-        let pace = self.waits.values().map(|waiter| waiter.pace(self.interval, now)).min()?;
+        let pace = self.waits.values().map(|subscriber| subscriber.pace(self.interval, now)).min()?;
         let left = self.begun.map_or(Duration::ZERO, |begun| pace.saturating_sub(now.since(begun)));
         Some(left.max(self.not_before.since(now)))
     }
@@ -153,22 +151,27 @@ impl Desk {
             (self.listed, self.shows) = (None, Shows::ByClient);
         }
         self.connection = Some(connection);
-        let look_back = self.here().map(|waiter| self.look_back(waiter, now)).max()?;
+        let look_back = self.here().map(|subscriber| self.look_back(subscriber, now)).max()?;
         Some(JobQuery {
             ended_within: look_back.saturating_add(MARGIN).min(LONGEST_LOOK_BACK),
             clients: self.clients(),
             // What is not awaited is of no interest.
-            down_to: self.here().flat_map(|waiter| &waiter.wait.jobs).map(|job| job.number()).min().unwrap_or(0),
+            down_to: self
+                .here()
+                .flat_map(|subscriber| &subscriber.wait.jobs)
+                .map(|job| job.number())
+                .min()
+                .unwrap_or(0),
             enough: None,
         })
     }
 
     /// How far back a list has to reach to show what became of these jobs.
-    fn look_back(&self, waiter: &Waiter, now: BootTime) -> Duration {
-        let all_known = waiter.wait.jobs.iter().all(|job| self.known.contains_key(job));
+    fn look_back(&self, subscriber: &Subscriber, now: BootTime) -> Duration {
+        let all_known = subscriber.wait.jobs.iter().all(|job| self.known.contains_key(job));
         match self.listed {
             Some(listed) if all_known => now.since(listed),
-            _ => waiter.age(now),
+            _ => subscriber.age(now),
         }
     }
 
@@ -177,8 +180,8 @@ impl Desk {
             return Vec::new();
         }
         let mut all = BTreeSet::new();
-        for waiter in self.here() {
-            match &waiter.wait.clients {
+        for subscriber in self.here() {
+            match &subscriber.wait.clients {
                 Some(clients) => all.extend(clients),
                 None => return Vec::new(),
             }
@@ -187,9 +190,9 @@ impl Desk {
     }
 
     /// Those whose jobs are at the Command Center that the connection leads to.
-    fn here(&self) -> impl Iterator<Item = &Waiter> {
+    fn here(&self) -> impl Iterator<Item = &Subscriber> {
         let endpoint = self.connection.as_ref().and_then(|known| known.as_ref().ok());
-        self.waits.values().filter(move |waiter| Some(&waiter.wait.endpoint) == endpoint)
+        self.waits.values().filter(move |subscriber| Some(&subscriber.wait.endpoint) == endpoint)
     }
 
     /// The list was asked for, and the server may have asked for time: gives the jobs to look up by themselves.
@@ -198,7 +201,8 @@ impl Desk {
             let slower = wait.max(self.interval.saturating_mul(2));
             self.not_before = self.not_before.max(now.plus(slower));
         }
-        let awaited: BTreeSet<JobId> = self.here().flat_map(|waiter| waiter.wait.jobs.iter().copied()).collect();
+        let awaited: BTreeSet<JobId> =
+            self.here().flat_map(|subscriber| subscriber.wait.jobs.iter().copied()).collect();
         self.known.retain(|job, _| awaited.contains(job));
         self.lookups.retain(|job, _| awaited.contains(job));
         let unreadable = match listing {
@@ -244,10 +248,10 @@ impl Desk {
     /// often than its object asks for it.
     fn may_be_looked_up(&self, jobs: &BTreeSet<JobId>, round: BootTime) -> Vec<JobId> {
         let mut all = BTreeSet::new();
-        for waiter in self.here().filter(|waiter| waiter.age(round) >= WHILE_YOUNG.min(self.interval)) {
-            let pace = waiter.pace(self.interval, round);
+        for subscriber in self.here().filter(|subscriber| subscriber.age(round) >= WHILE_YOUNG.min(self.interval)) {
+            let pace = subscriber.pace(self.interval, round);
             let due = |job: &JobId| self.lookups.get(job).is_none_or(|before| round.since(*before) >= pace);
-            all.extend(waiter.wait.jobs.iter().filter(|job| jobs.contains(*job) && due(job)));
+            all.extend(subscriber.wait.jobs.iter().filter(|job| jobs.contains(*job) && due(job)));
         }
         all.into_iter().collect()
     }
@@ -279,7 +283,7 @@ impl Desk {
     }
 
     fn is_old(&self, job: JobId, now: BootTime) -> bool {
-        self.here().any(|waiter| waiter.wait.jobs.contains(&job) && waiter.age(now) >= YOUNG)
+        self.here().any(|subscriber| subscriber.wait.jobs.contains(&job) && subscriber.age(now) >= YOUNG)
     }
 
     fn found(&mut self, job: Job) {
@@ -290,7 +294,7 @@ impl Desk {
             JobState::Active | JobState::EndedWell | JobState::EndedInPart | JobState::Failed => 0,
         };
         let reading = JobReading::Found(job);
-        self.known.insert(id, Known { reading, missing_since: None, refused_looks: 0, unknown_ends });
+        self.known.insert(id, JobView { reading, missing_since: None, refused_looks: 0, unknown_ends });
     }
 
     fn note(&mut self, job: JobId, reading: JobReading, now: BootTime) {
@@ -300,39 +304,39 @@ impl Desk {
         let refused = reading == JobReading::Unreadable(Unreadable::Refused(RefusedKind::Forbidden));
         let refused_looks = if refused { before.map_or(0, |known| known.refused_looks).saturating_add(1) } else { 0 };
         let unknown_ends = before.map_or(0, |known| known.unknown_ends);
-        self.known.insert(job, Known { reading, missing_since, refused_looks, unknown_ends });
+        self.known.insert(job, JobView { reading, missing_since, refused_looks, unknown_ends });
     }
 
     /// The round is over: gives the objects that are told something new.
-    pub fn done(&mut self) -> Vec<ObjectName> {
+    pub fn done(&mut self) -> Vec<ObjectKey> {
         self.under_way = false;
-        let news: Vec<(String, Told)> = self
+        let news: Vec<(String, JobsUpdate)> = self
             .waits
             .iter()
-            .filter_map(|(uid, waiter)| Some((uid.clone(), self.told(&waiter.wait)?)))
-            .filter(|(uid, told)| self.waits.get(uid).is_some_and(|waiter| waiter.told.as_ref() != Some(told)))
+            .filter_map(|(uid, subscriber)| Some((uid.clone(), self.told(&subscriber.wait)?)))
+            .filter(|(uid, told)| self.waits.get(uid).is_some_and(|subscriber| subscriber.told.as_ref() != Some(told)))
             .collect();
         let mut objects = Vec::new();
         for (uid, told) in news {
-            if let Some(waiter) = self.waits.get_mut(&uid) {
-                waiter.told = Some(told);
-                objects.push(waiter.wait.object.clone());
+            if let Some(subscriber) = self.waits.get_mut(&uid) {
+                subscriber.told = Some(told);
+                objects.push(subscriber.wait.object.clone());
             }
         }
         objects
     }
 
     /// What is known for one who waits so.
-    fn told(&self, wait: &Wait) -> Option<Told> {
+    fn told(&self, wait: &Subscription) -> Option<JobsUpdate> {
         let connection = self.connection.clone()?;
         let is_here = connection.as_ref().is_ok_and(|endpoint| *endpoint == wait.endpoint);
         let known = |job: &JobId| Some((*job, self.known.get(job).filter(|_| is_here)?.clone()));
-        let jobs: Vec<(JobId, Known)> = wait.jobs.iter().filter_map(known).collect();
-        (!is_here || !jobs.is_empty()).then_some(Told { connection, jobs })
+        let jobs: Vec<(JobId, JobView)> = wait.jobs.iter().filter_map(known).collect();
+        (!is_here || !jobs.is_empty()).then_some(JobsUpdate { connection, jobs })
     }
 }
 
-impl Waiter {
+impl Subscriber {
     fn age(&self, now: BootTime) -> Duration {
         self.wait.accepted_ago.saturating_add(now.since(self.asked))
     }
@@ -343,7 +347,7 @@ impl Waiter {
 }
 
 /// How often one who has waited for `waited` is to be told how it goes.
-fn pace(interval: Duration, wait: &Wait, waited: Duration) -> Duration {
+fn pace(interval: Duration, wait: &Subscription, waited: Duration) -> Duration {
     match wait.pace {
         Pace::Rarely => interval.max(RARELY),
         Pace::Usual if wait.accepted_ago.saturating_add(waited) >= YOUNG => interval,

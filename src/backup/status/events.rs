@@ -180,7 +180,10 @@ mod tests {
     use super::*;
     use crate::{
         api::{Attempt, AttemptId, ReadyWhen},
-        backup::status::report::{Ending, Held, Standing, Submission, Why},
+        backup::status::{
+            report::{Ending, Standing},
+            why::{Held, Submission, Why},
+        },
     };
 
     fn status(standing: &Standing, ready_when: ReadyWhen, attempt: Option<&str>) -> SalesforceBackupStatus {

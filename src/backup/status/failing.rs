@@ -7,9 +7,10 @@ use crate::{
         context::Error,
         status::{
             messages,
-            report::{Standing, Trouble},
+            report::Standing,
             run_state::{RunState, begun},
             transition::Facts,
+            why::Trouble,
         },
     },
     kubernetes::cluster::ClusterError,

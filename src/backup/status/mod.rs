@@ -9,3 +9,4 @@ pub mod report;
 pub mod run_state;
 pub mod shown_jobs;
 pub mod transition;
+pub mod why;

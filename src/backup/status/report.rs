@@ -2,27 +2,14 @@
 
 use crate::{
     api::{ConditionType, Conditions, Phase, ReadyWhen, Reason},
-    backup::status::messages,
+    backup::status::{
+        messages,
+        why::{Held, Submission, Trouble, Why},
+    },
     command_center::reply::NeverSent,
 };
 
 use ConditionType::{Finished, Ready, Reconciling, Stalled, Submitted};
-
-/// A reason for programs and a message for people, which names what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
-    /// The reason.
-    pub reason: Reason,
-    /// The message: without times and without ids of requests, so that it changes only when there is news.
-    pub message: String,
-}
-
-impl Why {
-    /// A reason with its message.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
-}
 
 /// How an object stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,35 +30,6 @@ pub enum Standing {
     Running(Option<Trouble>),
     /// The run ended.
     Ended(Ending),
-}
-
-/// What a person has to decide about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Why.
-    pub why: Why,
-    /// Whether the Command Center accepted the backup.
-    pub submission: Submission,
-}
-
-/// Whether the Command Center accepted the backup of a run that is held or given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Submission {
-    /// No call was made.
-    No,
-    /// It is not known.
-    Unknown,
-    /// It did.
-    Yes,
-}
-
-/// Why it does not go on at present.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// Why.
-    pub why: Why,
-    /// Whether a person is needed, or it passes by itself.
-    pub needs_person: bool,
 }
 
 /// How a run ended.
@@ -99,7 +57,7 @@ const FAILED: &str =
     "A job failed: see status.jobs, and the job in the Command Center; change spec.runId to run the backup again.";
 const DEADLINE: &str = "It was not submitted within spec.startDeadlineSeconds: change spec.runId to request it again.";
 const SUSPENDED: &str = "Nothing is submitted while spec.suspend is true.";
-/// Longer than what [`crate::backup::status::object_size::smallest`] leaves of a message, so that there is room for that wherever this was stored.
+/// Longer than what [`crate::backup::act::smallest_outcome::smallest`] leaves of a message, so that there is room for that wherever this was stored.
 const STARTING: &str = "The CreateTask call is under way. What comes of it is recorded here; should the operator end meanwhile, the next one finds it out.";
 const ABANDONED: &str = "A person gave this run up with the annotation commandcenter.dev/resolve: change spec.runId to request the backup again.";
 const NOT_FOLLOWED: &str = "The backup was submitted, as spec.readyWhen asks for. Its jobs may not be read with this token, so it is not known how they end: give the token's user the right to view jobs.";

@@ -69,8 +69,9 @@ mod tests {
         api::{Attempt, AttemptId, Cancel, JobId, SalesforceBackup, Target},
         backup::status::{
             messages,
-            report::{Standing, Trouble},
-            transition::{AnsweredBy, Facts},
+            report::Standing,
+            transition::Facts,
+            why::{AnsweredBy, Trouble},
         },
         command_center::{
             Redaction, Token,

@@ -15,8 +15,9 @@ use crate::{
         delays,
         status::{
             messages,
-            report::{Ending, Held, Standing, Submission, Trouble, Why},
+            report::{Ending, Standing},
             run_state::begun,
+            why::{AnsweredBy, Found, Held, SendTimes, Submission, Trouble, Why},
         },
     },
     command_center::{
@@ -32,44 +33,9 @@ use crate::{
 
 const SIMULATED: &str = "The answers come from the simulator: no backup was made.";
 
-/// Who answered a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnsweredBy {
-    /// There was no answer.
-    Nobody,
-    /// A Command Center.
-    CommandCenter,
-    /// The simulator.
-    Simulator,
-}
-
-/// The times of a permission to send, counted from its intent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SendTimes {
-    /// The call may begin until then.
-    pub window: Duration,
-    /// What it executes may not be listed until then.
-    pub settled: Duration,
-}
-
 impl SendTimes {
     /// Nothing is sent any more, and it is known what came of it.
     pub const OVER: Self = Self { window: Duration::ZERO, settled: Duration::ZERO };
-}
-
-/// How jobs were found that no answer named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// They carry the description that was sent.
-    ByDescription,
-    /// They are the only new ones of the target.
-    ByTarget,
-    /// They were started for an earlier object of the same name and run.
-    FromEarlier,
-    /// A person named them.
-    ByPerson,
-    /// The status does not tell of the call that started them any more.
-    AfterLostStatus,
 }
 
 /// What is known of the object besides its status, as far as a status depends on it.

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::command_center::{
-    gate::need::Kind,
+    gate::need::CallKind,
     reply::{NeverSent, NoAnswer, Reply},
     tls::TlsFailure,
 };
@@ -63,7 +63,7 @@ fn proxy_failure(cause: &(dyn std::error::Error + 'static)) -> Option<NeverSent>
 
 /// `reply` to a call of this kind without what it tells of the network, where whoever writes a Secret chooses the address. What
 /// became of a call that may have started something is told in any case.
-pub(super) fn undisclosed(reply: Reply, kind: Kind) -> Reply {
+pub(super) fn undisclosed(reply: Reply, kind: CallKind) -> Reply {
     let tells = match (&reply, kind) {
         (Reply::NeverSent(cause), _) => match cause {
             NeverSent::Dns
@@ -75,11 +75,11 @@ pub(super) fn undisclosed(reply: Reply, kind: Kind) -> Reply {
             // Those are about the operator.
             NeverSent::ProxyUnreached | NeverSent::ProxyLogin | NeverSent::TooLate => false,
         },
-        (Reply::NoAnswer(cause), Kind::Read) => match cause {
+        (Reply::NoAnswer(cause), CallKind::Read) => match cause {
             NoAnswer::Timeout | NoAnswer::ConnectionLost | NoAnswer::ClientCertificate | NoAnswer::NotHttp => true,
             NoAnswer::TooLarge | NoAnswer::NoRoom => false,
         },
-        (Reply::NoAnswer(_), Kind::Write) | (Reply::Answer(_), _) => false,
+        (Reply::NoAnswer(_), CallKind::Write) | (Reply::Answer(_), _) => false,
     };
     if tells { Reply::NeverSent(NeverSent::Undisclosed) } else { reply }
 }

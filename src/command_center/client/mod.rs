@@ -35,8 +35,8 @@ use crate::{
         create_task::request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
         gate::{
             Gates, Pass,
-            admission::BELIEVED,
-            need::{Kind, Limits},
+            limits::{LONGEST_BELIEVED_WAIT, Limits},
+            need::CallKind,
         },
         jobs::{
             list::{self, JobsRequest},
@@ -46,8 +46,8 @@ use crate::{
         renew::answer::{self, Pair},
         reply::{Answer, NeverSent, NoAnswer, RateLimit, Reply},
         response_memory::{Full, Room, Share},
-        text::without_mark,
         tls,
+        trim::without_byte_order_mark,
     },
     proxies::Proxies,
 };
@@ -185,7 +185,7 @@ impl CommandCenter {
             .request(&client, Method::POST, connection, OPERATION)
             .header(header::CONTENT_TYPE, JSON)
             .body(reqwest::Body::wrap(gated));
-        Ok(self.call(pass, connection, Kind::Write, begun(request, &flow)).await)
+        Ok(self.call(pass, connection, CallKind::Write, begun(request, &flow)).await)
     }
 
     /// Asks for one job.
@@ -195,7 +195,7 @@ impl CommandCenter {
     pub async fn job(&self, pass: &Pass, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let request = self.request(&client, Method::GET, connection, &format!("Job/{id}"));
-        Ok(self.call(pass, connection, Kind::Read, reply(request)).await)
+        Ok(self.call(pass, connection, CallKind::Read, reply(request)).await)
     }
 
     /// Asks for the details of a job, of which its task is one.
@@ -208,7 +208,7 @@ impl CommandCenter {
             .request(&client, Method::POST, connection, task::OPERATION)
             .header(header::CONTENT_TYPE, JSON)
             .body(task::body(id).to_string());
-        Ok(self.call(pass, connection, Kind::Read, reply(request)).await)
+        Ok(self.call(pass, connection, CallKind::Read, reply(request)).await)
     }
 
     /// Asks for a job to be killed, if `permit` holds when that begins. To be asked once a job: the second kill discards what
@@ -229,7 +229,7 @@ impl CommandCenter {
         // The place among the calls that are allowed may have been long in coming.
         let in_time =
             async { if permit.still_holds() { reply(request).await } else { Reply::NeverSent(NeverSent::TooLate) } };
-        Ok(self.call(pass, connection, Kind::Write, in_time).await)
+        Ok(self.call(pass, connection, CallKind::Write, in_time).await)
     }
 
     /// Asks for one page of the job list.
@@ -244,7 +244,7 @@ impl CommandCenter {
             .header(header::CONTENT_TYPE, JSON)
             .body(body);
         let room = self.room.share(&pass.connection().namespace, MAX_BODY);
-        Ok(self.call(pass, connection, Kind::Read, page_of_jobs(request, room)).await)
+        Ok(self.call(pass, connection, CallKind::Read, page_of_jobs(request, room)).await)
     }
 
     /// Makes a call in its turn. Where a proxy was to be reached, it is the proxy that was not.
@@ -252,7 +252,7 @@ impl CommandCenter {
         &self,
         pass: &Pass,
         connection: &Connection,
-        kind: Kind,
+        kind: CallKind,
         reply: impl Future<Output = Reply>,
     ) -> Reply {
         let to_proxy = self.forwards(&connection.endpoint.join(""));
@@ -330,7 +330,7 @@ impl CommandCenter {
         let body =
             GatedBody { chunk: Some(pair.body().to_string().into()), permit: AtAnyTime, flow: Arc::clone(&flow) };
         let reply = begun(request.body(reqwest::Body::wrap(body)), &flow);
-        Ok(self.call(pass, connection, Kind::Write, reply).await)
+        Ok(self.call(pass, connection, CallKind::Write, reply).await)
     }
 
     /// Asks for something that costs nothing, to see whether anybody answers.
@@ -340,7 +340,7 @@ impl CommandCenter {
     pub async fn knock(&self, pass: &Pass, connection: &Connection) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let request = self.request(&client, Method::GET, connection, "CommServ");
-        Ok(self.call(pass, connection, Kind::Read, reply(request)).await)
+        Ok(self.call(pass, connection, CallKind::Read, reply(request)).await)
     }
 
     /// A client for the connection's certificates. Making one reads the system's certificates, so they are kept.
@@ -428,7 +428,7 @@ async fn send(request: RequestBuilder, reader: Reader) -> Result<Answer, Failure
     let (retry_after, limit, date) = (retry_after(headers), limit(status, headers), date(headers));
     let simulated = headers.contains_key(SIMULATOR_HEADER);
     let body = reader.read(response).await?;
-    let body = body.slice_ref(without_mark(&body));
+    let body = body.slice_ref(without_byte_order_mark(&body));
     Ok(Answer { status, retry_after, limit, date, simulated, body })
 }
 
@@ -571,7 +571,7 @@ impl<P: Permit> Body for GatedBody<P> {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, "retry-after")?;
     let wait = seconds(value).or_else(|| Duration::try_from(timestamp(value)?.duration_since(date(headers)?)).ok());
-    wait.map(|wait| wait.min(BELIEVED))
+    wait.map(|wait| wait.min(LONGEST_BELIEVED_WAIT))
 }
 
 /// How many calls the server takes, as it says when it got too many.

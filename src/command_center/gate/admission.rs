@@ -15,21 +15,16 @@ use crate::{
         connection::ConnectionId,
         gate::{
             agreement,
-            queues::{Lines, Ticket},
-            scope::Part,
+            limits::Limits,
+            need::{CallKind, Need, Wait, WaitCause},
+            queues::{Queues, Ticket},
+            scope::Scope,
         },
         reply::{Answer, NeverSent, NoAnswer, Reply},
     },
     time::clock::BootTime,
 };
 
-pub use crate::command_center::gate::limiter::doubling;
-pub use crate::command_center::gate::need::{Cause, Kind, Limits, Need, Wait};
-
-/// Who calls the same Command Center at once.
-pub const LANES: usize = 16;
-/// The longest wait that a server is believed: then one call tries again.
-pub const BELIEVED: Duration = Duration::from_mins(5);
 /// The time for which a place is kept for one whose turn has come: longer than an API server may take to let it look.
 const KEPT: Duration = Duration::from_mins(1);
 
@@ -52,9 +47,9 @@ pub struct Grant {
 pub struct Gate<K> {
     limits: Limits,
     /// What holds for all connections.
-    host: Part,
-    parts: HashMap<Arc<ConnectionId>, Part>,
-    lines: Lines<K>,
+    host: Scope,
+    scopes: HashMap<Arc<ConnectionId>, Scope>,
+    queues: Queues<K>,
     /// Whose turn has come, until when their places are kept.
     called: HashMap<K, (Grant, BootTime)>,
 }
@@ -75,7 +70,7 @@ impl Grant {
         (self.need.reads(), self.need.writes())
     }
 
-    /// Whether it is for the one call that tries a host that is away.
+    /// Whether it is for the one call that tries a host that does not answer.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         self.tries_connection || self.tries_host
@@ -94,9 +89,9 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     pub fn new(limits: &Limits, now: BootTime) -> Self {
         Self {
             limits: *limits,
-            host: Part::new(limits, now),
-            parts: HashMap::new(),
-            lines: Lines::default(),
+            host: Scope::new(limits, now),
+            scopes: HashMap::new(),
+            queues: Queues::default(),
             called: HashMap::new(),
         }
     }
@@ -114,21 +109,21 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             Some((grant, _)) => self.give_back(&grant),
             None => {}
         }
-        if let Some((since, before)) = self.lines.find(key, id, need) {
+        if let Some((since, before)) = self.queues.find(key, id, need) {
             return Err(self.wait(id, need, before, now.since(since), now));
         }
         let connection = self.known(id, now);
         let others = |id: &ConnectionId, need: Need| self.obstacle(id, need, now).is_none();
-        if self.obstacle(id, need, now).is_none() && self.lines.none_may(need, others) {
+        if self.obstacle(id, need, now).is_none() && self.queues.none_may(need, others) {
             return Ok(self.let_in(connection, need, now));
         }
-        let before = self.lines.push(Ticket { key: key.clone(), connection, need, since: now });
+        let before = self.queues.push(Ticket { key: key.clone(), connection, need, since: now });
         Err(self.wait(id, need, before, Duration::ZERO, now))
     }
 
     /// Somebody would like to renew the token of `id`. What was let in may wait for it, so it comes before everything else,
     /// however many call and whatever was called; the two calls that it may need are counted. When it is time to try a host
-    /// that was away, the one call that is granted is for that ([`Grant::is_probe`]): a renewal whose answer is lost costs the
+    /// that did not answer, the one call that is granted is for that ([`Grant::is_probe`]): a renewal whose answer is lost costs the
     /// token.
     ///
     /// # Errors
@@ -136,21 +131,21 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     pub fn renew(&mut self, id: &ConnectionId, now: BootTime) -> Result<Grant, Wait> {
         let connection = self.known(id, now);
         let wait = |cause, left| Wait { cause, left, passed: Duration::ZERO };
-        if self.is_away(id) {
-            // Whoever waits in line for the host may wait for this token, so this goes by no other limit.
-            return match self.away(id, Need::Look, now) {
-                Some(left) => Err(wait(Cause::Away, left)),
+        if self.is_unavailable(id) {
+            // Whoever waits in queue for the host may wait for this token, so this goes by no other limit.
+            return match self.open_for(id, Need::Look, now) {
+                Some(left) => Err(wait(WaitCause::CircuitOpen, left)),
                 None => Ok(self.let_in(connection, Need::Look, now)),
             };
         }
-        let quiet = self.both(id).map(|part| part.writes.quiet.since(now)).max().unwrap_or_default();
+        let quiet = self.both(id).map(|scope| scope.writes.quiet.since(now)).max().unwrap_or_default();
         if !quiet.is_zero() {
-            return Err(wait(Cause::Limited, quiet));
+            return Err(wait(WaitCause::Limited, quiet));
         }
         let need = Need::Kills(FORMS);
         self.host.reserve(need);
-        if let Some(part) = self.parts.get_mut(id) {
-            part.reserve(need);
+        if let Some(scope) = self.scopes.get_mut(id) {
+            scope.reserve(need);
         }
         Ok(Grant { connection, need, tries_connection: false, tries_host: false })
     }
@@ -160,11 +155,16 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         if let Some((grant, _)) = self.called.remove(key) {
             self.give_back(&grant);
         }
-        self.lines.leave(key);
+        self.queues.leave(key);
     }
 
-    /// Lets in whom it may; `exists` says who still wants it, `turns_away` who does not wait for a host that is away.
-    pub fn serve(&mut self, exists: impl Fn(&K) -> bool, turns_away: impl Fn(&K) -> bool, now: BootTime) -> Served<K> {
+    /// Lets in whom it may; `exists` says who still wants it, `leaves_when_open` who does not wait for a host that does not answer.
+    pub fn serve(
+        &mut self,
+        exists: impl Fn(&K) -> bool,
+        leaves_when_open: impl Fn(&K) -> bool,
+        now: BootTime,
+    ) -> Served<K> {
         let late: Vec<K> =
             self.called.iter().filter(|(_, (_, until))| *until <= now).map(|(key, _)| key.clone()).collect();
         for key in &late {
@@ -179,15 +179,16 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             self.called.insert(ticket.key.clone(), (grant, now.plus(KEPT)));
             called.push(ticket.key);
         }
-        let mut lines = std::mem::take(&mut self.lines);
-        if self.host.breaker.is_open() || self.parts.values().any(|part| part.breaker.is_open()) {
-            called.extend(lines.take(|ticket| turns_away(&ticket.key) && self.is_away(&ticket.connection)));
+        let mut queues = std::mem::take(&mut self.queues);
+        if self.host.breaker.is_open() || self.scopes.values().any(|scope| scope.breaker.is_open()) {
+            called
+                .extend(queues.take(|ticket| leaves_when_open(&ticket.key) && self.is_unavailable(&ticket.connection)));
         }
         let kept = self.called.values().map(|(_, until)| until.since(now));
-        let waits = self.parts.keys().flat_map(|id| lines.needs().map(move |need| (id, need)));
+        let waits = self.scopes.keys().flat_map(|id| queues.needs().map(move |need| (id, need)));
         let waits = waits.filter_map(|(id, need)| self.obstacle(id, need, now)).map(|wait| wait.left);
         let next = kept.chain(waits.filter(|left| !left.is_zero())).min();
-        self.lines = lines;
+        self.queues = queues;
         Served { called, next }
     }
 
@@ -200,43 +201,43 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     ///
     /// # Errors
     /// When it has to wait, and for how long.
-    pub fn make(&mut self, grant: &Grant, kind: Kind, reserved: bool, now: BootTime) -> Result<(), Duration> {
-        let Self { host, parts, .. } = self;
-        let mut sides: Vec<_> =
-            std::iter::once(host).chain(parts.get_mut(&grant.connection)).map(|part| part.side(kind)).collect();
-        let left = sides.iter().map(|side| side.until(1, 0, now)).max().unwrap_or_default();
+    pub fn make(&mut self, grant: &Grant, kind: CallKind, reserved: bool, now: BootTime) -> Result<(), Duration> {
+        let Self { host, scopes, .. } = self;
+        let mut limiters: Vec<_> =
+            std::iter::once(host).chain(scopes.get_mut(&grant.connection)).map(|scope| scope.limiter(kind)).collect();
+        let left = limiters.iter().map(|limiter| limiter.until(1, 0, now)).max().unwrap_or_default();
         if !reserved && !left.is_zero() {
             return Err(left);
         }
-        for side in &mut sides {
-            side.take(reserved, now);
+        for limiter in &mut limiters {
+            limiter.take(reserved, now);
         }
         Ok(())
     }
 
     /// A call of this kind, made with `grant`, was answered so.
-    pub fn answered(&mut self, kind: Kind, reply: &Reply, grant: &Grant, now: BootTime) {
-        let Some(part) = self.parts.get_mut(&grant.connection) else { return };
+    pub fn answered(&mut self, kind: CallKind, reply: &Reply, grant: &Grant, now: BootTime) {
+        let Some(scope) = self.scopes.get_mut(&grant.connection) else { return };
         match reply {
-            Reply::Answer(answer) if is_away(answer) => {
+            Reply::Answer(answer) if is_unavailable(answer) => {
                 if let Some(wait) = answer.retry_after {
-                    part.reads.asked_to_wait(wait, now);
-                    part.writes.asked_to_wait(wait, now);
-                    self.agree_to_wait(Kind::Read, now);
-                    self.agree_to_wait(Kind::Write, now);
+                    scope.reads.asked_to_wait(wait, now);
+                    scope.writes.asked_to_wait(wait, now);
+                    self.agree_to_wait(CallKind::Read, now);
+                    self.agree_to_wait(CallKind::Write, now);
                 }
                 self.failed(grant, now);
             }
             Reply::Answer(Answer { status: 429, retry_after, limit, .. }) => {
-                part.side(kind).too_many(*retry_after, *limit, now);
+                scope.limiter(kind).too_many(*retry_after, *limit, now);
                 self.agree_to_wait(kind, now);
                 self.answers(grant, now);
             }
             Reply::Answer(_) | Reply::NoAnswer(NoAnswer::TooLarge | NoAnswer::NoRoom) => {
-                part.side(kind).refusals = 0;
-                self.host.side(kind).refusals = 0;
-                for part in self.parts.values_mut() {
-                    part.side(kind).unanswered = false;
+                scope.limiter(kind).refusals = 0;
+                self.host.limiter(kind).refusals = 0;
+                for scope in self.scopes.values_mut() {
+                    scope.limiter(kind).unanswered = false;
                 }
                 self.answers(grant, now);
             }
@@ -261,78 +262,78 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     /// Somebody who was let in is done, and made `reads` and `writes` fewer calls than were reserved.
     pub fn done(&mut self, grant: &Grant, reads: u32, writes: u32, now: BootTime) {
         self.host.done((grant.need, grant.tries_host), (reads, writes), now);
-        if let Some(part) = self.parts.get_mut(&grant.connection) {
-            part.done((grant.need, grant.tries_connection), (reads, writes), now);
+        if let Some(scope) = self.scopes.get_mut(&grant.connection) {
+            scope.done((grant.need, grant.tries_connection), (reads, writes), now);
         }
     }
 
     /// Whether the host does not answer connection `id` at present.
     #[must_use]
-    pub fn is_away(&self, id: &ConnectionId) -> bool {
-        self.both(id).any(|part| part.breaker.is_open())
+    pub fn is_unavailable(&self, id: &ConnectionId) -> bool {
+        self.both(id).any(|scope| scope.breaker.is_open())
     }
 
     /// Whether nobody misses it: nobody is there, and what it knows has passed.
     #[must_use]
     pub fn is_idle(&self, now: BootTime) -> bool {
-        let mut all = std::iter::once(&self.host).chain(self.parts.values());
-        self.lines.is_empty() && self.called.is_empty() && all.all(|part| part.is_idle(&self.limits, now))
+        let mut all = std::iter::once(&self.host).chain(self.scopes.values());
+        self.queues.is_empty() && self.called.is_empty() && all.all(|scope| scope.is_idle(&self.limits, now))
     }
 
     /// What is known of `id`, from now on also if nothing was.
     fn known(&mut self, id: &ConnectionId, now: BootTime) -> Arc<ConnectionId> {
-        if let Some((known, _)) = self.parts.get_key_value(id) {
+        if let Some((known, _)) = self.scopes.get_key_value(id) {
             return Arc::clone(known);
         }
         // Whoever waits, was called or calls holds the name of its connection.
-        self.parts.retain(|id, part| Arc::strong_count(id) > 1 || !part.is_idle(&self.limits, now));
+        self.scopes.retain(|id, scope| Arc::strong_count(id) > 1 || !scope.is_idle(&self.limits, now));
         let id = Arc::new(id.clone());
         let limits = Limits { writes: None, reads: None, ..self.limits };
-        self.parts.insert(Arc::clone(&id), Part::new(&limits, now));
+        self.scopes.insert(Arc::clone(&id), Scope::new(&limits, now));
         id
     }
 
-    fn both(&self, id: &ConnectionId) -> impl Iterator<Item = &Part> {
-        std::iter::once(&self.host).chain(self.parts.get(id))
+    fn both(&self, id: &ConnectionId) -> impl Iterator<Item = &Scope> {
+        std::iter::once(&self.host).chain(self.scopes.get(id))
     }
 
     fn answers(&mut self, grant: &Grant, now: BootTime) {
-        let host_was_away = self.host.breaker.answered();
-        for part in self.parts.values_mut() {
-            part.breaker.other_answered();
-            if host_was_away {
-                part.breaker.try_now(now);
+        let host_was_open = self.host.breaker.answered();
+        for scope in self.scopes.values_mut() {
+            scope.breaker.other_answered();
+            if host_was_open {
+                scope.breaker.try_now(now);
             }
         }
-        if let Some(part) = self.parts.get_mut(&grant.connection) {
-            part.breaker.answered();
+        if let Some(scope) = self.scopes.get_mut(&grant.connection) {
+            scope.breaker.answered();
         }
     }
 
     fn failed(&mut self, grant: &Grant, now: BootTime) {
-        if let Some(part) = self.parts.get_mut(&grant.connection) {
-            part.breaker.failed(grant.tries_connection, now);
+        if let Some(scope) = self.scopes.get_mut(&grant.connection) {
+            scope.breaker.failed(grant.tries_connection, now);
         }
         if self.host.breaker.is_open() {
             self.host.breaker.try_failed(grant.tries_host, now);
-        } else if agreement::is_away(self.parts.iter().map(|(id, part)| (&**id, part))) {
+        } else if agreement::is_unavailable(self.scopes.iter().map(|(id, scope)| (&**id, scope))) {
             self.host.breaker.open(now);
         }
     }
 
-    fn agree_to_wait(&mut self, kind: Kind, now: BootTime) {
-        let parts = self.parts.iter().map(|(id, part)| (&**id, part));
-        if let Some(until) = agreement::quiet(parts, kind, now) {
-            self.host.side(kind).agreed(until);
+    fn agree_to_wait(&mut self, kind: CallKind, now: BootTime) {
+        let scopes = self.scopes.iter().map(|(id, scope)| (&**id, scope));
+        if let Some(until) = agreement::quiet(scopes, kind, now) {
+            self.host.limiter(kind).agreed(until);
         }
     }
 
     /// The next one that may call.
     fn next(&mut self, now: BootTime) -> Option<Ticket<K>> {
         // Taken out for a moment, so that the rest can be asked.
-        let mut lines = std::mem::take(&mut self.lines);
-        let next = lines.next(|id, need| self.obstacle(id, need, now).is_none());
-        self.lines = lines;
+        let mut queues = std::mem::take(&mut self.queues);
+        let next = queues.next(|id, need| self.obstacle(id, need, now).is_none());
+        self.queues = queues;
         next
     }
 
@@ -341,7 +342,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     fn fitting(&self, id: &ConnectionId, need: Need, now: BootTime) -> Need {
         match need {
             Need::Kills(jobs) => {
-                let room = self.both(id).map(|part| part.writes.room(now)).fold(jobs, u32::min);
+                let room = self.both(id).map(|scope| scope.writes.room(now)).fold(jobs, u32::min);
                 Need::Kills(room.max(1))
             }
             Need::Submission | Need::Look => need,
@@ -351,7 +352,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     fn let_in(&mut self, connection: Arc<ConnectionId>, need: Need, now: BootTime) -> Grant {
         let need = self.fitting(&connection, need, now);
         let tries_host = self.host.begin(need, now);
-        let tries_connection = self.parts.get_mut(&connection).is_some_and(|part| part.begin(need, now));
+        let tries_connection = self.scopes.get_mut(&connection).is_some_and(|scope| scope.begin(need, now));
         Grant { connection, need, tries_connection, tries_host }
     }
 
@@ -363,29 +364,29 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     /// What keeps anybody with this need from being let in now.
     fn obstacle(&self, id: &ConnectionId, need: Need, now: BootTime) -> Option<Wait> {
         let wait = self.wait(id, need, 0, Duration::ZERO, now);
-        let free = wait.cause == Cause::Busy && self.both(id).all(|part| part.has_lane(need));
+        let free = wait.cause == WaitCause::Busy && self.both(id).all(|scope| scope.has_room(need));
         (!free).then_some(wait)
     }
 
-    fn away(&self, id: &ConnectionId, need: Need, now: BootTime) -> Option<Duration> {
-        self.both(id).filter_map(|part| part.away(need, now)).max()
+    fn open_for(&self, id: &ConnectionId, need: Need, now: BootTime) -> Option<Duration> {
+        self.both(id).filter_map(|scope| scope.open_for(need, now)).max()
     }
 
     /// How one waits with so many before it.
     fn wait(&self, id: &ConnectionId, need: Need, before: usize, passed: Duration, now: BootTime) -> Wait {
         let before = u32::try_from(before).unwrap_or(u32::MAX);
         let wait = |cause, left| Wait { cause, left, passed };
-        if let Some(left) = self.away(id, need, now) {
-            return wait(Cause::Away, left);
+        if let Some(left) = self.open_for(id, need, now) {
+            return wait(WaitCause::CircuitOpen, left);
         }
         let need = self.fitting(id, need, now);
-        let limited = self.both(id).map(|part| part.limited(need, before, now)).max().unwrap_or_default();
-        if limited.is_zero() { wait(Cause::Busy, Duration::ZERO) } else { wait(Cause::Limited, limited) }
+        let limited = self.both(id).map(|scope| scope.limited(need, before, now)).max().unwrap_or_default();
+        if limited.is_zero() { wait(WaitCause::Busy, Duration::ZERO) } else { wait(WaitCause::Limited, limited) }
     }
 }
 
 /// Whether the host, or what stands before it, says that it does not work at present.
-fn is_away(answer: &Answer) -> bool {
+fn is_unavailable(answer: &Answer) -> bool {
     matches!(answer.status, 502..=504) || (answer.status == 200 && answer.body.trim_ascii_start().starts_with(b"<"))
 }
 

@@ -9,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 use crate::{
     command_center::{
         connection::ConnectionId,
-        gate::{need::Kind, scope::Part},
+        gate::{need::CallKind, scope::Scope},
     },
     time::clock::BootTime,
 };
@@ -18,27 +18,27 @@ use crate::{
 const LONGEST: Duration = Duration::from_mins(1);
 
 /// True if connections of two namespaces were not answered, and nobody else was since.
-pub(super) fn is_away<'a>(parts: impl Iterator<Item = (&'a ConnectionId, &'a Part)>) -> bool {
-    let mut namespaces = parts.filter(|(_, part)| part.breaker.is_unanswered()).map(|(id, _)| &id.namespace);
+pub(super) fn is_unavailable<'a>(scopes: impl Iterator<Item = (&'a ConnectionId, &'a Scope)>) -> bool {
+    let mut namespaces = scopes.filter(|(_, scope)| scope.breaker.is_unanswered()).map(|(id, _)| &id.namespace);
     let first = namespaces.next();
     namespaces.any(|other| Some(other) != first)
 }
 
 /// The time before which no call of `kind` is made: connections of two namespaces were asked to wait at least as long.
 pub(super) fn quiet<'a>(
-    parts: impl Iterator<Item = (&'a ConnectionId, &'a Part)>,
-    kind: Kind,
+    scopes: impl Iterator<Item = (&'a ConnectionId, &'a Scope)>,
+    kind: CallKind,
     now: BootTime,
 ) -> Option<BootTime> {
     let mut until: HashMap<&str, BootTime> = HashMap::new();
-    for (id, part) in parts {
-        let side = match kind {
-            Kind::Read => &part.reads,
-            Kind::Write => &part.writes,
+    for (id, scope) in scopes {
+        let limiter = match kind {
+            CallKind::Read => &scope.reads,
+            CallKind::Write => &scope.writes,
         };
-        if side.unanswered && side.quiet > now {
-            let longest = until.entry(&id.namespace).or_insert(side.quiet);
-            *longest = (*longest).max(side.quiet);
+        if limiter.unanswered && limiter.quiet > now {
+            let longest = until.entry(&id.namespace).or_insert(limiter.quiet);
+            *longest = (*longest).max(limiter.quiet);
         }
     }
     let mut longest_first: Vec<BootTime> = until.into_values().collect();

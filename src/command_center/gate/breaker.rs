@@ -4,11 +4,8 @@
 use std::time::Duration;
 
 use crate::{
-    command_center::gate::{
-        admission::LANES,
-        limiter::{FIRST, doubling},
-    },
-    time::clock::BootTime,
+    command_center::gate::limits::{FIRST_DELAY, MAX_CALLS_IN_FLIGHT},
+    time::{backoff::doubling, clock::BootTime},
 };
 
 /// Calls in a row without an answer after which it opens.
@@ -21,7 +18,7 @@ pub(super) struct Breaker {
     longest: Duration,
     failures: u32,
     open: Option<Open>,
-    width: usize,
+    max_in_flight: usize,
 }
 
 #[derive(Debug)]
@@ -36,7 +33,7 @@ struct Open {
 impl Breaker {
     /// One that is closed.
     pub(super) const fn new(longest: Duration) -> Self {
-        Self { longest, failures: 0, open: None, width: LANES }
+        Self { longest, failures: 0, open: None, max_in_flight: MAX_CALLS_IN_FLIGHT }
     }
 
     /// True if it is open.
@@ -50,8 +47,8 @@ impl Breaker {
     }
 
     /// How many may call at once.
-    pub(super) const fn width(&self) -> usize {
-        self.width
+    pub(super) const fn max_in_flight(&self) -> usize {
+        self.max_in_flight
     }
 
     /// The time until the next try, unless that may begin now. While one is under way there is no other.
@@ -89,7 +86,7 @@ impl Breaker {
         self.failures = 0;
         let was_open = self.open.take().is_some();
         // One after another: whoever waited must not fall upon the host all at once.
-        self.width = if was_open { 1 } else { self.width.saturating_add(1).min(LANES) };
+        self.max_in_flight = if was_open { 1 } else { self.max_in_flight.saturating_add(1).min(MAX_CALLS_IN_FLIGHT) };
         was_open
     }
 
@@ -122,13 +119,13 @@ impl Breaker {
     pub(super) fn try_failed(&mut self, was_try: bool, now: BootTime) {
         if let Some(open) = self.open.as_mut().filter(|_| was_try) {
             open.tries = open.tries.saturating_add(1);
-            open.try_at = now.plus(doubling(FIRST.min(self.longest), open.tries, self.longest));
+            open.try_at = now.plus(doubling(FIRST_DELAY.min(self.longest), open.tries, self.longest));
         }
     }
 
     /// It opens.
     pub(super) fn open(&mut self, now: BootTime) {
-        let try_at = now.plus(FIRST.min(self.longest));
+        let try_at = now.plus(FIRST_DELAY.min(self.longest));
         self.open = Some(Open { try_at, trying: false, tries: 1, unanswered: true });
     }
 }

@@ -1,24 +1,22 @@
-//! What limits the calls of one kind, of one connection or to one Command Center: the budget, and what the server said. Pure.
+//! What limits the calls of one kind, of one connection or to one Command Center: the bucket, and what the server said. Pure.
 
 use std::time::Duration;
 
 use crate::{
     command_center::{
-        gate::{admission::BELIEVED, need::Limits, token_bucket::Budget},
+        gate::{
+            limits::{FIRST_DELAY, LONGEST_BELIEVED_WAIT, LONGEST_DELAY, Limits},
+            token_bucket::TokenBucket,
+        },
         reply::RateLimit,
     },
-    time::clock::BootTime,
+    time::{backoff::doubling, clock::BootTime},
 };
-
-/// How long after the first failed call, and after the first 429 that does not say, the next one comes.
-pub(super) const FIRST: Duration = Duration::from_secs(5);
-/// How long after the last failed call the next one comes in the end.
-pub(super) const LONGEST: Duration = Duration::from_mins(1);
 
 /// What limits the calls of one kind.
 #[derive(Debug)]
-pub(super) struct Side {
-    pub(super) budget: Option<Budget>,
+pub(super) struct Limiter {
+    pub(super) bucket: Option<TokenBucket>,
     /// Calls that may be made by those who were let in.
     pub(super) reserved: u32,
     /// Those who were let in for calls of this kind.
@@ -32,11 +30,11 @@ pub(super) struct Side {
     delay: Duration,
 }
 
-impl Side {
+impl Limiter {
     /// Nothing was called yet.
     pub(super) fn new(calls: Option<u32>, limits: &Limits, now: BootTime) -> Self {
-        let budget = calls.map(|calls| Budget::new(calls, limits.period, limits.delay, now));
-        Self { budget, reserved: 0, callers: 0, quiet: now, refusals: 0, unanswered: false, delay: limits.delay }
+        let bucket = calls.map(|calls| TokenBucket::new(calls, limits.period, limits.delay, now));
+        Self { bucket, reserved: 0, callers: 0, quiet: now, refusals: 0, unanswered: false, delay: limits.delay }
     }
 
     /// How long until so many calls may be made, if `before` come first.
@@ -45,35 +43,39 @@ impl Side {
             return Duration::ZERO;
         }
         let total = calls.saturating_add(before).saturating_add(self.reserved);
-        let budget = self.budget.as_ref().map_or(Duration::ZERO, |budget| budget.until(total, now));
-        budget.max(self.quiet.since(now))
+        let bucket = self.bucket.as_ref().map_or(Duration::ZERO, |bucket| bucket.until(total, now));
+        bucket.max(self.quiet.since(now))
     }
 
-    /// How many more calls the budget has room for now.
+    /// How many more calls the bucket has room for now.
     pub(super) fn room(&self, now: BootTime) -> u32 {
-        self.budget.as_ref().map_or(u32::MAX, |budget| budget.available(now).saturating_sub(self.reserved))
+        self.bucket.as_ref().map_or(u32::MAX, |bucket| bucket.available(now).saturating_sub(self.reserved))
     }
 
     /// The server got too many calls.
     pub(super) fn too_many(&mut self, retry_after: Option<Duration>, limit: Option<RateLimit>, now: BootTime) {
         self.refusals = self.refusals.saturating_add(1);
         if let Some(RateLimit { calls, period }) = limit {
-            let told = Budget::new(calls, period, self.delay, now);
-            let told = if told.interval() > BELIEVED { Budget::one_every(BELIEVED, now) } else { told };
-            let known = self.budget.as_ref().map_or(Duration::ZERO, Budget::interval);
+            let told = TokenBucket::new(calls, period, self.delay, now);
+            let told = if told.interval() > LONGEST_BELIEVED_WAIT {
+                TokenBucket::one_every(LONGEST_BELIEVED_WAIT, now)
+            } else {
+                told
+            };
+            let known = self.bucket.as_ref().map_or(Duration::ZERO, TokenBucket::interval);
             // What was said once need not be said again; what a flag says is heeded where it is less.
             if told.interval() > known {
-                self.budget = Some(told);
+                self.bucket = Some(told);
             }
         }
-        let interval = self.budget.as_ref().map_or(FIRST, |budget| budget.interval().max(FIRST));
-        let wait = retry_after.unwrap_or_else(|| doubling(interval, self.refusals, LONGEST.max(interval)));
+        let interval = self.bucket.as_ref().map_or(FIRST_DELAY, |bucket| bucket.interval().max(FIRST_DELAY));
+        let wait = retry_after.unwrap_or_else(|| doubling(interval, self.refusals, LONGEST_DELAY.max(interval)));
         self.asked_to_wait(wait, now);
     }
 
-    /// The server asked to be left alone for so long, of which no more is believed than [`BELIEVED`].
+    /// The server asked to be left alone for so long, of which no more is believed than [`LONGEST_BELIEVED_WAIT`].
     pub(super) fn asked_to_wait(&mut self, wait: Duration, now: BootTime) {
-        self.quiet = self.quiet.max(now.plus(wait.min(BELIEVED)));
+        self.quiet = self.quiet.max(now.plus(wait.min(LONGEST_BELIEVED_WAIT)));
         self.unanswered = true;
     }
 
@@ -107,14 +109,8 @@ impl Side {
     /// One call is made.
     pub(super) fn take(&mut self, reserved: bool, now: BootTime) {
         self.reserved = self.reserved.saturating_sub(u32::from(reserved));
-        if let Some(budget) = &mut self.budget {
-            budget.take(now);
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(now);
         }
     }
-}
-
-/// `first`, doubled with each `number` above 1, and no more than `longest`.
-#[must_use]
-pub fn doubling(first: Duration, number: u32, longest: Duration) -> Duration {
-    first.saturating_mul(2u32.saturating_pow(number.saturating_sub(1).min(20))).min(longest)
 }

@@ -2,13 +2,14 @@
 //! turn. One gate for each base URL, shared by everything that this process does there; a caller names its connection.
 
 pub mod admission;
-pub(crate) mod agreement;
+mod agreement;
 mod breaker;
-pub(crate) mod limiter;
-pub(crate) mod need;
+mod limiter;
+pub mod limits;
+pub mod need;
 mod queues;
 mod scope;
-pub mod token_bucket;
+mod token_bucket;
 
 use std::{
     collections::HashMap,
@@ -25,7 +26,8 @@ use crate::{
         connection::ConnectionId,
         gate::{
             admission::{Gate, Grant, Served},
-            need::{Cause, Kind, Limits, Need, Wait},
+            limits::Limits,
+            need::{CallKind, Need, Wait, WaitCause},
         },
         reply::Reply,
     },
@@ -110,7 +112,7 @@ impl Gates {
         let place = Place::new(&self.0, id);
         loop {
             match self.ask(id, &Caller::Task(place.number), need) {
-                Err(wait) if wait.cause != Cause::Away => place.called.notified().await,
+                Err(wait) if wait.cause != WaitCause::CircuitOpen => place.called.notified().await,
                 let_in_or_turned_away => return let_in_or_turned_away,
             }
         }
@@ -118,8 +120,8 @@ impl Gates {
 
     /// Whether the Command Center does not answer connection `id` at present.
     #[must_use]
-    pub fn is_away(&self, id: &ConnectionId) -> bool {
-        self.0.at(id, |gate, _| gate.is_away(id))
+    pub fn is_unavailable(&self, id: &ConnectionId) -> bool {
+        self.0.at(id, |gate, _| gate.is_unavailable(id))
     }
 
     /// `caller` does not want to call any more.
@@ -228,7 +230,7 @@ impl Pass {
         Self { shared: Arc::clone(shared), grant, reads, writes }
     }
 
-    /// Whether it is for the one call that tries a host that is away.
+    /// Whether it is for the one call that tries a host that does not answer.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         self.grant.is_probe()
@@ -247,7 +249,7 @@ impl Pass {
     }
 
     /// Makes one call of this kind: what it gives is counted. One that was not reserved waits until there may be another.
-    pub(super) async fn call<F: Future<Output = Reply>>(&self, kind: Kind, call: F) -> Reply {
+    pub(super) async fn call<F: Future<Output = Reply>>(&self, kind: CallKind, call: F) -> Reply {
         self.may_make(kind).await;
         let reply = call.await;
         self.shared.at(self.connection(), |gate, now| gate.answered(kind, &reply, &self.grant, now));
@@ -255,10 +257,10 @@ impl Pass {
         reply
     }
 
-    async fn may_make(&self, kind: Kind) {
+    async fn may_make(&self, kind: CallKind) {
         let left = match kind {
-            Kind::Read => &self.reads,
-            Kind::Write => &self.writes,
+            CallKind::Read => &self.reads,
+            CallKind::Write => &self.writes,
         };
         let reserved = left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok();
         while let Err(wait) = self.shared.at(self.connection(), |gate, now| gate.make(&self.grant, kind, reserved, now))
@@ -285,7 +287,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        command_center::gate::admission::LANES,
+        command_center::gate::limits::MAX_CALLS_IN_FLIGHT,
         process::{
             metrics::Metrics,
             supervise::{Supervisor, Task},
@@ -301,7 +303,7 @@ mod tests {
     #[tokio::test]
     async fn after_a_panic_of_the_gates_everyone_whose_turn_had_come_is_called() {
         let (gates, here) = (Arc::new(Gates::new(Limits::NONE)), here());
-        let inside: Vec<Pass> = join_all((0..LANES).map(|_| gates.pass(&here, Need::Look)))
+        let inside: Vec<Pass> = join_all((0..MAX_CALLS_IN_FLIGHT).map(|_| gates.pass(&here, Need::Look)))
             .await
             .into_iter()
             .collect::<Result<_, _>>()

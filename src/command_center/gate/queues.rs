@@ -1,11 +1,11 @@
-//! Those who wait to call one base URL: three lines, each in rounds of namespaces. Who waits for a connection that is held
+//! Those who wait to call one base URL: three queues, each in rounds of namespaces. Who waits for a connection that is held
 //! keeps its place, and those behind it are served. Pure.
 
 use std::{collections::HashSet, hash::Hash, sync::Arc};
 
 use crate::{
     command_center::{connection::ConnectionId, gate::need::Need},
-    fair_queue::Rounds,
+    fair_queue::FairQueue,
     time::clock::BootTime,
 };
 
@@ -20,28 +20,28 @@ pub(super) struct Ticket<K> {
 
 /// Everyone who waits.
 #[derive(Debug)]
-pub(super) struct Lines<K> {
-    kills: Rounds<Ticket<K>>,
-    submissions: Rounds<Ticket<K>>,
-    looks: Rounds<Ticket<K>>,
+pub(super) struct Queues<K> {
+    kills: FairQueue<Ticket<K>>,
+    submissions: FairQueue<Ticket<K>>,
+    looks: FairQueue<Ticket<K>>,
     waiting: HashSet<K>,
     /// Of those who start and those who look, the ones that come next.
     looks_next: bool,
 }
 
-impl<K> Default for Lines<K> {
+impl<K> Default for Queues<K> {
     fn default() -> Self {
         Self {
-            kills: Rounds::default(),
-            submissions: Rounds::default(),
-            looks: Rounds::default(),
+            kills: FairQueue::default(),
+            submissions: FairQueue::default(),
+            looks: FairQueue::default(),
             waiting: HashSet::new(),
             looks_next: false,
         }
     }
 }
 
-impl<K: Clone + Eq + Hash> Lines<K> {
+impl<K: Clone + Eq + Hash> Queues<K> {
     /// True if nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.kills.is_empty() && self.submissions.is_empty() && self.looks.is_empty()
@@ -50,7 +50,7 @@ impl<K: Clone + Eq + Hash> Lines<K> {
     /// Since when `key` waits so, and how many come before it.
     pub(super) fn find(&self, key: &K, id: &ConnectionId, need: Need) -> Option<(BootTime, usize)> {
         let is = |ticket: &Ticket<K>| ticket.key == *key && *ticket.connection == *id;
-        let found = if self.waiting.contains(key) { self.line(need).find(&id.namespace, is) } else { None };
+        let found = if self.waiting.contains(key) { self.queue(need).find(&id.namespace, is) } else { None };
         found.map(|(ticket, before)| (ticket.since, before))
     }
 
@@ -59,14 +59,14 @@ impl<K: Clone + Eq + Hash> Lines<K> {
         self.leave(&ticket.key);
         self.waiting.insert(ticket.key.clone());
         let group = Arc::clone(&ticket.connection);
-        self.line_of(ticket.need).push(&group.namespace, ticket)
+        self.queue_mut(ticket.need).push(&group.namespace, ticket)
     }
 
     /// `key` does not wait any more.
     pub(super) fn leave(&mut self, key: &K) {
         if self.waiting.remove(key) {
-            for line in [&mut self.kills, &mut self.submissions, &mut self.looks] {
-                line.retain(|ticket| ticket.key != *key);
+            for queue in [&mut self.kills, &mut self.submissions, &mut self.looks] {
+                queue.retain(|ticket| ticket.key != *key);
             }
         }
     }
@@ -75,7 +75,7 @@ impl<K: Clone + Eq + Hash> Lines<K> {
     pub(super) fn next(&mut self, may: impl Fn(&ConnectionId, Need) -> bool) -> Option<Ticket<K>> {
         let order = if self.looks_next { [Need::Look, Need::Submission] } else { [Need::Submission, Need::Look] };
         for need in [Need::Kills(1), order[0], order[1]] {
-            let next = self.line_of(need).pop_where(once_each(need, &may));
+            let next = self.queue_mut(need).pop_where(once_each(need, &may));
             if let Some(ticket) = next {
                 self.looks_next = need == Need::Submission;
                 self.waiting.remove(&ticket.key);
@@ -87,17 +87,17 @@ impl<K: Clone + Eq + Hash> Lines<K> {
 
     /// True if nobody who waits with this need `may` call.
     pub(super) fn none_may(&self, need: Need, may: impl Fn(&ConnectionId, Need) -> bool) -> bool {
-        !self.line(need).iter().any(once_each(need, may))
+        !self.queue(need).iter().any(once_each(need, may))
     }
 
     /// Those for whom `leaves` is true wait no more.
     pub(super) fn take(&mut self, leaves: impl Fn(&Ticket<K>) -> bool) -> Vec<K> {
         let mut taken = Vec::new();
-        for line in [&mut self.kills, &mut self.submissions, &mut self.looks] {
+        for queue in [&mut self.kills, &mut self.submissions, &mut self.looks] {
             let before = taken.len();
-            taken.extend(line.iter().filter(|ticket| leaves(ticket)).map(|ticket| ticket.key.clone()));
+            taken.extend(queue.iter().filter(|ticket| leaves(ticket)).map(|ticket| ticket.key.clone()));
             if taken.len() > before {
-                line.retain(|ticket| !leaves(ticket));
+                queue.retain(|ticket| !leaves(ticket));
             }
         }
         for key in &taken {
@@ -109,10 +109,10 @@ impl<K: Clone + Eq + Hash> Lines<K> {
     /// The needs that somebody waits with.
     pub(super) fn needs(&self) -> impl Iterator<Item = Need> {
         let needs = [Need::Kills(1), Need::Submission, Need::Look];
-        needs.into_iter().filter(|need| !self.line(*need).is_empty())
+        needs.into_iter().filter(|need| !self.queue(*need).is_empty())
     }
 
-    const fn line(&self, need: Need) -> &Rounds<Ticket<K>> {
+    const fn queue(&self, need: Need) -> &FairQueue<Ticket<K>> {
         match need {
             Need::Submission => &self.submissions,
             Need::Look => &self.looks,
@@ -120,7 +120,7 @@ impl<K: Clone + Eq + Hash> Lines<K> {
         }
     }
 
-    const fn line_of(&mut self, need: Need) -> &mut Rounds<Ticket<K>> {
+    const fn queue_mut(&mut self, need: Need) -> &mut FairQueue<Ticket<K>> {
         match need {
             Need::Submission => &mut self.submissions,
             Need::Look => &mut self.looks,

@@ -1,4 +1,4 @@
-//! What limits the calls of one connection, or of all connections of one base URL together: both sides of the calls, the
+//! What limits the calls of one connection, or of all connections of one base URL together: both limiters of the calls, the
 //! breaker, and how many calls are under way. Pure.
 
 use std::time::Duration;
@@ -6,28 +6,29 @@ use std::time::Duration;
 use crate::{
     command_center::gate::{
         breaker::Breaker,
-        limiter::Side,
-        need::{Kind, Limits, Need},
+        limiter::Limiter,
+        limits::Limits,
+        need::{CallKind, Need},
     },
     time::clock::BootTime,
 };
 
 /// The limits of one connection, or of one base URL.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) reads: Side,
-    pub(super) writes: Side,
+pub(super) struct Scope {
+    pub(super) reads: Limiter,
+    pub(super) writes: Limiter,
     pub(super) breaker: Breaker,
     pub(super) busy: usize,
     pub(super) used: BootTime,
 }
 
-impl Part {
+impl Scope {
     /// One with the budgets of `limits`.
     pub(super) fn new(limits: &Limits, now: BootTime) -> Self {
         Self {
-            reads: Side::new(limits.reads, limits, now),
-            writes: Side::new(limits.writes, limits, now),
+            reads: Limiter::new(limits.reads, limits, now),
+            writes: Limiter::new(limits.writes, limits, now),
             breaker: Breaker::new(limits.probe),
             busy: 0,
             used: now,
@@ -60,7 +61,7 @@ impl Part {
     }
 
     /// The time until it may be tried, if it does not answer. A kill is asked for once, and not of a host that does not answer.
-    pub(super) fn away(&self, need: Need, now: BootTime) -> Option<Duration> {
+    pub(super) fn open_for(&self, need: Need, now: BootTime) -> Option<Duration> {
         if matches!(need, Need::Kills(_)) { self.breaker.left(now) } else { self.breaker.keeps_out(now) }
     }
 
@@ -70,15 +71,15 @@ impl Part {
     }
 
     /// True if one more may call at once. After a refusal it is one call that tries again.
-    pub(super) const fn has_lane(&self, need: Need) -> bool {
+    pub(super) const fn has_room(&self, need: Need) -> bool {
         let tries = (need.reads() > 0 && self.reads.tries()) || (need.writes() > 0 && self.writes.tries());
-        !tries && self.busy < self.breaker.width()
+        !tries && self.busy < self.breaker.max_in_flight()
     }
 
-    pub(super) const fn side(&mut self, kind: Kind) -> &mut Side {
+    pub(super) const fn limiter(&mut self, kind: CallKind) -> &mut Limiter {
         match kind {
-            Kind::Read => &mut self.reads,
-            Kind::Write => &mut self.writes,
+            CallKind::Read => &mut self.reads,
+            CallKind::Write => &mut self.writes,
         }
     }
 

@@ -1,6 +1,6 @@
 //! So many calls a period, whatever happens: a call and the time go in, whether it may be made comes out. Pure.
 //!
-//! A quarter of the calls may be made at once, the others come back evenly. A budget begins empty: a process that is
+//! A quarter of the calls may be made at once, the others come back evenly. A bucket begins empty: a process that is
 //! restarted again and again does not know what the ones before it used, and makes no more calls than one of them.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ const BURST: u32 = 4;
 
 /// The calls of one kind that may be made.
 #[derive(Clone, Debug)]
-pub struct Budget {
+pub struct TokenBucket {
     /// How many may be made at once.
     burst: u32,
     /// How long until one that was made may be made again.
@@ -21,7 +21,7 @@ pub struct Budget {
     full: BootTime,
 }
 
-impl Budget {
+impl TokenBucket {
     /// At most `calls` a `period`, counted where they arrive, which is up to `delay` after they were made.
     #[must_use]
     pub fn new(calls: u32, period: Duration, delay: Duration, now: BootTime) -> Self {
@@ -60,12 +60,6 @@ impl Budget {
         spent.since(now.plus(self.interval.saturating_mul(self.burst)))
     }
 
-    /// How many calls may be made at once at most.
-    #[must_use]
-    pub const fn burst(&self) -> u32 {
-        self.burst
-    }
-
     /// How long until a call that was made may be made again.
     #[must_use]
     pub const fn interval(&self) -> Duration {
@@ -85,19 +79,19 @@ mod tests {
         BootTime::after_boot(Duration::from_millis(millis))
     }
 
-    fn budget(calls: u32) -> Budget {
-        Budget::new(calls, HOUR, Duration::ZERO, at(0))
+    fn bucket(calls: u32) -> TokenBucket {
+        TokenBucket::new(calls, HOUR, Duration::ZERO, at(0))
     }
 
     #[test]
     fn a_hundred_calls_an_hour_are_twenty_five_at_once_and_one_every_forty_eight_seconds() {
-        let mut budget = budget(100);
-        assert_eq!((budget.available(at(0)), budget.until(1, at(0))), (0, Duration::from_secs(48)), "it begins empty");
-        assert_eq!((budget.available(at(47_999)), budget.available(at(48_000))), (0, 1));
+        let mut bucket = bucket(100);
+        assert_eq!((bucket.available(at(0)), bucket.until(1, at(0))), (0, Duration::from_secs(48)), "it begins empty");
+        assert_eq!((bucket.available(at(47_999)), bucket.available(at(48_000))), (0, 1));
         let full = at(3_600_000);
-        assert_eq!((budget.available(full), budget.until(25, full)), (25, Duration::ZERO));
-        (0..25).for_each(|_| budget.take(full));
-        assert_eq!((budget.available(full), budget.until(2, full)), (0, Duration::from_secs(96)));
+        assert_eq!((bucket.available(full), bucket.until(25, full)), (25, Duration::ZERO));
+        (0..25).for_each(|_| bucket.take(full));
+        assert_eq!((bucket.available(full), bucket.until(2, full)), (0, Duration::from_secs(96)));
     }
 
     proptest! {
@@ -108,14 +102,14 @@ mod tests {
         ) {
             let (period, delay) = (Duration::from_secs(10), Duration::from_secs(1));
             let (mut now, mut arrivals) = (0, Vec::new());
-            let mut budget = Budget::new(calls, period, delay, at(0));
+            let mut bucket = TokenBucket::new(calls, period, delay, at(0));
             for (wait, travels, restart) in steps {
                 now += wait;
                 if restart {
-                    budget = Budget::new(calls, period, delay, at(now));
+                    bucket = TokenBucket::new(calls, period, delay, at(now));
                 }
-                while budget.available(at(now)) > 0 {
-                    budget.take(at(now));
+                while bucket.available(at(now)) > 0 {
+                    bucket.take(at(now));
                     arrivals.push(now + travels);
                 }
             }
@@ -128,14 +122,14 @@ mod tests {
 
         #[test]
         fn what_is_said_of_the_wait_is_so(calls in 1u32..200, made in 0u32..60, later in 0u64..4_000_000, wanted in 1u32..50) {
-            let mut budget = budget(calls);
-            (0..made).for_each(|_| budget.take(at(later)));
-            let wait = budget.until(wanted, at(later));
+            let mut bucket = bucket(calls);
+            (0..made).for_each(|_| bucket.take(at(later)));
+            let wait = bucket.until(wanted, at(later));
             let mut now = at(later);
             for _ in 0..wanted {
-                now = now.plus(budget.until(1, now));
-                prop_assert!(budget.available(now) > 0);
-                budget.take(now);
+                now = now.plus(bucket.until(1, now));
+                prop_assert!(bucket.available(now) > 0);
+                bucket.take(now);
             }
             prop_assert_eq!(now.since(at(later)), wait);
         }

@@ -85,7 +85,7 @@ mod tests {
         command_center::{
             connection::ConnectionId,
             endpoint::EndpointPolicy,
-            gate::need::{Limits, Need},
+            gate::{limits::Limits, need::Need},
             jobs::{job::Unreadable, narrowed::Enough, unusable::Unusable},
         },
         simulator::{Association, BackupLevel, Behaviour, Fault, Operation, Options, Reply as Answer, Simulator, When},

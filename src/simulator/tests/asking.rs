@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::simulator::{
     call::{Answer, Call, Route},
-    jobs::later,
+    instants::later,
     options::Behaviour,
     state::CommandCenter,
 };

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use crate::simulator::{
     association::{Association, BackupLevel},
+    instants::later,
     job_orders::{End, JobChange, JobOrder, NotSet},
-    jobs::{Job, later},
+    jobs::Job,
     options::Behaviour,
 };
 

@@ -533,7 +533,7 @@ mod lost_status {
         let facts = Facts { object: &held, now: at(50).wall };
         let why = crate::backup::status::messages::conflict_after_nothing();
         held.status =
-            Some(facts.held(held.status.clone().unwrap(), why, crate::backup::status::report::Submission::Unknown));
+            Some(facts.held(held.status.clone().unwrap(), why, crate::backup::status::why::Submission::Unknown));
         for phase in [Phase::Running, Phase::Resolving, Phase::Pending, Phase::Succeeded] {
             let mut changed = held.clone();
             changed.status.as_mut().unwrap().phase = Some(phase);

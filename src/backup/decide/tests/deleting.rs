@@ -5,15 +5,15 @@ use crate::{
     api::Cancel,
     backup::{
         decide::{
-            deleting::{FINALIZER, Release},
+            step::{FINALIZER, Release},
             tests::submitted::{job, read, reading, running, task_alone, told},
         },
-        job_watch::subscriptions::Pace,
-        memory::{NotKept, NotPermitted},
-        status::report::Submission,
+        job_watch::subscription::Pace,
+        memory::NotKept,
+        status::why::{NotPermitted, Submission},
     },
     command_center::{
-        gate::need::{Cause, Wait},
+        gate::need::{Wait, WaitCause},
         jobs::{job::Unreadable, kill::Kill, task::JobTask, unusable::Unusable},
     },
 };
@@ -108,7 +108,7 @@ fn a_running_object_that_is_changed_to_cancel_gets_its_finalizer_unless_it_is_re
     let remembered = refused_at(1, NotPermitted::Forbidden("no right to patch".to_owned()));
     let refused = |object| Observed { remembered: remembered.clone(), seen: Seen::default(), ..observed(object) };
     let follows = decide(&refused(&changed), &settings(), &at(2));
-    assert!(matches!(follows, Step::Look(Look::Told(_))), "its jobs are followed all the same: {follows:?}");
+    assert!(matches!(follows, Step::Look(Look::Jobs(_))), "its jobs are followed all the same: {follows:?}");
     let followed = Observed { seen: told_of(job("Running", 40).1), ..refused(&changed) };
     let (status, again) = recorded(decide(&followed, &settings(), &at(2)));
     assert_eq!((reason(&status), again), ((Phase::Running, "FinalizerForbidden"), Some(Duration::from_secs(30))));
@@ -141,7 +141,7 @@ fn an_object_that_started_nothing_or_whose_run_ended_goes_at_once() {
 fn running_jobs_are_killed_once_and_the_object_goes_when_they_have_ended() {
     let object = leaving(running());
     let waits = decided(&object, Seen::default(), 1);
-    assert!(matches!(waits, Step::Look(Look::Told(wait)) if wait.pace == Pace::Soon && wait.jobs == [id()]));
+    assert!(matches!(waits, Step::Look(Look::Jobs(wait)) if wait.pace == Pace::Soon && wait.jobs == [id()]));
     let Step::Kill(kills) = decided(&object, told_of(job("Running", 40).1), 1) else { panic!() };
     assert_eq!((kills.jobs.as_slice(), kills.cancel.job_ids.as_slice()), (&[id()][..], &[id()][..]));
     assert_eq!(kills.intent.cancel.as_ref(), Some(&kills.cancel));
@@ -205,8 +205,8 @@ fn jobs_that_may_not_be_seen_are_killed_and_those_of_a_server_that_is_away_are_w
 #[test]
 fn the_object_goes_in_the_end_whatever_the_command_center_does() {
     let object = leaving(running());
-    assert!(matches!(decided(&object, Seen { told: Some(None), ..seen() }, LIMIT - 1), Step::Rest(Some(_))));
-    unconfirmed(decided(&object, Seen { told: Some(None), ..seen() }, LIMIT));
+    assert!(matches!(decided(&object, Seen { jobs_update: Some(None), ..seen() }, LIMIT - 1), Step::Rest(Some(_))));
+    unconfirmed(decided(&object, Seen { jobs_update: Some(None), ..seen() }, LIMIT));
     let note = unconfirmed(decided(&asked(), told_of(job("Running", 40).1), LIMIT));
     assert!(note.contains("asked to be killed: 149806"), "{note}");
     let lost = leaving(open::unknown(&json!({})));
@@ -221,7 +221,7 @@ fn a_process_that_finds_an_old_deletion_still_tries_for_a_minute() {
     let object = leaving(running());
     let found = |seconds| {
         let remembered = Remembered { leaving_since: Some(at(5000).boot), ..Remembered::default() };
-        let seen = Seen { told: Some(None), ..seen() };
+        let seen = Seen { jobs_update: Some(None), ..seen() };
         decide(&Observed { remembered, seen, ..observed(&object) }, &settings(), &at(seconds))
     };
     assert!(matches!(found(5000), Step::Rest(Some(left)) if left == Duration::from_mins(1)));
@@ -230,7 +230,8 @@ fn a_process_that_finds_an_old_deletion_still_tries_for_a_minute() {
 
 #[test]
 fn what_cannot_be_killed_for_sure_is_told_of_and_goes() {
-    let connected = |connection| Seen { told: Some(Some(Told { connection, jobs: Vec::new() })), ..seen() };
+    let connected =
+        |connection| Seen { jobs_update: Some(Some(JobsUpdate { connection, jobs: Vec::new() })), ..seen() };
     let object = leaving(running());
     let moved = connected(Ok("https://other.example.com/api".to_owned()));
     assert!(unconfirmed(decided(&object, moved, 1)).contains("another Command Center"));
@@ -387,8 +388,7 @@ fn a_job_that_somebody_had_killed_is_not_killed_again() {
 fn found_by_target() -> SalesforceBackup {
     let finding = task_alone(&json!({}));
     let facts = Facts { object: &finding, now: at(200).wall };
-    let found =
-        facts.found(finding.status.clone().unwrap(), vec![id()], crate::backup::status::transition::Found::ByTarget);
+    let found = facts.found(finding.status.clone().unwrap(), vec![id()], crate::backup::status::why::Found::ByTarget);
     assert_eq!(find(&found.conditions, ConditionType::Submitted).unwrap().reason, "Accepted");
     leaving(SalesforceBackup { status: Some(found), ..finding })
 }
@@ -415,7 +415,7 @@ fn a_job_found_by_its_target_only_is_killed_when_it_is_of_the_task_and_else_left
     let facts = Facts { object: &running, now: at(200).wall };
     let pending =
         SalesforceBackupStatus { attempt: running.status.as_ref().unwrap().attempt.clone(), ..facts.new_run() };
-    let recovered = facts.found(pending, vec![id()], crate::backup::status::transition::Found::AfterLostStatus);
+    let recovered = facts.found(pending, vec![id()], crate::backup::status::why::Found::AfterLostStatus);
     let recovered = leaving(SalesforceBackup { status: Some(recovered), ..running.clone() });
     let note = unconfirmed(decided(&recovered, seen(None), 1));
     assert!(note.contains("may be somebody else's"), "nor one that is all that a lost status left: {note}");
@@ -436,16 +436,16 @@ fn no_more_jobs_are_asked_to_be_killed_than_calls_may_be_made_now() {
     let Step::Kill(kills) = with(Some(Ok(1))) else { panic!() };
     assert_eq!((kills.jobs.len(), kills.cancel.job_ids.len()), (1, 1), "the permission is for what is asked now");
     let wait = |cause| Some(Err(Wait { cause, left: Duration::from_hours(1), passed: Duration::ZERO }));
-    let (status, again) = recorded(with(wait(Cause::Limited)));
+    let (status, again) = recorded(with(wait(WaitCause::Limited)));
     assert_eq!(
         (reason(&status), again),
         ((Phase::Running, "Cancelling"), Some(Duration::from_secs(LIMIT - 1))),
         "no longer than it may take"
     );
     assert!(find(&status.conditions, ConditionType::Ready).unwrap().message.contains("--writes-per-hour"));
-    assert!(matches!(with(wait(Cause::Busy)), Step::Rest(Some(_))));
+    assert!(matches!(with(wait(WaitCause::Busy)), Step::Rest(Some(_))));
     let asked = SalesforceBackup { status: Some(kills.intent), ..object.clone() };
-    let note = unconfirmed(decided(&asked, Seen { kills: wait(Cause::Limited), ..jobs() }, LIMIT));
+    let note = unconfirmed(decided(&asked, Seen { kills: wait(WaitCause::Limited), ..jobs() }, LIMIT));
     assert!(note.contains("asked to be killed: 7, not asked: 8"), "{note}");
 }
 

@@ -7,21 +7,29 @@ mod open;
 mod pending;
 mod submitted;
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{AttemptId, Fields, JobId, Phase, SalesforceBackup, Served, conditions::is_true},
+    api::{
+        AttemptId, ConditionType, DeletionPolicy, Fields, JobId, Phase, SalesforceBackup, SalesforceBackupStatus,
+        Served,
+        conditions::{find, is_true},
+    },
     backup::{
+        decide::{step::UNTIL_THE_WATCH_FOLLOWS, view::LOOK_BACK},
         definition::InCluster,
-        job_watch::subscriptions::{Known, Pace, Told, Wait},
+        job_watch::subscription::{JobView, JobsUpdate, Pace, Subscription},
         memory::{Refusals, Remembered},
-        observe::{Admission, SecretProblem, Seen, Snapshot},
-        status::transition::AnsweredBy,
+        observe::{Admission, Look, Seen, Snapshot},
+        status::why::AnsweredBy,
     },
     command_center::{
-        connection::ConnectionError,
+        connection::{Connection, ConnectionError},
         create_task::outcome::{Accepted, Outcome, Refused, RefusedKind, Unknown},
         endpoint::EndpointPolicy,
         jobs::{
@@ -31,6 +39,7 @@ use crate::{
         reply::{Answer, NeverSent, NoAnswer, Reply},
         tls::TlsFailure,
     },
+    connections::problem::SecretProblem,
     time::clock::BootTime,
 };
 
@@ -102,7 +111,7 @@ fn seen() -> Seen {
         job: None,
         tasks: None,
         kills: Some(Ok(64)),
-        told: None,
+        jobs_update: None,
     }
 }
 
@@ -116,7 +125,7 @@ fn snapshot(listing: Listing) -> Snapshot {
         Listing::NotAllowed(_) => Refusals { looks: 3, lasting: Duration::from_mins(1) },
         Listing::Read(_) | Listing::Failed(_) => Refusals::default(),
     };
-    Snapshot { as_of: at(0), answered: at(0), listing, refusals, silent_looks: 0, away: false }
+    Snapshot { as_of: at(0), answered: at(0), listing, refusals, silent_looks: 0, unavailable: false }
 }
 
 /// What is decided when every list was asked for just now.

@@ -101,7 +101,7 @@ fn a_list_that_does_not_come_is_waited_for_and_not_for_ever() {
 fn an_object_that_is_deleted_does_not_go_before_the_other_jobs_had_their_time() {
     let mut leaving = one_of_two();
     leaving.spec.deletion_policy = crate::api::DeletionPolicy::Cancel;
-    leaving.metadata.finalizers = Some(vec![crate::backup::decide::deleting::FINALIZER.to_owned()]);
+    leaving.metadata.finalizers = Some(vec![crate::backup::decide::step::FINALIZER.to_owned()]);
     leaving.metadata.deletion_timestamp = Some(Time(at(0).wall));
     let list = || Some(listed(vec![new_job(KNOWN)]));
     assert!(matches!(decided(&leaving, "Killed", list(), None, 30), Step::Rest(Some(_))));

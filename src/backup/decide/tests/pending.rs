@@ -13,7 +13,7 @@ use crate::{
         memory::{Earlier, NotKept},
     },
     command_center::{
-        gate::need::{Cause, Wait},
+        gate::need::{Wait, WaitCause},
         jobs::{job::Unreadable, list::Remark, state::JobState, unusable::Unusable},
     },
 };
@@ -49,7 +49,7 @@ fn everything_is_looked_at_in_turn_before_a_backup_is_started() {
     assert!(matches!(look_at(&new, seen), Step::Attempt(_)));
 }
 
-fn waits(object: &SalesforceBackup, seconds: u64, cause: Cause, left: u64, passed: u64) -> Step {
+fn waits(object: &SalesforceBackup, seconds: u64, cause: WaitCause, left: u64, passed: u64) -> Step {
     let (left, passed) = (Duration::from_secs(left), Duration::from_secs(passed));
     let seen = Seen { admission: Some(Admission::Waits(Wait { cause, left, passed })), ..seen() };
     decide(&Observed { seen, ..observed(object) }, &settings(), &at(seconds))
@@ -58,7 +58,7 @@ fn waits(object: &SalesforceBackup, seconds: u64, cause: Cause, left: u64, passe
 #[test]
 fn one_that_waits_for_its_turn_at_the_command_center_says_why_and_until_when() {
     let new = object(&json!({}));
-    for (cause, said) in [(Cause::Limited, "RateLimited"), (Cause::Away, "CommandCenterUnavailable")] {
+    for (cause, said) in [(WaitCause::Limited, "RateLimited"), (WaitCause::CircuitOpen, "CommandCenterUnavailable")] {
         let (status, again) = recorded(waits(&new, 0, cause, 480, 0));
         assert_eq!(reason(&status), (Phase::Pending, said));
         assert_eq!(status.next_try_at.as_ref().map(|at| at.0), Some(at(480).wall));
@@ -77,8 +77,8 @@ fn one_that_waits_for_its_turn_at_the_command_center_says_why_and_until_when() {
 #[test]
 fn one_that_waits_for_a_moment_says_nothing_and_after_a_while_it_does() {
     let new = object(&json!({}));
-    assert!(matches!(waits(&new, 0, Cause::Busy, 0, 0), Step::Rest(Some(MOMENTS))));
-    let (status, _) = recorded(waits(&new, 15, Cause::Busy, 0, 15));
+    assert!(matches!(waits(&new, 0, WaitCause::Busy, 0, 0), Step::Rest(Some(MOMENTS))));
+    let (status, _) = recorded(waits(&new, 15, WaitCause::Busy, 0, 15));
     assert_eq!((reason(&status), status.next_try_at.clone()), ((Phase::Pending, "RateLimited"), None));
     let waiting = SalesforceBackup { status: Some(status), ..new };
     assert!(matches!(step(&waiting, 16), Step::Attempt(_)));
@@ -87,10 +87,10 @@ fn one_that_waits_for_a_moment_says_nothing_and_after_a_while_it_does() {
 #[test]
 fn one_that_waits_for_its_turn_gives_up_at_its_deadline() {
     let new = object(&json!({"startDeadlineSeconds": 60}));
-    let (status, again) = recorded(waits(&new, 0, Cause::Limited, 480, 0));
+    let (status, again) = recorded(waits(&new, 0, WaitCause::Limited, 480, 0));
     assert_eq!(again, Some(Duration::from_mins(1)));
     let waiting = SalesforceBackup { status: Some(status), ..new };
-    let (late, _) = recorded(waits(&waiting, 60, Cause::Limited, 420, 60));
+    let (late, _) = recorded(waits(&waiting, 60, WaitCause::Limited, 420, 60));
     assert_eq!(reason(&late), (Phase::Failed, "DeadlineExceeded"));
 }
 
@@ -497,14 +497,14 @@ fn the_list_before_a_later_attempt_is_not_read_further_than_to_what_matters() {
 #[test]
 fn an_object_whose_look_fails_while_the_command_center_is_away_takes_its_place_in_the_line_and_keeps_the_cause() {
     let new = object(&json!({}));
-    let (status, again) = recorded(look_at(&new, away(NeverSent::Dns)));
+    let (status, again) = recorded(look_at(&new, unavailable(NeverSent::Dns)));
     assert_eq!((reason(&status), again), ((Phase::Pending, "CommandCenterUnavailable"), Some(UNTIL_THE_WATCH_FOLLOWS)));
     let waiting = SalesforceBackup { status: Some(status), ..new };
-    let (status, _) = recorded(waits(&waiting, 1, Cause::Away, 30, 0));
+    let (status, _) = recorded(waits(&waiting, 1, WaitCause::CircuitOpen, 30, 0));
     assert_eq!(reason(&status), (Phase::Pending, "CommandCenterUnavailable"));
     let message = &find(&status.conditions, ConditionType::Ready).unwrap().message;
     assert!(message.contains("cannot be resolved") && message.contains("one call at a time"), "{message}");
-    let tries_again = look_at(&SalesforceBackup { status: Some(status), ..waiting }, away(NeverSent::Dns));
+    let tries_again = look_at(&SalesforceBackup { status: Some(status), ..waiting }, unavailable(NeverSent::Dns));
     assert!(matches!(tries_again, Step::Rest(_)), "the same answer is written once: {tries_again:?}");
 }
 
@@ -516,13 +516,13 @@ fn what_the_own_secret_gets_wrong_is_told_also_while_the_command_center_is_away_
         (NeverSent::Tls(TlsFailure::UnknownAuthority), "TlsFailed"),
         (NeverSent::ProxyLogin, "ConnectionFailed"),
     ] {
-        let (status, _) = recorded(look_at(&new, away(cause)));
+        let (status, _) = recorded(look_at(&new, unavailable(cause)));
         assert_eq!(reason(&status), (Phase::Pending, told), "{cause:?}");
     }
 }
 
 /// A look that ended so while the Command Center is away.
-fn away(cause: NeverSent) -> Seen {
+fn unavailable(cause: NeverSent) -> Seen {
     let failed = snapshot(Listing::Failed(Unreadable::NeverSent(cause)));
-    Seen { job_list: Some(Snapshot { away: true, ..failed }), ..seen() }
+    Seen { job_list: Some(Snapshot { unavailable: true, ..failed }), ..seen() }
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 
+use crate::kubernetes::key::ObjectKey;
+
 pub fn running() -> SalesforceBackup {
     after(&object(&json!({})), 0, &accepted())
 }
@@ -16,14 +18,14 @@ pub fn job(status: &str, percent: u8) -> (JobId, JobReading) {
     reading(200, &json!({"jobs": [{"jobSummary": {"jobId": 149_806, "status": status, "percentComplete": percent}}]}))
 }
 
-pub fn read(reading: JobReading) -> Known {
-    Known { reading, missing_since: None, refused_looks: 0, unknown_ends: 0 }
+pub fn read(reading: JobReading) -> JobView {
+    JobView { reading, missing_since: None, refused_looks: 0, unknown_ends: 0 }
 }
 
 /// What an object is told that waits at the usual connection.
-pub fn told(jobs: impl IntoIterator<Item = (JobId, Known)>) -> Seen {
-    let told = Told { connection: Ok(connection().endpoint.to_string()), jobs: jobs.into_iter().collect() };
-    Seen { told: Some(Some(told)), ..seen() }
+pub fn told(jobs: impl IntoIterator<Item = (JobId, JobView)>) -> Seen {
+    let told = JobsUpdate { connection: Ok(connection().endpoint.to_string()), jobs: jobs.into_iter().collect() };
+    Seen { jobs_update: Some(Some(told)), ..seen() }
 }
 
 fn decide_told(object: &SalesforceBackup, seen: Seen, seconds: u64) -> Step {
@@ -77,7 +79,7 @@ fn the_worst_of_several_jobs_decides_once_all_have_ended() {
     assert_eq!(status.phase, Some(Phase::Running));
     let object = SalesforceBackup { status: Some(status), ..object };
     assert!(
-        matches!(decide_told(&object, Seen::default(), 60), Step::Look(Look::Told(wait)) if wait.jobs == [JobId::new(2).unwrap()]),
+        matches!(decide_told(&object, Seen::default(), 60), Step::Look(Look::Jobs(wait)) if wait.jobs == [JobId::new(2).unwrap()]),
         "a job that ended is not asked for again"
     );
     let (status, _) = recorded(with_jobs(&object, vec![job(2, "Committed")]));
@@ -113,7 +115,7 @@ fn jobs_that_cannot_be_read_keep_what_was_known_of_them() {
 fn a_job_that_vanished_is_asked_for_again_and_after_some_time_the_run_is_held_and_still_followed() {
     let mut running = running();
     let missing = |object: &SalesforceBackup, seconds| {
-        let known = Known { missing_since: Some(at(0).boot), ..read(JobReading::Missing) };
+        let known = JobView { missing_since: Some(at(0).boot), ..read(JobReading::Missing) };
         decide_told(object, told([(JobId::new(149_806).unwrap(), known)]), seconds)
     };
     assert!(matches!(missing(&running, 30), Step::Rest(Some(_))), "a new one need not be listed yet");
@@ -129,7 +131,7 @@ fn a_job_that_vanished_is_asked_for_again_and_after_some_time_the_run_is_held_an
     );
     running.status = Some(status);
     let again = decide_told(&running, Seen::default(), 900);
-    assert!(matches!(again, Step::Look(Look::Told(wait)) if wait.pace == Pace::Rarely), "it is looked for, and rarely");
+    assert!(matches!(again, Step::Look(Look::Jobs(wait)) if wait.pace == Pace::Rarely), "it is looked for, and rarely");
     let (status, _) = recorded(with_jobs(&running, vec![job("Completed", 100)]));
     assert_eq!(status.phase, Some(Phase::Succeeded), "it came back");
     running.spec.run_id = Some("2".to_owned());
@@ -197,7 +199,7 @@ fn an_object_on_its_way_out_is_followed_while_it_is_there() {
 fn a_secret_that_goes_away_while_jobs_run_is_told_and_the_jobs_are_followed_when_it_is_back() {
     let running = running();
     let without = || Seen {
-        told: Some(Some(Told { connection: Err(SecretProblem::NotFound), jobs: Vec::new() })),
+        jobs_update: Some(Some(JobsUpdate { connection: Err(SecretProblem::NotFound), jobs: Vec::new() })),
         ..Seen::default()
     };
     let (status, _) = recorded(decide_told(&running, without(), 30));
@@ -215,7 +217,10 @@ fn a_secret_that_goes_away_while_jobs_run_is_told_and_the_jobs_are_followed_when
 fn jobs_are_not_asked_for_where_the_secret_points_to_another_command_center() {
     let running = running();
     let elsewhere = || Seen {
-        told: Some(Some(Told { connection: Ok("https://other.example.com/api".to_owned()), jobs: Vec::new() })),
+        jobs_update: Some(Some(JobsUpdate {
+            connection: Ok("https://other.example.com/api".to_owned()),
+            jobs: Vec::new(),
+        })),
         ..seen()
     };
     let (status, again) = recorded(decide_told(&running, elsewhere(), 30));
@@ -231,9 +236,9 @@ fn jobs_are_not_asked_for_where_the_secret_points_to_another_command_center() {
 
 #[test]
 fn a_backup_waits_with_others_for_its_jobs_and_looks_again_when_it_is_woken() {
-    let Step::Look(Look::Told(wait)) = decide_told(&running(), Seen::default(), 90) else { panic!() };
-    let expected = Wait {
-        object: ("n".to_owned(), "crm".to_owned()),
+    let Step::Look(Look::Jobs(wait)) = decide_told(&running(), Seen::default(), 90) else { panic!() };
+    let expected = Subscription {
+        object: ObjectKey::new("n", "crm"),
         endpoint: connection().endpoint.to_string(),
         jobs: vec![JobId::new(149_806).unwrap()],
         clients: Some(vec![12]),
@@ -241,7 +246,7 @@ fn a_backup_waits_with_others_for_its_jobs_and_looks_again_when_it_is_woken() {
         pace: Pace::Usual,
     };
     assert_eq!(*wait, expected);
-    let nothing_yet = Seen { told: Some(None), ..Seen::default() };
+    let nothing_yet = Seen { jobs_update: Some(None), ..Seen::default() };
     assert!(matches!(decide_told(&running(), nothing_yet, 90), Step::Rest(Some(_))));
 }
 
@@ -352,7 +357,7 @@ fn jobs_that_may_not_be_read_are_held_after_three_looks_unless_submitting_was_al
     let mut running = running();
     let look = |object: &SalesforceBackup, refused_looks, seconds| {
         let (id, reading) = reading(403, &json!({}));
-        decide_told(object, told([(id, Known { refused_looks, ..read(reading) })]), seconds)
+        decide_told(object, told([(id, JobView { refused_looks, ..read(reading) })]), seconds)
     };
     let forbidden = |object: &SalesforceBackup, refused_looks| recorded(look(object, refused_looks, 30)).0;
     assert_eq!(reason(&forbidden(&running, 2)), (Phase::Running, "Forbidden"));
@@ -374,10 +379,10 @@ fn jobs_that_may_not_be_read_are_held_after_three_looks_unless_submitting_was_al
 }
 
 /// A job that has ended, with this word for how, as it was told at so many looks in a row.
-fn ended_with(word: &str, unknown_ends: u32) -> (JobId, Known) {
+fn ended_with(word: &str, unknown_ends: u32) -> (JobId, JobView) {
     let summary = json!({"jobId": 149_806, "status": word, "jobEndTime": 1_800_000_000});
     let (id, reading) = reading(200, &json!({"jobs": [{"jobSummary": summary}]}));
-    (id, Known { unknown_ends, ..read(reading) })
+    (id, JobView { unknown_ends, ..read(reading) })
 }
 
 #[test]
@@ -388,7 +393,7 @@ fn a_job_that_ended_with_an_unknown_word_is_held_after_three_looks_with_the_word
     assert_eq!(reason(&status), (Phase::Running, "JobsRunning"), "the word may be one of a moment");
     let seen_twice = SalesforceBackup { status: Some(status), ..running.clone() };
     assert!(
-        matches!(decide_told(&seen_twice, Seen::default(), 31), Step::Look(Look::Told(wait)) if wait.jobs.len() == 1),
+        matches!(decide_told(&seen_twice, Seen::default(), 31), Step::Look(Look::Jobs(wait)) if wait.jobs.len() == 1),
         "it is looked at again"
     );
     let (status, _) = recorded(look(&seen_twice, ended_with("Dancing", 3)));
@@ -397,7 +402,7 @@ fn a_job_that_ended_with_an_unknown_word_is_held_after_three_looks_with_the_word
     assert_eq!(status.jobs[0].status.as_deref(), Some("Unknown (Dancing)"));
     running.status = Some(status);
     let again = decide_told(&running, Seen::default(), 900);
-    assert!(matches!(again, Step::Look(Look::Told(wait)) if wait.pace == Pace::Rarely));
+    assert!(matches!(again, Step::Look(Look::Jobs(wait)) if wait.pace == Pace::Rarely));
     assert!(matches!(look(&running, ended_with("Dancing", 1)), Step::Rest(_)), "a new process has not counted");
     let (status, _) = recorded(look(&running, ended_with("Completed with errors", 0)));
     assert_eq!(reason(&status), (Phase::PartiallySucceeded, "CompletedWithErrors"));
@@ -415,7 +420,7 @@ fn a_job_that_failed_tells_how_a_run_ended_whatever_the_word_of_another_one_mean
         let summary = json!({"jobId": id, "status": word, "jobEndTime": 1_800_000_000});
         let reply = Reply::Answer(Answer::new(200, json!({"jobs": [{"jobSummary": summary}]}).to_string()));
         let id = JobId::new(id).unwrap();
-        (id, Known { unknown_ends: 1, ..read(read_job(&reply, id, &connection().redaction)) })
+        (id, JobView { unknown_ends: 1, ..read(read_job(&reply, id, &connection().redaction)) })
     };
     let seen = told([ended(1, "Killed by system"), ended(2, "Dancing")]);
     assert_eq!(reason(&recorded(decide_told(&object, seen, 30)).0), (Phase::Failed, "JobFailed"));

@@ -4,7 +4,7 @@ use crate::{
     api::Reason,
     backup::status::{
         messages::{THEN_WITHOUT, saying},
-        report::Why,
+        why::Why,
     },
     command_center::{
         create_task::outcome::{Refused, RefusedKind},
@@ -222,7 +222,7 @@ pub fn job_list_not_reached(cause: NeverSent, endpoint: &str) -> Why {
 
 /// What is told of a Command Center that is away, where a call ended as `why` says.
 #[must_use]
-pub fn away(why: &Why) -> Why {
+pub fn unavailable(why: &Why) -> Why {
     let message = format!(
         "{} It did not answer several calls in a row: it is tried with one call at a time, and this backup follows when it answers.",
         why.message

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Fields, Reason},
-    backup::status::report::Why,
+    backup::status::why::Why,
 };
 
 /// What installs the definitions of this program; the chart's upgrade does as well.

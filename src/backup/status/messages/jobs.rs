@@ -7,7 +7,7 @@ use crate::{
             causes::{jobs_unavailable, unreached},
             refused, saying,
         },
-        report::{Submission, Why},
+        why::{Submission, Why},
     },
     command_center::{
         create_task::outcome::{Refused, RefusedKind},

@@ -5,7 +5,7 @@ mod definition;
 mod jobs;
 
 pub use crate::backup::status::messages::causes::{
-    away, job_list_error, job_list_not_reached, job_list_refused, job_list_unavailable, never_sent,
+    job_list_error, job_list_not_reached, job_list_refused, job_list_unavailable, never_sent, unavailable,
 };
 pub use crate::backup::status::messages::definition::{
     definition_lacks, definition_lacks_of_spec, definition_outdated, not_defined,
@@ -21,18 +21,19 @@ use crate::{
     api::Reason,
     backup::{
         claims::Other,
-        memory::NotPermitted,
-        observe::SecretProblem,
-        status::{report::Why, transition::Found},
+        status::why::{Found, NotPermitted, Why},
     },
     command_center::{
         connection::ConnectionError,
         create_task::outcome::{Refused, RefusedKind, Unknown},
-        gate::need::Cause,
+        gate::need::WaitCause,
         reply::NoAnswer,
         text,
     },
-    connections::renewed_secret::{self, Obstacle},
+    connections::{
+        problem::SecretProblem,
+        renewed_secret::{self, Obstacle},
+    },
     kubernetes::cluster::ClusterError,
 };
 
@@ -258,21 +259,21 @@ pub const ROOM_NEEDED: &str = "What came of the CreateTask call does not fit int
 
 /// Why others call `endpoint` first, or nobody does.
 #[must_use]
-pub fn in_line(cause: Cause, endpoint: &str) -> Why {
+pub fn in_line(cause: WaitCause, endpoint: &str) -> Why {
     match cause {
-        Cause::Busy => Why::new(
+        WaitCause::Busy => Why::new(
             Reason::RateLimited,
             format!(
                 "The operator makes only so many calls to {endpoint} at once; this backup has its place in the line. To do: nothing."
             ),
         ),
-        Cause::Limited => Why::new(
+        WaitCause::Limited => Why::new(
             Reason::RateLimited,
             format!(
                 "As many calls were made to {endpoint} as it allows, or as --writes-per-hour and --reads-per-hour do; this backup has its place in the line. To do: nothing unless it lasts; then spread the backups, or have the limit raised."
             ),
         ),
-        Cause::Away => Why::new(
+        WaitCause::CircuitOpen => Why::new(
             Reason::CommandCenterUnavailable,
             format!(
                 "{endpoint} did not answer several calls in a row; it is tried with one call at a time, and this backup follows when it answers. To do: check whether the Command Center is up, url in the Secret, firewalls and NetworkPolicies."
@@ -284,7 +285,7 @@ pub fn in_line(cause: Cause, endpoint: &str) -> Why {
 /// Whether `message` says that a backup waits for others to call `endpoint`, and not that the server refused it.
 #[must_use]
 pub fn tells_of_line(message: &str, endpoint: &str) -> bool {
-    [Cause::Busy, Cause::Limited].into_iter().any(|cause| in_line(cause, endpoint).message == message)
+    [WaitCause::Busy, WaitCause::Limited].into_iter().any(|cause| in_line(cause, endpoint).message == message)
 }
 
 /// Why a backup that was resumed is not submitted yet.
