@@ -173,7 +173,7 @@ fn compare(ours: &Value, served: Option<&Value>, path: &str, missing: &mut Vec<S
 
 /// What the API server made of a status that was written to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum Persisted {
     /// All of it is stored.
     Whole,
     /// These fields are not stored, all others are.
@@ -182,7 +182,7 @@ pub enum Kept {
     Otherwise(Fields),
 }
 
-impl Kept {
+impl Persisted {
     /// Compares what was written with what is stored, as they become JSON: there, times have whole seconds.
     #[must_use]
     pub fn of(written: Option<&SalesforceBackupStatus>, stored: Option<&SalesforceBackupStatus>) -> Self {
@@ -198,7 +198,7 @@ fn only_tells(field: &str) -> bool {
     TOLD_ONLY.iter().any(|told| field.strip_prefix(told).is_some_and(begins_a_part))
 }
 
-fn kept(written: &Value, stored: &Value) -> Kept {
+fn kept(written: &Value, stored: &Value) -> Persisted {
     let (mut missing, mut changed) = (Vec::new(), Vec::new());
     lost(written, Some(stored), "status", &mut missing, &mut changed);
     missing.retain(|field| !only_tells(field));
@@ -207,9 +207,9 @@ fn kept(written: &Value, stored: &Value) -> Kept {
         fields.dedup();
     }
     match (missing.is_empty(), changed.is_empty()) {
-        (true, true) => Kept::Whole,
-        (false, true) => Kept::Without(Fields(missing)),
-        (_, false) => Kept::Otherwise(Fields(changed)),
+        (true, true) => Persisted::Whole,
+        (false, true) => Persisted::Without(Fields(missing)),
+        (_, false) => Persisted::Otherwise(Fields(changed)),
     }
 }
 
@@ -300,32 +300,32 @@ mod tests {
             json!({"attempt": {"id": "a", "targets": [{"clientId": 1}, {"clientId": 2}]}, "phase": "Starting"});
         let fields = |name: &str| Fields::from_iter([name]);
         let cases = [
-            (written.clone(), Kept::Whole),
-            (json!({"attempt": written["attempt"], "phase": "Starting", "more": 1}), Kept::Whole),
-            (json!({"phase": "Starting"}), Kept::Without(fields("status.attempt"))),
+            (written.clone(), Persisted::Whole),
+            (json!({"attempt": written["attempt"], "phase": "Starting", "more": 1}), Persisted::Whole),
+            (json!({"phase": "Starting"}), Persisted::Without(fields("status.attempt"))),
             (
                 json!({"attempt": {"targets": written["attempt"]["targets"]}, "phase": "Starting"}),
-                Kept::Without(fields("status.attempt.id")),
+                Persisted::Without(fields("status.attempt.id")),
             ),
             (
                 json!({"attempt": {"id": "a", "targets": [{}, {}]}, "phase": "Starting"}),
-                Kept::Without(fields("status.attempt.targets[].clientId")),
+                Persisted::Without(fields("status.attempt.targets[].clientId")),
             ),
-            (json!({"attempt": written["attempt"], "phase": "Running"}), Kept::Otherwise(fields("status.phase"))),
+            (json!({"attempt": written["attempt"], "phase": "Running"}), Persisted::Otherwise(fields("status.phase"))),
             (
                 json!({"attempt": {"id": "a", "targets": []}, "phase": "Starting"}),
-                Kept::Otherwise(fields("status.attempt.targets")),
+                Persisted::Otherwise(fields("status.attempt.targets")),
             ),
-            (json!(null), Kept::Otherwise(fields("status"))),
+            (json!(null), Persisted::Otherwise(fields("status"))),
         ];
         for (stored, expected) in cases {
             assert_eq!(kept(&written, &stored), expected, "{stored}");
         }
         let told = json!({"phase": "Running", "otherJobs": {"failed": 1}, "associationsWithoutJob": 1});
-        assert_eq!(kept(&told, &json!({"phase": "Running"})), Kept::Whole, "what only tells is of no account");
+        assert_eq!(kept(&told, &json!({"phase": "Running"})), Persisted::Whole, "what only tells is of no account");
         assert_eq!(
             kept(&told, &json!({"phase": "Running", "otherJobs": {}, "associationsWithoutJob": 1})),
-            Kept::Whole
+            Persisted::Whole
         );
     }
 

@@ -18,7 +18,7 @@ pub use crate::api::backup::{
 };
 pub use crate::api::conditions::{ConditionType, Conditions, Reason};
 pub use crate::api::crd::{all_crds, salesforce_backup_crd};
-pub use crate::api::fields::{Fields, Kept, Served};
+pub use crate::api::fields::{Fields, Persisted, Served};
 pub use crate::api::ids::{AttemptId, JobId, TaskId};
 pub use crate::api::level::BackupLevel;
 pub use crate::api::status::{Attempt, Cancel, JobStatus, OtherJobs, Phase, SalesforceBackupStatus};

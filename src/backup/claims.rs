@@ -243,14 +243,20 @@ pub fn busy<'a>(others: &'a [Other], applicant: &Applicant<'_>) -> Option<&'a Ot
     others.iter().filter(|other| other.comes_before(applicant)).min_by(|one, other| one.name.cmp(&other.name))
 }
 
-/// Whether one of `others` may own one of `jobs`, which were found by their target above `mark`.
+/// Whether one of `others` may own one of `jobs`, which were found by their target above `highest_job_id`.
 #[must_use]
-pub fn disputed(others: &[impl Borrow<Other>], endpoint: &str, targets: &[Target], mark: i64, jobs: &[JobId]) -> bool {
+pub fn disputed(
+    others: &[impl Borrow<Other>],
+    endpoint: &str,
+    targets: &[Target],
+    highest_job_id: i64,
+    jobs: &[JobId],
+) -> bool {
     others.iter().map(Borrow::borrow).any(|other: &Other| {
         let named = jobs.iter().any(|job| other.owns(endpoint, *job));
         let open = match other.claim {
             Claim::Open | Claim::Held => true,
-            Claim::Adopted => other.job_ids.iter().any(|id| id.number() > mark),
+            Claim::Adopted => other.job_ids.iter().any(|id| id.number() > highest_job_id),
             Claim::Settled => false,
         };
         named || (open && other.shares(endpoint, targets))

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::{
     api::{Attempt, AttemptId, ConditionType, Fields, JobId, Reason, SalesforceBackup, TaskId, conditions::find},
     backup::{
-        act::merge_outcome::Record,
+        act::merge_outcome::AttemptOutcome,
         claims::{Applicant, Claim, Other},
         status::{
             run_state::RunState,
@@ -314,7 +314,7 @@ impl Memory {
 
     /// Remembers what came of the attempt of `object`, before it is recorded: for the object itself, in case that fails, and for
     /// one of its name that goes on with the attempt.
-    pub fn answered(&self, object: &SalesforceBackup, Record { id, outcome, answered_by }: Record<'_>) {
+    pub fn answered(&self, object: &SalesforceBackup, AttemptOutcome { id, outcome, answered_by }: AttemptOutcome<'_>) {
         // That nothing is known is what an open attempt says anyway.
         if !matches!(outcome, Outcome::Unknown(_)) {
             let answered = Answered { attempt: id.clone(), outcome: outcome.clone(), answered_by };

@@ -37,8 +37,8 @@ fn accepted() -> Outcome {
     Outcome::Accepted(Accepted { task_id: None, job_ids: vec![JobId::new(7).unwrap()] })
 }
 
-fn record<'a>(id: &'a AttemptId, outcome: &'a Outcome) -> Record<'a> {
-    Record { id, outcome, answered_by: AnsweredBy::CommandCenter }
+fn record<'a>(id: &'a AttemptId, outcome: &'a Outcome) -> AttemptOutcome<'a> {
+    AttemptOutcome { id, outcome, answered_by: AnsweredBy::CommandCenter }
 }
 
 fn targets(client: i64) -> [Target; 1] {

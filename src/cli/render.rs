@@ -16,7 +16,7 @@ use crate::{
     command_center::{
         connection::{Connection, check_type},
         create_task::{
-            description::Mark,
+            description::JobDescription,
             request::{CreateTask, JSON, OPERATION, TOKEN_HEADER},
         },
         endpoint::EndpointPolicy,
@@ -203,14 +203,15 @@ fn request(
     };
     let (namespace, name) = document.key();
     let attempt = AttemptId::from(ATTEMPT);
-    let mark = Mark {
+    let description = JobDescription {
         namespace: &namespace,
         name: &name,
         namespace_uid: UID,
         run_id: backup.spec.run_id.as_deref(),
         attempt: &attempt,
     };
-    let body = serde_json::to_string_pretty(&CreateTask::new(&backup.spec, mark)).map_err(|error| error.to_string())?;
+    let body =
+        serde_json::to_string_pretty(&CreateTask::new(&backup.spec, description)).map_err(|error| error.to_string())?;
     let mut text = String::new();
     writeln!(text, "# {document}\nPOST {url}\nContent-Type: {JSON}\nAccept: {JSON}\n{TOKEN_HEADER}: <token of Secret {secret_name}>\n\n{body}\n")
         .map_err(|error| error.to_string())?;

@@ -36,7 +36,7 @@ enum AddressKind {
 
 /// Where connections for one URL may go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Reach {
+pub struct AddressPolicy {
     /// Loopback and link-local addresses.
     pub local: LocalAddresses,
     /// True if whoever writes a Secret chooses the address, so that what is met there must not be told.
@@ -68,7 +68,7 @@ pub enum NoReach {
     Refused,
 }
 
-impl Reach {
+impl AddressPolicy {
     /// Checks that `ip` may be connected to.
     ///
     /// # Errors
@@ -124,11 +124,15 @@ fn unwrapped(ip: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn reach(local: LocalAddresses, refused: &[&str]) -> Reach {
-        Reach { local, any_address: true, refused: refused.iter().map(|network| network.parse().unwrap()).collect() }
+    fn reach(local: LocalAddresses, refused: &[&str]) -> AddressPolicy {
+        AddressPolicy {
+            local,
+            any_address: true,
+            refused: refused.iter().map(|network| network.parse().unwrap()).collect(),
+        }
     }
 
-    fn check(reach: &Reach, ip: &str) -> Result<(), NoReach> {
+    fn check(reach: &AddressPolicy, ip: &str) -> Result<(), NoReach> {
         reach.check(ip.parse().unwrap())
     }
 

@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
 use crate::command_center::{
     NotAToken, Redaction, Token,
-    address_policy::Reach,
+    address_policy::AddressPolicy,
     endpoint::{Endpoint, EndpointError, EndpointPolicy, NotAllowed},
     trim::{trimmed, without_byte_order_mark},
 };
@@ -18,7 +18,7 @@ pub struct Connection {
     /// The base address, allowed by the policy.
     pub endpoint: Endpoint,
     /// Where connections for it may go.
-    pub reach: Reach,
+    pub reach: AddressPolicy,
     /// The token.
     pub token: Token,
     /// The tokens that no text of the Command Center may show: this one, the key `refreshToken`, and those before them.

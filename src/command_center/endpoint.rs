@@ -8,7 +8,7 @@ use url::{Host, Url};
 use crate::{
     api::address,
     command_center::{
-        address_policy::{LocalAddresses, NoReach, Reach},
+        address_policy::{AddressPolicy, LocalAddresses, NoReach},
         trim::trimmed,
     },
 };
@@ -164,7 +164,7 @@ impl EndpointPolicy {
     ///
     /// # Errors
     /// Why it may not be called.
-    pub fn check(&self, endpoint: &Endpoint) -> Result<Reach, NotAllowed> {
+    pub fn check(&self, endpoint: &Endpoint) -> Result<AddressPolicy, NotAllowed> {
         if !endpoint.is_https() && !self.allow_insecure_http {
             return Err(NotAllowed::Insecure);
         }
@@ -174,7 +174,7 @@ impl EndpointPolicy {
         }
         let trusted = listed || self.allow_insecure_http;
         let local = if trusted { LocalAddresses::Allowed } else { LocalAddresses::Refused };
-        let reach = Reach { local, any_address: !trusted, refused: Arc::clone(&self.refused) };
+        let reach = AddressPolicy { local, any_address: !trusted, refused: Arc::clone(&self.refused) };
         if let Some(ip) = endpoint.ip() {
             reach.check(ip)?;
         }

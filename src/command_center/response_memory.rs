@@ -1,4 +1,4 @@
-//! Room in memory for what Command Centers say. A small answer always has its own; what is larger takes a share of what
+//! ResponseMemory in memory for what Command Centers say. A small answer always has its own; what is larger takes a share of what
 //! all may take together, and all of one namespace. So neither one that sends much nor many that send slowly make
 //! this process grow, and those who say little are heard whatever the others do.
 
@@ -22,7 +22,7 @@ const ONE: usize = 8 << 20;
 const WAIT: Duration = Duration::from_millis(250);
 
 /// The room there is.
-pub struct Room {
+pub struct ResponseMemory {
     all: Arc<Semaphore>,
     each: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
@@ -40,13 +40,13 @@ pub struct Share {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-impl Default for Room {
+impl Default for ResponseMemory {
     fn default() -> Self {
         Self { all: Arc::new(Semaphore::new(ALL)), each: Mutex::default() }
     }
 }
 
-impl Room {
+impl ResponseMemory {
     /// A share for something of `namespace`, of which the first `free` bytes are there in any case.
     #[must_use]
     pub fn share(&self, namespace: &str, free: usize) -> Share {
@@ -117,9 +117,9 @@ impl Share {
     }
 }
 
-impl fmt::Debug for Room {
+impl fmt::Debug for ResponseMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Room").field("left", &self.all.available_permits()).finish_non_exhaustive()
+        f.debug_struct("ResponseMemory").field("left", &self.all.available_permits()).finish_non_exhaustive()
     }
 }
 
@@ -135,13 +135,13 @@ mod tests {
 
     const FREE: usize = 1 << 10;
 
-    fn left(room: &Room) -> usize {
+    fn left(room: &ResponseMemory) -> usize {
         room.all.available_permits()
     }
 
     #[tokio::test]
     async fn what_is_small_has_its_place_although_all_room_is_taken() {
-        let room = Room::default();
+        let room = ResponseMemory::default();
         let mut shares: Vec<Share> = (0..ALL / ONE).map(|host| room.share(&host.to_string(), 0)).collect();
         for share in &mut shares {
             share.grow(ONE).await.unwrap();
@@ -157,7 +157,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_command_center_takes_no_more_than_its_part_and_gives_it_back() {
-        let room = Room::default();
+        let room = ResponseMemory::default();
         let mut first = room.share("one", 0);
         let mut second = room.share("one", 0);
         first.grow(1).await.unwrap();

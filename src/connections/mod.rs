@@ -33,7 +33,7 @@ use crate::{
     },
     connections::{
         problem::SecretProblem,
-        renewed_secret::{Circumstances, Fingerprint, Obstacle, RenewalId, Source, Step, Stored},
+        renewed_secret::{Circumstances, Fingerprint, RenewalId, RenewalObstacle, RenewalStep, Source, Stored},
     },
     kubernetes::{
         cluster::{Cluster, ClusterError},
@@ -53,10 +53,10 @@ const SELDOM: Duration = Duration::from_hours(1);
 
 /// All connections.
 #[derive(Clone, Debug)]
-pub struct Connections(Arc<Shared>);
+pub struct Connections(Arc<ConnectionsState>);
 
 #[derive(Debug)]
-struct Shared {
+struct ConnectionsState {
     cluster: Cluster,
     command_center: Arc<CommandCenter>,
     policy: EndpointPolicy,
@@ -83,7 +83,7 @@ struct Notes {
     /// Renewals that were written down, perhaps, and not asked for, since the last one that certainly was.
     unsent: Vec<RenewalId>,
     /// What kept the last renewal of this pair from being made, and until when it is believed.
-    hindered: Option<(Fingerprint, Obstacle, BootTime)>,
+    hindered: Option<(Fingerprint, RenewalObstacle, BootTime)>,
     /// How many renewals were not taken since one was.
     not_taken: u32,
     /// When it is looked at though nobody reads it; at once where there is no time, as after a renewal.
@@ -99,7 +99,7 @@ impl Connections {
         policy: EndpointPolicy,
         renew_tokens: bool,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(ConnectionsState {
             cluster,
             command_center,
             policy,
@@ -199,7 +199,7 @@ impl Connections {
         let mut tried = false;
         loop {
             let Ok(reading) = tokio::time::timeout(PATIENCE, known.renewing.read()).await else {
-                return Ok(Err(SecretProblem::Renewal(Obstacle::Delayed)));
+                return Ok(Err(SecretProblem::Renewal(RenewalObstacle::Delayed)));
             };
             let renewed = shared.cluster.secret(&renewed_secret::key_of(key)).await;
             drop(reading);
@@ -208,7 +208,7 @@ impl Connections {
                     // The user's own token may still be good.
                     let version = version(&secret, &Stored::Nothing);
                     return Ok(if rejected == Some(version.as_str()) {
-                        Err(SecretProblem::Renewal(Obstacle::NotPermitted))
+                        Err(SecretProblem::Renewal(RenewalObstacle::NotPermitted))
                     } else {
                         shared.connection(&secret, Some((&source.pair, version))).map(|connection| (connection, None))
                     });
@@ -220,17 +220,17 @@ impl Connections {
                 lock(&known.notes).rejected = Some(version.clone());
             }
             match shared.decide(&known, &source, &stored, &version) {
-                Step::Renew if !tried => {
+                RenewalStep::Renew if !tried => {
                     tried = true;
                     self.renew(key, &known).await?;
                 }
-                Step::Use | Step::Renew => {
+                RenewalStep::Use | RenewalStep::Renew => {
                     let connection = shared.connection(&secret, Some((stored.pair(&source), version)));
                     let until_due = stored.latest().map(|latest| latest.renew_at.duration_since(clock::now().wall));
                     let until_due = until_due.map(|wait| Duration::try_from(wait).unwrap_or(A_MOMENT));
                     return Ok(connection.map(|connection| (connection, until_due)));
                 }
-                Step::Stop(obstacle) => return Ok(Err(SecretProblem::Renewal(obstacle))),
+                RenewalStep::Stop(obstacle) => return Ok(Err(SecretProblem::Renewal(obstacle))),
             }
         }
     }
@@ -247,12 +247,12 @@ impl Connections {
             let _renewing = known.renewing.write().await;
             shared.renew(&secret, &known).await
         });
-        // A panic leaves the mark of the renewal, which is told as lost.
+        // A panic leaves the state of the renewal, which is told as lost.
         tokio::time::timeout(PATIENCE, task).await.unwrap_or(Ok(Ok(()))).unwrap_or(Ok(()))
     }
 }
 
-impl Shared {
+impl ConnectionsState {
     fn source(&self, secret: &Secret) -> Option<Source> {
         connection::check_type(secret.type_.as_deref()).ok()?;
         Source::of(secret.data.as_ref()?).filter(|_| self.renew_tokens)
@@ -286,7 +286,7 @@ impl Shared {
         usable.map_err(SecretProblem::Unusable)
     }
 
-    fn decide(&self, known: &SecretRenewals, source: &Source, stored: &Stored, version: &str) -> Step {
+    fn decide(&self, known: &SecretRenewals, source: &Source, stored: &Stored, version: &str) -> RenewalStep {
         let (now, notes) = (clock::now(), lock(&known.notes));
         let around = Circumstances {
             rejected: notes.rejected.as_deref() == Some(version),

@@ -15,8 +15,10 @@ use crate::{
         tls::TlsFailure,
     },
     connections::{
-        A_MOMENT, SecretRenewals, Shared, UNTIL_PERMITTED, lock,
-        renewed_secret::{self, Kept, Latest, Mark, Obstacle, RenewalId, Source, Step, Stored},
+        A_MOMENT, ConnectionsState, SecretRenewals, UNTIL_PERMITTED, lock,
+        renewed_secret::{
+            self, Latest, RenewalId, RenewalObstacle, RenewalRecord, RenewalState, RenewalStep, Source, Stored,
+        },
         version,
     },
     kubernetes::{
@@ -31,30 +33,30 @@ use crate::{
 const LONGEST: Duration = Duration::from_mins(10);
 
 /// Two Secrets, and what they say.
-struct Seen {
+struct RenewalInputs {
     secret: Secret,
     source: Source,
     renewed: Option<Secret>,
     stored: Stored,
 }
 
-impl Shared {
+impl ConnectionsState {
     /// Intent, call, outcome, while nobody reads the connection.
     pub(super) async fn renew(&self, key: &SecretKey, known: &SecretRenewals) -> Result<(), ClusterError> {
         let Some(seen) = self.see(key).await? else { return Ok(()) };
         let SecretKey { namespace, name } = key;
-        let Seen { secret, source, renewed, stored } = &seen;
+        let RenewalInputs { secret, source, renewed, stored } = &seen;
         let version = version(secret, stored);
         let Ok(connection) = self.connection(secret, Some((stored.pair(source), version.clone()))) else {
             return Ok(());
         };
-        if self.decide(known, source, stored, &version) != Step::Renew {
+        if self.decide(known, source, stored, &version) != RenewalStep::Renew {
             return Ok(());
         }
         let pass = match self.pass(&ConnectionId::new(namespace, name, &connection.endpoint), &connection).await {
             Ok(pass) => pass,
             Err(wait) => {
-                known.hinder(source, Obstacle::Delayed, wait.max(A_MOMENT));
+                known.hinder(source, RenewalObstacle::Delayed, wait.max(A_MOMENT));
                 return Ok(());
             }
         };
@@ -69,7 +71,7 @@ impl Shared {
             }
         };
         let id = RenewalId::random();
-        let before = Kept { latest: stored.latest().cloned(), mark: Mark::UnderWay(id.clone()) };
+        let before = RenewalRecord { latest: stored.latest().cloned(), state: RenewalState::UnderWay(id.clone()) };
         let intent = renewed_secret::secret(&secret.metadata, source, &before, renewed.as_ref());
         let written = match self.cluster.write_secret(&intent).await {
             Ok(written) => written,
@@ -96,7 +98,7 @@ impl Shared {
                 let latest = Latest { pair, renewals: stored.renewals().saturating_add(1), expires_at, renew_at };
                 info!(namespace, secret = name, lives_seconds = lifetime.as_secs(), "token renewed");
                 lock(&known.notes).not_taken = 0;
-                Kept { latest: Some(latest), mark: Mark::Settled }
+                RenewalRecord { latest: Some(latest), state: RenewalState::Settled }
             }
             Renewal::Refused => {
                 warn!(
@@ -104,7 +106,7 @@ impl Shared {
                     secret = name,
                     "the Command Center refuses to renew the token; put a new token and refreshToken into the Secret"
                 );
-                Kept { mark: Mark::Refused, ..before }
+                RenewalRecord { state: RenewalState::Refused, ..before }
             }
             Renewal::NotMade(wait) => {
                 let wait = known.longer(wait);
@@ -115,8 +117,8 @@ impl Shared {
                     "the Command Center did not take the renewal of a token; trying again"
                 );
                 give_back();
-                known.hinder(source, Obstacle::Delayed, wait);
-                Kept { mark: Mark::Settled, ..before }
+                known.hinder(source, RenewalObstacle::Delayed, wait);
+                RenewalRecord { state: RenewalState::Settled, ..before }
             }
             Renewal::Unknown => {
                 warn!(
@@ -148,16 +150,16 @@ impl Shared {
         if second.is_probe() { Err(A_MOMENT) } else { Ok(second) }
     }
 
-    async fn see(&self, key: &SecretKey) -> Result<Option<Seen>, ClusterError> {
+    async fn see(&self, key: &SecretKey) -> Result<Option<RenewalInputs>, ClusterError> {
         let Some(secret) = self.cluster.secret(key).await? else { return Ok(None) };
         let Some(source) = self.source(&secret) else { return Ok(None) };
         let renewed = self.cluster.secret(&renewed_secret::key_of(key)).await?;
         let stored = Stored::of(renewed.as_ref(), &source, secret.metadata.uid.as_deref());
-        Ok(Some(Seen { secret, source, renewed, stored }))
+        Ok(Some(RenewalInputs { secret, source, renewed, stored }))
     }
 
     /// Writes what came of renewal `id` over `written`, and does not return before that is done.
-    async fn keep(&self, seen: &Seen, written: Secret, id: &RenewalId, after: &Kept) {
+    async fn keep(&self, seen: &RenewalInputs, written: Secret, id: &RenewalId, after: &RenewalRecord) {
         let owner = &seen.secret.metadata;
         let key =
             SecretKey::new(owner.namespace.as_deref().unwrap_or_default(), owner.name.as_deref().unwrap_or_default());
@@ -184,7 +186,7 @@ impl Shared {
             let stored = Stored::of(now.as_ref(), &seen.source, owner.uid.as_deref());
             let goes_on = match (&now, stored.kept()) {
                 (Some(_), Some(kept)) if kept.is(after) => return,
-                (Some(_), Some(kept)) => kept.mark == Mark::UnderWay(id.clone()),
+                (Some(_), Some(kept)) => kept.state == RenewalState::UnderWay(id.clone()),
                 (Some(_), None) => false,
                 // Somebody deleted it: the pair is kept as long as the Secret is there that it belongs to.
                 (None, _) => match self.cluster.secret(&key).await {
@@ -206,7 +208,7 @@ impl Shared {
 }
 
 impl SecretRenewals {
-    fn hinder(&self, source: &Source, obstacle: Obstacle, wait: Duration) {
+    fn hinder(&self, source: &Source, obstacle: RenewalObstacle, wait: Duration) {
         lock(&self.notes).hindered = Some((source.fingerprint.clone(), obstacle, clock::now().boot.plus(wait)));
     }
 
@@ -222,18 +224,18 @@ impl SecretRenewals {
         let SecretKey { namespace, name } = key;
         match error {
             ClusterError::Conflict { .. } | ClusterError::Gone { .. } => {
-                self.hinder(source, Obstacle::Delayed, A_MOMENT);
+                self.hinder(source, RenewalObstacle::Delayed, A_MOMENT);
             }
             ClusterError::Busy { .. } | ClusterError::Ambiguous { .. } => {
                 if matches!(error, ClusterError::Ambiguous { .. }) {
                     lock(&self.notes).unsent.push(id);
                 }
                 warn!(namespace, secret = name, error = %chain(error), "the renewal of a token waits for the API server");
-                self.hinder(source, Obstacle::Delayed, A_MOMENT);
+                self.hinder(source, RenewalObstacle::Delayed, A_MOMENT);
             }
             ClusterError::Forbidden { .. } | ClusterError::Refused { .. } | ClusterError::TooLarge { .. } => {
                 warn!(namespace, secret = name, error = %chain(error), "a token cannot be renewed, because there is no right to keep the new one");
-                self.hinder(source, Obstacle::NotPermitted, UNTIL_PERMITTED);
+                self.hinder(source, RenewalObstacle::NotPermitted, UNTIL_PERMITTED);
             }
         }
     }

@@ -62,16 +62,16 @@ pub enum Stored {
     /// It is not the operator's, or is of a type that is for something else.
     Foreign,
     /// It keeps the renewals of this pair.
-    Kept(Kept),
+    Recorded(RenewalRecord),
 }
 
 /// The renewals of one source.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct RenewalRecord {
     /// The latest pair, once there was a renewal.
     pub latest: Option<Latest>,
     /// How the last renewal stands.
-    pub mark: Mark,
+    pub state: RenewalState,
 }
 
 /// The pair that the last renewal gave.
@@ -89,7 +89,7 @@ pub struct Latest {
 
 /// How the last renewal stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum RenewalState {
     /// There is none, or its pair is kept.
     Settled,
     /// It may be asked for at any moment, or was, and its answer is not here.
@@ -103,7 +103,7 @@ pub enum Mark {
 
 /// Why a token that is not taken any more is not renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obstacle {
+pub enum RenewalObstacle {
     /// It is tried again soon.
     Delayed,
     /// The last renewal may have been made, and its answer is lost.
@@ -124,7 +124,7 @@ pub struct Circumstances<'a> {
     /// Renewals that this process wrote down, perhaps, and did not ask for.
     pub unsent: &'a [RenewalId],
     /// What kept the last renewal from being made, a moment ago.
-    pub hindered: Option<Obstacle>,
+    pub hindered: Option<RenewalObstacle>,
     /// This process used the latest pair before.
     pub spent: bool,
     /// The time.
@@ -133,13 +133,13 @@ pub struct Circumstances<'a> {
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum RenewalStep {
     /// Use the latest token.
     Use,
     /// Renew the latest pair.
     Renew,
     /// The latest token is of no use, and cannot be renewed.
-    Stop(Obstacle),
+    Stop(RenewalObstacle),
 }
 
 /// The Secret that keeps the renewals of the tokens in Secret `key`.
@@ -210,11 +210,11 @@ impl Stored {
             return Self::Nothing;
         }
         let mut owners = secret.metadata.owner_references.iter().flatten();
-        let mark = match note(RENEWAL).map(String::as_str) {
-            _ if owners.all(|reference| Some(reference.uid.as_str()) != owner) => Mark::OfAnother,
-            None => Mark::Settled,
-            Some("refused") => Mark::Refused,
-            Some(id) => Mark::UnderWay(RenewalId(id.to_owned())),
+        let state = match note(RENEWAL).map(String::as_str) {
+            _ if owners.all(|reference| Some(reference.uid.as_str()) != owner) => RenewalState::OfAnother,
+            None => RenewalState::Settled,
+            Some("refused") => RenewalState::Refused,
+            Some(id) => RenewalState::UnderWay(RenewalId(id.to_owned())),
         };
         let time = |name: &str| note(name).and_then(|text| text.parse::<Timestamp>().ok());
         let latest = secret.data.as_ref().and_then(pair).map(|pair| Latest {
@@ -224,14 +224,14 @@ impl Stored {
             expires_at: time(EXPIRES_AT).unwrap_or(Timestamp::MAX),
             renew_at: time(RENEW_AT).unwrap_or(Timestamp::MIN),
         });
-        Self::Kept(Kept { latest, mark })
+        Self::Recorded(RenewalRecord { latest, state })
     }
 
     /// What was kept.
     #[must_use]
-    pub const fn kept(&self) -> Option<&Kept> {
+    pub const fn kept(&self) -> Option<&RenewalRecord> {
         match self {
-            Self::Kept(kept) => Some(kept),
+            Self::Recorded(kept) => Some(kept),
             Self::Nothing | Self::Foreign => None,
         }
     }
@@ -264,39 +264,39 @@ impl Latest {
     }
 }
 
-impl Kept {
+impl RenewalRecord {
     /// Whether `other` says the same.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         let latest = |kept: &Self| kept.latest.as_ref().map(|latest| Fingerprint::of(&latest.pair));
-        self.mark == other.mark && latest(self) == latest(other)
+        self.state == other.state && latest(self) == latest(other)
     }
 }
 
 /// What to do about the token.
 #[must_use]
-pub fn decide(stored: &Stored, around: &Circumstances<'_>) -> Step {
+pub fn decide(stored: &Stored, around: &Circumstances<'_>) -> RenewalStep {
     let due = match stored.latest() {
         Some(latest) => around.now >= latest.renew_at || (around.rejected && around.now >= latest.believed_until()),
         // Nobody knows how old the user's own is.
         None => around.rejected,
     };
     if !due {
-        return Step::Use;
+        return RenewalStep::Use;
     }
-    let obstacle = match (stored, stored.kept().map(|kept| &kept.mark)) {
-        (Stored::Foreign, _) => Some(Obstacle::NameTaken),
-        (_, Some(Mark::UnderWay(id))) if !around.unsent.contains(id) => Some(Obstacle::Lost),
-        (_, Some(Mark::OfAnother)) => Some(Obstacle::Lost),
-        (_, Some(Mark::Refused)) => Some(Obstacle::Refused),
-        (_, _) if around.spent => Some(Obstacle::Lost),
+    let obstacle = match (stored, stored.kept().map(|kept| &kept.state)) {
+        (Stored::Foreign, _) => Some(RenewalObstacle::NameTaken),
+        (_, Some(RenewalState::UnderWay(id))) if !around.unsent.contains(id) => Some(RenewalObstacle::Lost),
+        (_, Some(RenewalState::OfAnother)) => Some(RenewalObstacle::Lost),
+        (_, Some(RenewalState::Refused)) => Some(RenewalObstacle::Refused),
+        (_, _) if around.spent => Some(RenewalObstacle::Lost),
         (_, _) => around.hindered,
     };
     let expired = stored.latest().is_some_and(|latest| around.now >= latest.expires_at);
     match obstacle {
-        None => Step::Renew,
-        Some(obstacle) if around.rejected || expired => Step::Stop(obstacle),
-        Some(_) => Step::Use,
+        None => RenewalStep::Renew,
+        Some(obstacle) if around.rejected || expired => RenewalStep::Stop(obstacle),
+        Some(_) => RenewalStep::Use,
     }
 }
 
@@ -310,14 +310,14 @@ pub fn times(lifetime: Duration, now: Timestamp) -> (Timestamp, Timestamp) {
 
 /// `<name>-renewed` as it keeps `kept` of `source`: in the place of `old`, and owned by the user's Secret `owner`.
 #[must_use]
-pub fn secret(owner: &ObjectMeta, source: &Source, kept: &Kept, old: Option<&Secret>) -> Secret {
+pub fn secret(owner: &ObjectMeta, source: &Source, kept: &RenewalRecord, old: Option<&Secret>) -> Secret {
     let note = |name: &str, value: String| (name.to_owned(), value);
     let mut annotations = BTreeMap::from([note(SOURCE, source.fingerprint.0.clone())]);
-    match &kept.mark {
+    match &kept.state {
         // Nothing is written over what is another's.
-        Mark::Settled | Mark::OfAnother => {}
-        Mark::UnderWay(id) => annotations.extend([note(RENEWAL, id.0.clone())]),
-        Mark::Refused => annotations.extend([note(RENEWAL, "refused".to_owned())]),
+        RenewalState::Settled | RenewalState::OfAnother => {}
+        RenewalState::UnderWay(id) => annotations.extend([note(RENEWAL, id.0.clone())]),
+        RenewalState::Refused => annotations.extend([note(RENEWAL, "refused".to_owned())]),
     }
     let mut data = BTreeMap::new();
     if let Some(latest) = &kept.latest {

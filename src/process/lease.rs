@@ -32,7 +32,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     process::{
-        lease::decide::{Bid, Duty, Loss, Record, Seen, Timings},
+        lease::decide::{Bid, Duty, LeaseRecord, LeaseSeen, Loss, Timings},
         telemetry::chain,
     },
     time::clock::{self, BootTime, Now},
@@ -58,7 +58,7 @@ pub struct Leadership {
     candidate: Candidate,
     /// The Lease by our last write or look, and when that was.
     lease: Option<Lease>,
-    seen: Seen,
+    seen: LeaseSeen,
     renewed: BootTime,
 }
 
@@ -112,7 +112,7 @@ impl Candidate {
     /// Waits until this process leads; nothing when `stop` came first. `standing_by` is true while somebody else leads
     /// and the API server answers.
     pub async fn acquire(&self, standing_by: &AtomicBool, stop: &CancellationToken) -> Option<Leadership> {
-        let mut seen: Option<Seen> = None;
+        let mut seen: Option<LeaseSeen> = None;
         let mut trouble: Option<String> = None;
         while !stop.is_cancelled() {
             let wait = match self.approach(&mut seen, standing_by).await {
@@ -145,14 +145,14 @@ impl Candidate {
     }
 
     /// One look, and what follows from it. A write is never cut off by a stop: it would be applied unseen.
-    async fn approach(&self, last: &mut Option<Seen>, standing_by: &AtomicBool) -> Result<Next, Failed> {
+    async fn approach(&self, last: &mut Option<LeaseSeen>, standing_by: &AtomicBool) -> Result<Next, Failed> {
         let lease = self.look(self.timings.call_limit()).await?;
         let now = clock::now().boot;
         let record = lease.as_ref().map(record);
-        let known = last.as_ref().and_then(Seen::holder).map(str::to_owned);
+        let known = last.as_ref().and_then(LeaseSeen::holder).map(str::to_owned);
         let seen = match last.take() {
             Some(seen) => seen.again(record, now),
-            None => Seen::first(record, now),
+            None => LeaseSeen::first(record, now),
         };
         let seen = last.insert(seen);
         let sent = clock::now();
@@ -230,7 +230,7 @@ enum Next {
 impl Leadership {
     /// Over `lease`, written by us with a call sent at `sent`.
     fn over(candidate: Candidate, lease: Lease, sent: BootTime) -> Self {
-        let seen = Seen::first(Some(record(&lease)), sent);
+        let seen = LeaseSeen::first(Some(record(&lease)), sent);
         Self { candidate, lease: Some(lease), seen, renewed: sent }
     }
 
@@ -305,7 +305,7 @@ impl Leadership {
     }
 
     fn saw(&mut self, lease: Option<Lease>) {
-        self.seen = Seen::first(lease.as_ref().map(record), clock::now().boot);
+        self.seen = LeaseSeen::first(lease.as_ref().map(record), clock::now().boot);
         self.lease = lease;
     }
 
@@ -340,10 +340,10 @@ async fn or_lost(lease: String, keeping: impl Future<Output = Result<(), Lost>>)
 }
 
 /// What leading goes by in `lease`.
-fn record(lease: &Lease) -> Record {
+fn record(lease: &Lease) -> LeaseRecord {
     let spec = lease.spec.as_ref();
     let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
-    Record {
+    LeaseRecord {
         version: lease.resource_version().unwrap_or_default(),
         holder: spec.and_then(|spec| spec.holder_identity.clone()).filter(|holder| !holder.is_empty()),
         renewed: spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0),

@@ -69,17 +69,17 @@ impl Task {
 
 /// Keeps tasks alive. Clones keep the same ones.
 #[derive(Clone, Debug)]
-pub struct Supervisor(Arc<Shared>);
+pub struct Supervisor(Arc<SupervisorState>);
 
 #[derive(Debug)]
-struct Shared {
+struct SupervisorState {
     metrics: Metrics,
     first_wait: Duration,
-    kept: Mutex<BTreeMap<Task, Kept>>,
+    kept: Mutex<BTreeMap<Task, KeptTask>>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct KeptTask {
     life: Life,
     /// Of the task that starts it again.
     keeper: Option<AbortHandle>,
@@ -128,7 +128,7 @@ impl Supervisor {
         for task in Task::ALL {
             metrics.task_kept(task.as_str());
         }
-        Self(Arc::new(Shared { metrics, first_wait, kept: Mutex::default() }))
+        Self(Arc::new(SupervisorState { metrics, first_wait, kept: Mutex::default() }))
     }
 
     /// Does `work`, and again whenever it ends, until the handle is dropped.
@@ -136,7 +136,7 @@ impl Supervisor {
     where
         F: Future<Output = ()> + Send,
     {
-        self.lock().insert(task, Kept { life: Life::first(clock::now().boot), keeper: None });
+        self.lock().insert(task, KeptTask { life: Life::first(clock::now().boot), keeper: None });
         let supervisor = self.clone();
         let keeper = tokio::spawn(async move {
             loop {
@@ -169,11 +169,11 @@ impl Supervisor {
     pub fn broken(&self) -> Vec<Task> {
         let now = clock::now().boot;
         let is_broken =
-            |kept: &Kept| kept.life.is_broken(now) || kept.keeper.as_ref().is_some_and(AbortHandle::is_finished);
+            |kept: &KeptTask| kept.life.is_broken(now) || kept.keeper.as_ref().is_some_and(AbortHandle::is_finished);
         self.lock().iter().filter(|(_, kept)| is_broken(kept)).map(|(task, _)| *task).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Task, Kept>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Task, KeptTask>> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -49,11 +49,11 @@ pub use crate::simulator::state::LedgerEntry;
 
 pub use crate::command_center::client::SIMULATOR_HEADER;
 
-use crate::simulator::{server::Shared, state::CommandCenter, tls::Identity};
+use crate::simulator::{server::ServerState, state::CommandCenter, tls::Identity};
 
 /// A running Command Center. Dropping it stops it.
 pub struct Simulator {
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     address: SocketAddr,
     host: Option<String>,
     identity: Option<Identity>,
@@ -83,7 +83,7 @@ impl Simulator {
         let made_up = |kind: &str| format!("{kind}-{}", Uuid::new_v4().simple());
         let token = options.token.map_or_else(|| made_up("at"), |token| token.trim().to_owned());
         let refresh_token = options.refresh_token.unwrap_or_else(|| made_up("rt"));
-        let shared = Arc::new(Shared::new(|now| {
+        let shared = Arc::new(ServerState::new(|now| {
             CommandCenter::new(options.behaviour, token.clone(), refresh_token.clone(), options.seed, now)
         }));
         let (host, server) = (options.host, Mutex::new(None));

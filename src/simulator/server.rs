@@ -42,13 +42,13 @@ const PIECE: &[u8] = &[b' '; 64 * 1024];
 const DRIP: Duration = Duration::from_millis(100);
 
 /// The state, and the clock that it is shown.
-pub(crate) struct Shared {
+pub(crate) struct ServerState {
     center: Mutex<CommandCenter>,
     epoch: Timestamp,
     started: Instant,
 }
 
-impl Shared {
+impl ServerState {
     pub(crate) fn new(build: impl FnOnce(Timestamp) -> CommandCenter) -> Self {
         let epoch = Timestamp::now();
         Self { center: Mutex::new(build(epoch)), epoch, started: Instant::now() }
@@ -70,7 +70,7 @@ impl Shared {
 struct Dropped;
 
 /// Serves until the task that runs this is aborted; every connection ends with it.
-pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<ServerState>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -86,7 +86,7 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, share
     }
 }
 
-async fn converse(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+async fn converse(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<ServerState>) {
     let _ = stream.set_nodelay(true);
     match tls {
         None => exchange(stream, shared).await,
@@ -97,7 +97,7 @@ async fn converse(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Share
     }
 }
 
-async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<ServerState>) {
     let service = service_fn(move |request| handle(request, Arc::clone(&shared)));
     if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "the connection ended");
@@ -114,7 +114,7 @@ enum Outgoing {
 }
 
 /// One request. An `Err` makes hyper close the connection without a response.
-async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Dropped> {
+async fn handle(request: Request<Incoming>, shared: Arc<ServerState>) -> Result<Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
     let route = Route::of(&head.method, head.uri.path());
     let outgoing = match axum::body::to_bytes(Body::new(body), BODY_LIMIT).await {
@@ -130,7 +130,7 @@ async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
 }
 
 /// What happens to a request that has arrived: its fault, and the work.
-async fn attend(shared: Arc<Shared>, call: Call) -> Outgoing {
+async fn attend(shared: Arc<ServerState>, call: Call) -> Outgoing {
     let plan = shared.lock().arrive(call.route);
     wait(plan.before).await;
     let execute = || {

@@ -25,7 +25,7 @@ use salesforce_backup_operator::{
         },
         renew::answer::{self, Pair, Renewal},
         reply::{Answer, Reply},
-        response_memory::Room,
+        response_memory::ResponseMemory,
     },
     kubernetes::stored::{Read, Stored},
 };
@@ -138,7 +138,7 @@ pub fn job_list(data: &[u8]) {
 }
 
 fn read_pages(status: u16, pages: &[&[u8]]) {
-    let room = Room::default();
+    let room = ResponseMemory::default();
     let query = JobQuery::of(&[], Duration::from_mins(10));
     let mut state = Pages::of(1000, &query, room.share("cc", 256 << 10));
     let mut ids = Vec::new();

@@ -10,7 +10,7 @@ use salesforce_backup_operator::{
         act::{
             intent::{self, Intent, Opened, Purpose, in_window},
             kill,
-            merge_outcome::Record,
+            merge_outcome::AttemptOutcome,
             outdated,
             permission::{self, Permission},
             record,
@@ -19,11 +19,11 @@ use salesforce_backup_operator::{
         decide::step::{Attempt, Kills, UNTIL_THE_WATCH_FOLLOWS},
         memory::{Memory, NOT_KEPT, TargetClaim},
         neighbours,
-        status::{messages, transition::Facts, why::AnsweredBy},
+        status::{messages, transition::Transition, why::AnsweredBy},
     },
     command_center::{
         create_task::{
-            description::{Described, Mark},
+            description::{Described, JobDescription},
             interpret::interpret,
             outcome::Outcome,
         },
@@ -122,8 +122,8 @@ impl Turn<'_> {
             Ok(Permission::NotKept(stored, fields)) => {
                 let now = self.clock().0;
                 outdated::missed(&stored, &fields, memory, now.boot);
-                let facts = Facts { object: &stored, now: now.wall };
-                let status = facts.unkept(it.attempt.intent.clone(), messages::definition_outdated(&fields));
+                let transition = Transition { object: &stored, now: now.wall };
+                let status = transition.unkept(it.attempt.intent.clone(), messages::definition_outdated(&fields));
                 self.keep(memory);
                 self.write(&stored, status, Some(NOT_KEPT), How::Well);
             }
@@ -175,7 +175,8 @@ impl Turn<'_> {
         let metadata = &it.object.metadata;
         let (namespace, name) = (metadata.namespace.as_deref().unwrap(), metadata.name.as_deref().unwrap());
         let run_id = it.attempt.intent.run_id.as_deref();
-        let mark = Mark { namespace, name, namespace_uid: &it.attempt.namespace_uid, run_id, attempt: &id };
+        let description =
+            JobDescription { namespace, name, namespace_uid: &it.attempt.namespace_uid, run_id, attempt: &id };
         let call = Call {
             attempt: it.number,
             uid: it.version.uid(),
@@ -185,7 +186,7 @@ impl Turn<'_> {
             run: it.version.run.number,
             wanted: wanted(&it.object),
             sent: self.world.now,
-            description: mark.description(),
+            description: description.description(),
             fate: Fate::Flying,
             known: it.known.clone(),
         };
@@ -215,7 +216,7 @@ impl Turn<'_> {
     fn record_outcome(&mut self, (it, outcome, answered_by): (Try, Outcome, AnsweredBy), writes: Writes) {
         let (memory, clock) = (self.memory(), self.clock());
         let api = Api::new(self.world, self.name, writes);
-        let record = Record { id: &it.attempt.id, outcome: &outcome, answered_by };
+        let record = AttemptOutcome { id: &it.attempt.id, outcome: &outcome, answered_by };
         let kept = record::keep(&it.version.object, record, &memory, (&api, &clock)).now_or_never();
         if kept.is_none() {
             return self.hold(Task::Recording(Box::new(it), outcome, answered_by), &memory);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use salesforce_backup_operator::{
-    api::{Kept, SalesforceBackup, SalesforceBackupStatus},
+    api::{Persisted, SalesforceBackup, SalesforceBackupStatus},
     backup::{
         act::{self, outdated},
         claims::Claims,
@@ -258,8 +258,8 @@ impl Turn<'_> {
         let (memory, clock) = (self.memory(), self.clock());
         let written = act::store(&next, &memory, (&self.api(how), &clock)).now_or_never();
         match written {
-            Some(Ok((stored, Kept::Whole))) => self.rest(again, &RunState::of(&stored)),
-            Some(Ok((stored, Kept::Without(fields) | Kept::Otherwise(fields)))) => {
+            Some(Ok((stored, Persisted::Whole))) => self.rest(again, &RunState::of(&stored)),
+            Some(Ok((stored, Persisted::Without(fields) | Persisted::Otherwise(fields)))) => {
                 outdated::missed(&stored, &fields, &memory, clock.0.boot);
                 self.rest(again.map(|again| again.max(NOT_KEPT)), &RunState::of(&stored));
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    api::{AttemptId, Fields, Kept, SalesforceBackup, SalesforceBackupStatus},
+    api::{AttemptId, Fields, Persisted, SalesforceBackup, SalesforceBackupStatus},
     command_center::client::Permit,
     kubernetes::cluster::{ClusterError, Statuses},
     time::clock::{self, Now, Time},
@@ -81,14 +81,14 @@ impl Purpose {
 
     /// What is kept of an intent that was written. A call needs all of it: whoever finds it goes by phase and conditions too,
     /// and by the run. For kills, what else the status says was stored before.
-    fn kept(self, written: &SalesforceBackup, stored: &SalesforceBackup) -> Kept {
+    fn kept(self, written: &SalesforceBackup, stored: &SalesforceBackup) -> Persisted {
         let part = |object: &SalesforceBackup| match (self, object.status.clone()) {
             (Self::Kills, Some(status)) => {
                 Some(SalesforceBackupStatus { cancel: status.cancel, ..SalesforceBackupStatus::default() })
             }
             (_, status) => status,
         };
-        Kept::of(part(written).as_ref(), part(stored).as_ref())
+        Persisted::of(part(written).as_ref(), part(stored).as_ref())
     }
 }
 
@@ -107,8 +107,8 @@ pub async fn write(
 ) -> Result<Intent, ClusterError> {
     match statuses.write_status(object).await {
         Ok(stored) => Ok(match purpose.kept(object, &stored) {
-            Kept::Whole => Intent::Stored(Box::new(stored), SendPermit { opened }),
-            Kept::Without(fields) | Kept::Otherwise(fields) => Intent::NotKept(Box::new(stored), fields),
+            Persisted::Whole => Intent::Stored(Box::new(stored), SendPermit { opened }),
+            Persisted::Without(fields) | Persisted::Otherwise(fields) => Intent::NotKept(Box::new(stored), fields),
         }),
         Err(ClusterError::Conflict { .. } | ClusterError::Gone { .. }) => Ok(Intent::NotStored),
         Err(error @ ClusterError::Ambiguous { .. }) => find(object, purpose, opened, statuses, time).await.ok_or(error),
@@ -127,10 +127,10 @@ pub async fn find(
     while in_window(&opened.at, opened.window, &time.now()) {
         if let Some(stored) = stored(statuses, object, purpose).await {
             return Some(match purpose.kept(object, &stored) {
-                Kept::Whole => Intent::Stored(Box::new(stored), SendPermit { opened }),
-                Kept::Without(fields) => Intent::NotKept(Box::new(stored), fields),
+                Persisted::Whole => Intent::Stored(Box::new(stored), SendPermit { opened }),
+                Persisted::Without(fields) => Intent::NotKept(Box::new(stored), fields),
                 // Somebody has gone on with it.
-                Kept::Otherwise(_) => Intent::NotStored,
+                Persisted::Otherwise(_) => Intent::NotStored,
             });
         }
         time.pause(ASK_AGAIN).await;
@@ -208,8 +208,8 @@ mod tests {
             (SalesforceBackup { status: None, ..written.clone() }, false, false),
         ];
         for (stored, call, kills) in cases {
-            assert_eq!(Purpose::Call.kept(&written, &stored) == Kept::Whole, call, "{:?}", stored.status);
-            assert_eq!(Purpose::Kills.kept(&written, &stored) == Kept::Whole, kills, "{:?}", stored.status);
+            assert_eq!(Purpose::Call.kept(&written, &stored) == Persisted::Whole, call, "{:?}", stored.status);
+            assert_eq!(Purpose::Kills.kept(&written, &stored) == Persisted::Whole, kills, "{:?}", stored.status);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
         controller::slots::Slot,
         decide::step::{Kills, UNTIL_THE_WATCH_FOLLOWS},
         memory::{Memory, NOT_KEPT},
-        status::{messages, report::Standing, transition::Facts, why::Trouble},
+        status::{messages, report::Report, transition::Transition, why::Trouble},
     },
     command_center::{
         jobs::kill::{Kill, read_kill},
@@ -145,10 +145,10 @@ pub fn unkept(
     (stored, fields): (&SalesforceBackup, &Fields),
     now: Timestamp,
 ) -> SalesforceBackupStatus {
-    let facts = Facts { object: stored, now };
+    let transition = Transition { object: stored, now };
     let cancel = object.status.as_ref().and_then(|before| before.cancel.clone());
     let trouble = Trouble { why: messages::definition_outdated(fields), needs_person: true };
-    facts.standing(SalesforceBackupStatus { cancel, ..kills.intent }, &Standing::Running(Some(trouble)))
+    transition.report(SalesforceBackupStatus { cancel, ..kills.intent }, &Report::Running(Some(trouble)))
 }
 
 /// Remembers which of the jobs were not asked after all; gives the status of `stored` that says so, if any was not.
@@ -161,7 +161,7 @@ pub fn answered(
     now: &Now,
 ) -> Option<SalesforceBackupStatus> {
     unsent(kills, stored, not_asked(answers), memory);
-    Facts { object: stored, now: now.wall }.kills_answered(answers)
+    Transition { object: stored, now: now.wall }.kills_answered(answers)
 }
 
 fn not_asked(answers: &[(JobId, Kill)]) -> Vec<JobId> {

@@ -7,7 +7,7 @@ use crate::{
     api::{Attempt, AttemptId, SalesforceBackup, SalesforceBackupStatus},
     backup::status::{
         messages,
-        transition::Facts,
+        transition::Transition,
         why::{AnsweredBy, Submission},
     },
     command_center::create_task::outcome::{Accepted, Outcome},
@@ -15,7 +15,7 @@ use crate::{
 
 /// The outcome of one attempt, on its way into the status.
 #[derive(Clone, Copy, Debug)]
-pub struct Record<'a> {
+pub struct AttemptOutcome<'a> {
     /// The attempt.
     pub id: &'a AttemptId,
     /// What came of it.
@@ -45,27 +45,27 @@ fn attempt(object: &SalesforceBackup) -> Option<&Attempt> {
     object.status.as_ref()?.attempt.as_ref()
 }
 
-impl Record<'_> {
+impl AttemptOutcome<'_> {
     /// What this outcome makes of the status of `object` at `now`.
     #[must_use]
     pub fn onto(&self, object: &SalesforceBackup, now: Timestamp) -> Next {
         let status = object.status.clone().unwrap_or_default();
-        let facts = Facts { object, now };
+        let transition = Transition { object, now };
         let ours = speaks_of(object, self.id);
         let submitted = status.submitted_at.is_some();
         // Jobs of another attempt were added while ours was open: that stays a person's matter, whatever ours gave.
         let disputed = !submitted && !status.job_ids.is_empty();
         match self.outcome {
-            Outcome::Accepted(accepted) if ours && submitted => known_better(status, accepted, &facts),
+            Outcome::Accepted(accepted) if ours && submitted => known_better(status, accepted, &transition),
             _ if ours && !submitted && !disputed && status.finished_at.is_none() => {
-                Next::Write(Box::new(facts.outcome(status, self.outcome, self.answered_by)))
+                Next::Write(Box::new(transition.outcome(status, self.outcome, self.answered_by)))
             }
-            Outcome::Accepted(accepted) => Next::Write(Box::new(facts.duplicate(status, accepted))),
+            Outcome::Accepted(accepted) => Next::Write(Box::new(transition.duplicate(status, accepted))),
             // Jobs were taken for those of a call that started none.
             Outcome::Refused(_) | Outcome::NeverSent(_)
                 if ours && submitted && status.adopted == Some(true) && status.finished_at.is_none() =>
             {
-                Next::Write(Box::new(facts.held(status, messages::wrongly_adopted(), Submission::Yes)))
+                Next::Write(Box::new(transition.held(status, messages::wrongly_adopted(), Submission::Yes)))
             }
             Outcome::Refused(_) | Outcome::NeverSent(_) | Outcome::Unknown(_) => Next::Superseded,
         }
@@ -74,11 +74,11 @@ impl Record<'_> {
 
 /// The attempt counts as submitted already: this outcome was recorded before, or somebody found its jobs meanwhile. What
 /// the answer says and the status does not is added; where they differ, somebody else's job was taken for ours.
-fn known_better(mut status: SalesforceBackupStatus, accepted: &Accepted, facts: &Facts<'_>) -> Next {
+fn known_better(mut status: SalesforceBackupStatus, accepted: &Accepted, transition: &Transition<'_>) -> Next {
     let other_task = matches!((status.task_id, accepted.task_id), (Some(known), Some(told)) if known != told);
     let other_jobs = accepted.job_ids.iter().any(|id| !status.job_ids.contains(id));
     if other_task || (other_jobs && !status.job_ids.is_empty()) {
-        return Next::Write(Box::new(facts.duplicate(status, accepted)));
+        return Next::Write(Box::new(transition.duplicate(status, accepted)));
     }
     // The answer names the jobs, which were known by what they back up only.
     let named = !accepted.job_ids.is_empty() && status.job_ids.iter().all(|id| accepted.job_ids.contains(id));

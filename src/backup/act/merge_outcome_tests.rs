@@ -36,7 +36,7 @@ fn refused() -> Outcome {
 /// The phase and the jobs that outcome `outcome` of attempt a1 gives; a word when nothing is written.
 fn after(status: &Value, outcome: &Outcome) -> Result<(Phase, Vec<String>), &'static str> {
     let id = AttemptId::from("a1");
-    let record = Record { id: &id, outcome, answered_by: AnsweredBy::CommandCenter };
+    let record = AttemptOutcome { id: &id, outcome, answered_by: AnsweredBy::CommandCenter };
     match record.onto(&object(status), Timestamp::UNIX_EPOCH) {
         Next::Write(status) => Ok((status.phase.unwrap(), status.job_ids.iter().map(ToString::to_string).collect())),
         Next::Nothing => Err("nothing"),
@@ -84,7 +84,7 @@ fn an_answer_that_comes_after_somebody_found_its_jobs_adds_the_task_and_tells_wh
     };
     let id = AttemptId::from("a1");
     let outcome = accepted(7);
-    let record = Record { id: &id, outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
+    let record = AttemptOutcome { id: &id, outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
     for known in [found(&Value::Null, &["7"]), found(&Value::Null, &[]), found(&json!(1), &[])] {
         let Next::Write(status) = record.onto(&object(&known), Timestamp::UNIX_EPOCH) else { panic!("{known}") };
         assert_eq!((status.task_id, status.job_ids.len()), (TaskId::new(1), 1), "{known}");
@@ -105,7 +105,8 @@ fn a_run_that_a_person_gave_up_stays_given_up_unless_its_call_was_accepted_after
     assert_eq!(after(&abandoned, &refused()), Err("superseded"));
     assert_eq!(after(&abandoned, &accepted(7)), Ok((Phase::Held, vec!["7".to_owned()])));
     let outcome = accepted(7);
-    let record = Record { id: &AttemptId::from("a1"), outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
+    let record =
+        AttemptOutcome { id: &AttemptId::from("a1"), outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
     let Next::Write(status) = record.onto(&object(&abandoned), Timestamp::UNIX_EPOCH) else { panic!() };
     assert_eq!(status.finished_at, None, "it is not over");
 }
@@ -114,7 +115,7 @@ fn a_run_that_a_person_gave_up_stays_given_up_unless_its_call_was_accepted_after
 fn a_late_answer_tells_of_its_task_and_of_jobs_that_were_adopted_wrongly() {
     let id = AttemptId::from("a1");
     let task_alone = Outcome::Accepted(Accepted { task_id: TaskId::new(9), job_ids: Vec::new() });
-    let record = Record { id: &id, outcome: &task_alone, answered_by: AnsweredBy::CommandCenter };
+    let record = AttemptOutcome { id: &id, outcome: &task_alone, answered_by: AnsweredBy::CommandCenter };
     let newer = json!({"phase": "Starting", "attempt": {"number": 2, "id": "a2"}});
     let Next::Write(status) = record.onto(&object(&newer), Timestamp::UNIX_EPOCH) else { panic!() };
     assert_eq!((status.phase, status.task_id), (Some(Phase::Held), TaskId::new(9)));

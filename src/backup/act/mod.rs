@@ -14,13 +14,13 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::{
-    api::{Kept, SalesforceBackup, SalesforceBackupStatus},
+    api::{Persisted, SalesforceBackup, SalesforceBackupStatus},
     backup::{
         context::{Context, Error},
         decide::step::{FINALIZER, Release, UNTIL_THE_WATCH_FOLLOWS},
         memory::{Memory, NOT_KEPT},
         status::{
-            events::{self, News},
+            events::{self, Announcement},
             messages,
             why::NotPermitted,
         },
@@ -71,10 +71,10 @@ pub async fn store(
     next: &SalesforceBackup,
     memory: &Memory,
     (statuses, time): (&impl Statuses, &impl Time),
-) -> Result<(SalesforceBackup, Kept), ClusterError> {
+) -> Result<(SalesforceBackup, Persisted), ClusterError> {
     let stored = statuses.write_status(next).await?;
     memory.note(uid(&stored), |remembered| remembered.written = Some(time.now().boot));
-    let kept = Kept::of(next.status.as_ref(), stored.status.as_ref());
+    let kept = Persisted::of(next.status.as_ref(), stored.status.as_ref());
     Ok((stored, kept))
 }
 
@@ -113,11 +113,14 @@ pub async fn set_finalizer(
 pub async fn release(object: &SalesforceBackup, why: &Release, context: &Context) -> Result<Option<Duration>, Error> {
     let news = match why {
         Release::NothingRuns => None,
-        Release::Ended(jobs) => {
-            Some(News { warning: false, reason: "Cancelled", note: messages::cancelled(jobs), action: "Cancel" })
-        }
+        Release::Ended(jobs) => Some(Announcement {
+            warning: false,
+            reason: "Cancelled",
+            note: messages::cancelled(jobs),
+            action: "Cancel",
+        }),
         Release::Unconfirmed(note) => {
-            Some(News { warning: true, reason: "CancelUnconfirmed", note: note.clone(), action: "Cancel" })
+            Some(Announcement { warning: true, reason: "CancelUnconfirmed", note: note.clone(), action: "Cancel" })
         }
     };
     if let Some(news) = news {
@@ -148,17 +151,17 @@ async fn tell(before: Option<&SalesforceBackupStatus>, stored: &SalesforceBackup
 }
 
 /// Counts the news and makes an event of it. Events are never worth a failure.
-pub(super) async fn publish(object: &SalesforceBackup, news: News, context: &Context) {
+pub(super) async fn publish(object: &SalesforceBackup, news: Announcement, context: &Context) {
     publish_with(0, object, news, context).await;
 }
 
 /// Like [`publish`], for the last word about an object that goes or is gone. No status tells of it any more, so it is tried
 /// again for a while; a log line and a count are what is left when the API server takes none.
-async fn publish_last(object: &SalesforceBackup, news: News, context: &Context) {
+async fn publish_last(object: &SalesforceBackup, news: Announcement, context: &Context) {
     publish_with(MORE_TRIES, object, news, context).await;
 }
 
-async fn publish_with(more_tries: usize, object: &SalesforceBackup, news: News, context: &Context) {
+async fn publish_with(more_tries: usize, object: &SalesforceBackup, news: Announcement, context: &Context) {
     context.metrics.transition(news.reason);
     let event = news.into_event();
     let mut waits = until_it_lands().take(more_tries);

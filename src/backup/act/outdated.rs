@@ -4,12 +4,12 @@
 use tracing::error;
 
 use crate::{
-    api::{Fields, Kept, SalesforceBackup},
+    api::{Fields, Persisted, SalesforceBackup},
     backup::{
         act,
         context::{Context, Error},
         memory::{Memory, NotKept},
-        status::{events::News, messages},
+        status::{events::Announcement, messages},
     },
     kubernetes::{
         cluster::{ClusterError, Statuses as _},
@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// Tells of what was not `kept` of the status of the object that is stored now; says whether all was.
-pub async fn notice(kept: Kept, stored: &SalesforceBackup, context: &Context) -> bool {
+pub async fn notice(kept: Persisted, stored: &SalesforceBackup, context: &Context) -> bool {
     match kept {
-        Kept::Whole => true,
-        Kept::Without(fields) | Kept::Otherwise(fields) => {
+        Persisted::Whole => true,
+        Persisted::Without(fields) | Persisted::Otherwise(fields) => {
             tell(stored, &fields, context).await;
             false
         }
@@ -39,7 +39,7 @@ pub async fn tell(object: &SalesforceBackup, fields: &Fields, context: &Context)
     let why = messages::definition_outdated(&fields);
     let (namespace, name) = (&object.metadata.namespace, &object.metadata.name);
     error!(namespace, name, reason = why.reason.as_str(), "{}", why.message);
-    let news = News { warning: true, reason: why.reason.as_str(), note: why.message, action: "Submit" };
+    let news = Announcement { warning: true, reason: why.reason.as_str(), note: why.message, action: "Submit" };
     act::publish(object, news, context).await;
 }
 

@@ -3,14 +3,14 @@
 use tracing::warn;
 
 use crate::{
-    api::{Kept, SalesforceBackup},
+    api::{Persisted, SalesforceBackup},
     backup::{
         act::{
-            merge_outcome::{Next, Record, speaks_of},
+            merge_outcome::{AttemptOutcome, Next, speaks_of},
             smallest_outcome::smallest,
         },
         memory::Memory,
-        status::transition::Facts,
+        status::transition::Transition,
     },
     kubernetes::{
         cluster::{ClusterError, Statuses, until_it_lands},
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Recorded {
     /// The outcome is in the status of the object as it is stored now, and what the API server kept of it.
-    Written(Box<SalesforceBackup>, Kept),
+    Written(Box<SalesforceBackup>, Persisted),
     /// The object does not exist any more, or another one has its name.
     ObjectGone,
     /// The object has no room for the outcome, not even in its smallest form.
@@ -36,7 +36,7 @@ pub enum Recorded {
 /// Remembers what came of the call that the intent in `stored` permitted, and records it.
 pub async fn keep(
     stored: &SalesforceBackup,
-    record: Record<'_>,
+    record: AttemptOutcome<'_>,
     memory: &Memory,
     (statuses, time): (&impl Statuses, &impl Time),
 ) -> Recorded {
@@ -62,7 +62,7 @@ pub async fn keep(
 /// can only be done once somebody has made room in the object.
 async fn write(
     intent: &SalesforceBackup,
-    record: Record<'_>,
+    record: AttemptOutcome<'_>,
     (statuses, time): (&impl Statuses, &impl Time),
 ) -> Recorded {
     let mut object = intent.clone();
@@ -75,16 +75,16 @@ async fn write(
     loop {
         let next = match record.onto(&object, time.now().wall) {
             Next::Write(status) => {
-                let facts = Facts { object: &object, now: time.now().wall };
-                let status = if small { smallest(*status, &record, &facts) } else { *status };
+                let transition = Transition { object: &object, now: time.now().wall };
+                let status = if small { smallest(*status, &record, &transition) } else { *status };
                 SalesforceBackup { status: Some(status), ..object.clone() }
             }
-            Next::Nothing => return Recorded::Written(Box::new(object), Kept::Whole),
+            Next::Nothing => return Recorded::Written(Box::new(object), Persisted::Whole),
             Next::Superseded => return Recorded::Superseded,
         };
         match statuses.write_status(&next).await {
             Ok(stored) => {
-                let kept = Kept::of(next.status.as_ref(), stored.status.as_ref());
+                let kept = Persisted::of(next.status.as_ref(), stored.status.as_ref());
                 return Recorded::Written(Box::new(stored), kept);
             }
             Err(ClusterError::Gone { .. } | ClusterError::Conflict { .. }) => {}
@@ -119,7 +119,7 @@ fn restored(object: SalesforceBackup, intent: &SalesforceBackup) -> SalesforceBa
 /// The object as it is stored now, if it is the same one, or one of its name that went on with the attempt.
 async fn reread(
     object: &SalesforceBackup,
-    record: Record<'_>,
+    record: AttemptOutcome<'_>,
     statuses: &impl Statuses,
 ) -> Result<Option<SalesforceBackup>, ClusterError> {
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();

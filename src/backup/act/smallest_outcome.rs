@@ -3,8 +3,8 @@
 use crate::{
     api::{Attempt, SalesforceBackupStatus},
     backup::{
-        act::merge_outcome::Record,
-        status::{messages, transition::Facts, why::Submission},
+        act::merge_outcome::AttemptOutcome,
+        status::{messages, transition::Transition, why::Submission},
     },
     command_center::create_task::outcome::{Accepted, Outcome},
 };
@@ -15,10 +15,14 @@ const SHORT: usize = 40;
 /// `status`, which tells of `record` and is too large to be stored, in its smallest form: an accepted backup by its task and
 /// the number of its jobs, for a person to make room.
 #[must_use]
-pub fn smallest(status: SalesforceBackupStatus, record: &Record<'_>, facts: &Facts<'_>) -> SalesforceBackupStatus {
+pub fn smallest(
+    status: SalesforceBackupStatus,
+    record: &AttemptOutcome<'_>,
+    transition: &Transition<'_>,
+) -> SalesforceBackupStatus {
     let mut status = match record.outcome {
         Outcome::Accepted(Accepted { job_ids, .. }) if status.finished_at.is_none() => {
-            facts.held(status, messages::no_room_for(job_ids.len()), Submission::Yes)
+            transition.held(status, messages::no_room_for(job_ids.len()), Submission::Yes)
         }
         Outcome::Accepted(_) | Outcome::Refused(_) | Outcome::NeverSent(_) | Outcome::Unknown(_) => status,
     };
@@ -46,7 +50,7 @@ mod tests {
         api::{AttemptId, JobId, Phase, SalesforceBackup, TaskId},
         backup::{
             act::merge_outcome::Next,
-            status::{report::Standing, why::AnsweredBy},
+            status::{report::Report, why::AnsweredBy},
         },
         command_center::create_task::outcome::{Refused, RefusedKind},
     };
@@ -67,12 +71,12 @@ mod tests {
     fn smallest_of(outcome: &Outcome) -> (usize, SalesforceBackupStatus) {
         let (mut object, id) = (object(), AttemptId::from("a1"));
         let now = "2026-11-23T10:00:01Z".parse().unwrap();
-        let intent = Facts { object: &object, now }.standing(object.status.clone().unwrap(), &Standing::Starting);
+        let intent = Transition { object: &object, now }.report(object.status.clone().unwrap(), &Report::Starting);
         object.status = Some(intent);
-        let record = Record { id: &id, outcome, answered_by: AnsweredBy::Simulator };
+        let record = AttemptOutcome { id: &id, outcome, answered_by: AnsweredBy::Simulator };
         let Next::Write(status) = record.onto(&object, now) else { panic!("nothing is written") };
         let whole = serde_json::to_string(&object.status).unwrap().len();
-        let small = smallest(*status, &record, &Facts { object: &object, now });
+        let small = smallest(*status, &record, &Transition { object: &object, now });
         let length = serde_json::to_string(&small).unwrap().len();
         // Besides, the API server notes who wrote what is new.
         assert!(length + 200 < whole, "{length} bytes where {whole} were");

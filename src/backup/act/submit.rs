@@ -16,7 +16,7 @@ use crate::{
     backup::{
         act::{
             intent::SendPermit,
-            merge_outcome::Record,
+            merge_outcome::AttemptOutcome,
             outdated,
             permission::{self, Granted, Permission},
             publish, publish_last,
@@ -27,10 +27,10 @@ use crate::{
         controller::slots::Slot,
         decide::step::{Attempt, UNTIL_THE_WATCH_FOLLOWS},
         observe::Observed,
-        status::{events::News, messages, transition::Facts, why::AnsweredBy},
+        status::{events::Announcement, messages, transition::Transition, why::AnsweredBy},
     },
     command_center::{
-        create_task::{description::Mark, interpret::interpret, outcome::Outcome, request::CreateTask},
+        create_task::{description::JobDescription, interpret::interpret, outcome::Outcome, request::CreateTask},
         gate::Pass,
         reply::{NeverSent, Reply},
         tls::TlsFailure,
@@ -80,8 +80,8 @@ async fn permission<'a>(
         Permission::Denied => Ok(None),
         Permission::NotKept(stored, fields) => {
             outdated::tell(&stored, &fields, context).await;
-            let facts = Facts { object: &stored, now: clock::now().wall };
-            let status = facts.unkept(attempt.intent.clone(), messages::definition_outdated(&fields));
+            let transition = Transition { object: &stored, now: clock::now().wall };
+            let status = transition.unkept(attempt.intent.clone(), messages::definition_outdated(&fields));
             write(&stored, status, None, context).await.map(|_| None)
         }
     }
@@ -94,7 +94,7 @@ impl Permitted<'_> {
         let reply = call(attempt, object, permit, &pass, context).await;
         drop(pass);
         let outcome = interpret(&reply, &attempt.connection.redaction);
-        let record = Record { id: &attempt.id, outcome: &outcome, answered_by: AnsweredBy::from(&reply) };
+        let record = AttemptOutcome { id: &attempt.id, outcome: &outcome, answered_by: AnsweredBy::from(&reply) };
         context.metrics.create_task(outcome.label());
         let (namespace, name) = (stored.metadata.namespace.as_deref(), stored.metadata.name.as_deref());
         info!(namespace, name, attempt = %attempt.id, outcome = outcome.label(), "CreateTask called");
@@ -107,7 +107,7 @@ impl Permitted<'_> {
                 let reason = Reason::ObjectTooLarge.as_str();
                 warn!(namespace, name, reason, "{}", messages::ROOM_NEEDED);
                 let note = messages::ROOM_NEEDED.to_owned();
-                publish(&stored, News { warning: true, reason, note, action: "Submit" }, context).await;
+                publish(&stored, Announcement { warning: true, reason, note, action: "Submit" }, context).await;
             }
             Recorded::ObjectGone => tell_of_lost(&stored, "the object was deleted", &outcome, context).await,
             Recorded::Superseded => tell_of_lost(&stored, "another attempt was begun", &outcome, context).await,
@@ -126,8 +126,8 @@ async fn call(
     let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let (run_id, namespace_uid) = (attempt.intent.run_id.as_deref(), &attempt.namespace_uid);
-    let mark = Mark { namespace, name, namespace_uid, run_id, attempt: &attempt.id };
-    let call = CreateTask::new(&object.spec, mark);
+    let description = JobDescription { namespace, name, namespace_uid, run_id, attempt: &attempt.id };
+    let call = CreateTask::new(&object.spec, description);
     match context.command_center.create_task(pass, &attempt.connection, &call, permit).await {
         Ok(reply) => reply,
         Err(error) => {
@@ -152,6 +152,6 @@ async fn tell_of_lost(object: &SalesforceBackup, why: &str, outcome: &Outcome, c
     };
     let note = format!("While a CreateTask call was under way, {why}; {what}");
     warn!(namespace = object.metadata.namespace, name = object.metadata.name, reason, "{note}");
-    let news = News { warning: true, reason, note, action: "Submit" };
+    let news = Announcement { warning: true, reason, note, action: "Submit" };
     publish_last(object, news, context).await;
 }

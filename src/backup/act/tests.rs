@@ -18,7 +18,7 @@ use crate::{
     backup::{
         act::{
             kill,
-            merge_outcome::Record,
+            merge_outcome::AttemptOutcome,
             permission,
             record::{Recorded, keep},
         },
@@ -26,7 +26,7 @@ use crate::{
         decide::step::{Attempt, Kills},
         memory::Memory,
         status::{
-            transition::Facts,
+            transition::Transition,
             why::{AnsweredBy, SendTimes},
         },
     },
@@ -153,8 +153,8 @@ fn with(object: &SalesforceBackup, status: SalesforceBackupStatus) -> Salesforce
 
 /// The intent to send `id` for `object`, decided at the beginning.
 fn intent(object: &SalesforceBackup, id: &AttemptId) -> SalesforceBackupStatus {
-    let facts = Facts { object, now: at(0).wall };
-    facts.intent(facts.new_run(), id, &connection(), SendTimes { window: WINDOW, settled: WINDOW }, Some(1))
+    let transition = Transition { object, now: at(0).wall };
+    transition.intent(transition.new_run(), id, &connection(), SendTimes { window: WINDOW, settled: WINDOW }, Some(1))
 }
 
 fn attempt(object: &SalesforceBackup, id: &AttemptId) -> Attempt {
@@ -208,7 +208,7 @@ fn is_denied(asked: &Result<permission::Permission<'_>, ClusterError>) -> bool {
 fn an_attempt_is_denied_while_this_process_makes_another_one_on_its_target() {
     let (world, memory) = (World::new(Some(object("u1")), []), Memory::default());
     let second = object("u2");
-    let targets = Facts { object: &second, now: at(0).wall }.targets();
+    let targets = Transition { object: &second, now: at(0).wall }.targets();
     let applicant = Applicant::new(&second, ("https://cc.example.com/api", &targets), Waits::default());
     let other = memory.claim(&applicant, at(0).wall);
     assert!(other.is_some() && is_denied(&ask(&world, &memory, Vec::new())));
@@ -273,7 +273,7 @@ fn an_outcome_is_known_while_it_waits_to_be_recorded() {
     let stored = with(&object("u1"), intent(&object("u1"), &id));
     memory.sees(&stored, at(0).boot);
     let world = World::new(Some(stored.clone()), [Write::Awaited]);
-    let record = Record { id: &id, outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
+    let record = AttemptOutcome { id: &id, outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
     let mut recording = pin!(keep(&stored, record, &memory, (&world, &world)));
     assert!(recording.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())).is_pending());
     assert_eq!(memory.of("u1").answered.unwrap().outcome, outcome);
@@ -285,7 +285,7 @@ fn an_outcome_goes_to_the_object_that_goes_on_with_the_attempt() {
     let (id, outcome, memory) = (AttemptId::from("a1"), accepted(), Memory::default());
     let stored = with(&object("u1"), intent(&object("u1"), &id));
     let goes_on = with(&object("u2"), intent(&object("u2"), &id));
-    let record = Record { id: &id, outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
+    let record = AttemptOutcome { id: &id, outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
     let world = World::new(Some(goes_on), []);
     let recorded = keep(&stored, record, &memory, (&world, &world)).now_or_never();
     assert!(matches!(recorded, Some(Recorded::Written(..))), "{recorded:?}");
@@ -307,7 +307,7 @@ fn an_outcome_brings_back_the_status_of_its_call_that_somebody_removed_meanwhile
     for status in [lost, without_attempt] {
         for (outcome, phase) in [(accepted(), Phase::Running), (unknown.clone(), Phase::Resolving)] {
             let world = World::new(Some(version(with(&object("u1"), status.clone()), "2")), []);
-            let record = Record { id: &id, outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
+            let record = AttemptOutcome { id: &id, outcome: &outcome, answered_by: AnsweredBy::CommandCenter };
             keep(&stored, record, &Memory::default(), (&world, &world)).now_or_never();
             let status = world.stored().unwrap().status.unwrap();
             let attempt = status.attempt.clone().and_then(|attempt| attempt.id);

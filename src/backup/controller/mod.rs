@@ -51,7 +51,7 @@ use crate::{
         job_watch::{self},
         memory::is_older,
         reconcile::reconcile,
-        status::{failing, object_size, transition::Facts},
+        status::{failing, object_size, transition::Transition},
     },
     kubernetes::{
         cluster::PAGE,
@@ -99,7 +99,7 @@ pub enum Broken {
 /// The objects that a controller is to look at again.
 type Bell = UnboundedSender<ObjectRef<SalesforceBackup>>;
 
-struct Shared {
+struct ControllerState {
     context: Arc<Context>,
     slots: Slots,
     /// The reconciles under way.
@@ -139,7 +139,7 @@ pub async fn run(
     // First of all, so that as few objects as can be seem to be older than this.
     let apis = join_all(apis.map(async |api| (Beginning::of(&api).await, api))).await;
     Box::pin(context.definition.begin(&context.cluster)).await;
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(ControllerState {
         context: Arc::new(context),
         slots: Slots::new(watch.concurrency),
         tasks: TaskTracker::new(),
@@ -182,7 +182,7 @@ async fn until(driving: impl Future<Output = ()>, stop: &CancellationToken) -> R
 }
 
 /// What goes on beside the reconciles.
-fn tasks(shared: &Arc<Shared>, supervisor: &Supervisor) -> [AbortOnDropHandle<()>; 5] {
+fn tasks(shared: &Arc<ControllerState>, supervisor: &Supervisor) -> [AbortOnDropHandle<()>; 5] {
     let wake = {
         let shared = Arc::clone(shared);
         move |object| shared.wake(&object)
@@ -264,7 +264,7 @@ fn watched(
     api: Api<Stored>,
     (store, writer): (Store<SalesforceBackup>, Writer<SalesforceBackup>),
     began: Beginning,
-    shared: &Arc<Shared>,
+    shared: &Arc<ControllerState>,
 ) -> Controller<SalesforceBackup> {
     let (shared, mut listed, known) = (Arc::clone(shared), false, store.clone());
     let (reading, readable) = (Arc::clone(&shared), store.clone());
@@ -285,7 +285,7 @@ fn watched(
     Controller::for_stream(stream, store)
 }
 
-impl Shared {
+impl ControllerState {
     /// The event, as far as its object can be read. The end of one that cannot is that of its copy in `store`.
     fn read(
         &self,
@@ -355,7 +355,7 @@ impl Shared {
 }
 
 /// Drops what is remembered of objects that are gone.
-async fn forget_deleted(shared: Arc<Shared>) {
+async fn forget_deleted(shared: Arc<ControllerState>) {
     loop {
         tokio::time::sleep(FORGET_EVERY).await;
         if shared.ready.load(Ordering::Acquire) {
@@ -368,7 +368,7 @@ async fn forget_deleted(shared: Arc<Shared>) {
     }
 }
 
-async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, shared: Arc<Shared>) {
+async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, shared: Arc<ControllerState>) {
     let definition = Arc::clone(&shared.context.definition);
     controller
         .with_config(controller::Config::default().concurrency(concurrency))
@@ -391,7 +391,7 @@ async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, share
 
 /// One reconcile, in a task of its own, so that the controller has room for other objects; it hears when to look again once
 /// the task has ended.
-fn take_slot(object: Arc<SalesforceBackup>, shared: Arc<Shared>) -> Action {
+fn take_slot(object: Arc<SalesforceBackup>, shared: Arc<ControllerState>) -> Action {
     let name = ObjectKey::of(&*object);
     match shared.in_flight.begin(&name, object.metadata.resource_version.as_deref()) {
         Begin::Now => {}
@@ -441,8 +441,8 @@ async fn after(
         remembered.failures
     });
     let wait = delays::after_error(failures, uid);
-    let facts = Facts { object, now: clock::now().wall };
-    let told = failing::trouble(&error, failures).and_then(|trouble| failing::status(object, &facts, trouble));
+    let transition = Transition { object, now: clock::now().wall };
+    let told = failing::trouble(&error, failures).and_then(|trouble| failing::status(object, &transition, trouble));
     if let Some(status) = told
         && let Err(error) = act::write(object, status, None, context).await
     {

@@ -14,7 +14,7 @@ use crate::{
     backup::{
         claims::Claim,
         decide::{
-            attribution::{Case, Verdict, earlier_jobs},
+            attribution::{AttributionCase, Verdict, earlier_jobs},
             view::{LOOK_BACK, View, since},
         },
         memory::Earlier,
@@ -23,7 +23,7 @@ use crate::{
     },
     command_center::{
         connection::Connection,
-        create_task::description::{Described, Mark},
+        create_task::description::{Described, JobDescription},
         jobs::{
             job::{Job, Unreadable},
             list::{JobList, JobQuery, Listing},
@@ -91,7 +91,7 @@ pub(super) fn query(view: &View<'_>, status: &SalesforceBackupStatus, namespace_
     let floor = second_look
         .map_or_else(|| attempt.map_or(0, AttemptStatus::floor), |attempt| attempt.last_job_id_before.unwrap_or(0));
     let known = view.observed.last_request.iter().flat_map(|last| &last.job_ids).map(|id| id.number()).min();
-    let all = JobQuery::of(&view.facts.targets(), look_back(view, status))
+    let all = JobQuery::of(&view.transition.targets(), look_back(view, status))
         .down_to(known.map_or(floor, |known| known.min(floor)));
     if !tells_of_no_call(status) {
         return all;
@@ -99,7 +99,7 @@ pub(super) fn query(view: &View<'_>, status: &SalesforceBackupStatus, namespace_
     // Of what has ended, only that may matter which was started for this object, or ended a moment ago; unless it is of an
     // earlier object of the name, of which all jobs together say what it asked for.
     let ended_within = age(view).saturating_add(MARGIN);
-    all.enough(Enough { ended_within, request: mark(view, namespace_uid).request() })
+    all.enough(Enough { ended_within, request: description(view, namespace_uid).request() })
 }
 
 /// How long ago the object was created.
@@ -132,7 +132,7 @@ fn of_same_run<'a>(view: &View<'a>) -> Option<&'a Earlier> {
 /// The request of an object that is gone, which had the same name and run and asked for the same.
 pub(super) fn earlier_object<'a>(view: &View<'a>) -> Option<&'a Earlier> {
     of_same_run(view).filter(|last| {
-        last.attempt.targets == view.facts.targets()
+        last.attempt.targets == view.transition.targets()
             && last.attempt.backup_level == Some(view.observed.object.spec.backup_level)
     })
 }
@@ -166,7 +166,7 @@ pub(super) fn already_started(view: &View<'_>, request: &Request<'_>, seen: &Sna
         return found(earlier);
     }
     let of_something_else = of_same_run(view).filter(at_this_place).filter(|_| remembered.is_none());
-    let targets = view.facts.targets();
+    let targets = view.transition.targets();
     if let Some(earlier) = of_something_else
         && overlap(&targets, &earlier.attempt.targets)
         && (unlisted(&earlier) || is_active(list, &earlier.job_ids))
@@ -202,11 +202,11 @@ fn is_active(list: &JobList, ids: &[JobId]) -> bool {
 
 /// What the jobs say that carry the description of this name and run.
 fn described_earlier(view: &View<'_>, request: &Request<'_>, list: &JobList, seen: &Snapshot) -> Option<Already> {
-    let (targets, own) = (view.facts.targets(), own_attempts(request.status.attempt.as_ref()));
+    let (targets, own) = (view.transition.targets(), own_attempts(request.status.attempt.as_ref()));
     let floor = request.status.attempt.as_ref().map_or(0, AttemptStatus::floor);
-    let mark = mark(view, request.namespace_uid).request();
+    let description = description(view, request.namespace_uid).request();
     let jobs_of = |list: &JobList, counts: fn(JobState) -> bool| {
-        earlier_jobs(list, &mark, floor, |job| counts(job.state) && is_of(&targets, job))
+        earlier_jobs(list, &description, floor, |job| counts(job.state) && is_of(&targets, job))
     };
     let active = jobs_of(list, |state| state == JobState::Active);
     let (attempt, mut jobs) = active.clone().or_else(|| jobs_of(list, |_| true))?;
@@ -247,7 +247,7 @@ fn known(view: &View<'_>, list: &JobList, earlier: &Earlier) -> Option<Already> 
 /// `taken`, if a list of only those jobs that ended a moment ago `shows` it.
 fn recently_ended(view: &View<'_>, shows: impl Fn(&JobList) -> bool, taken: Already) -> Option<Already> {
     let Some(recent) = &view.observed.seen.recent_jobs else {
-        return Some(Already::Ask(Look::RecentJobs(JobQuery::of(&view.facts.targets(), RECENT))));
+        return Some(Already::Ask(Look::RecentJobs(JobQuery::of(&view.transition.targets(), RECENT))));
     };
     match &recent.listing {
         Listing::Failed(cause) => Some(Already::CannotTell(*cause)),
@@ -276,7 +276,7 @@ fn same(view: &View<'_>, list: &JobList, attempt: &AttemptId, ids: &[JobId]) -> 
     if asked_for_something_else {
         return Same::No;
     }
-    let (targets, level) = (view.facts.targets(), view.observed.object.spec.backup_level);
+    let (targets, level) = (view.transition.targets(), view.observed.object.spec.backup_level);
     let jobs: Vec<&Job> = list.jobs.iter().filter(|job| ids.contains(&job.shown.id)).collect();
     let fits = |job: &&Job| is_of(&targets, job) && may_be_of_level(job, level);
     if !jobs.iter().all(fits) {
@@ -324,12 +324,12 @@ fn is_of_its_time(view: &View<'_>, request: &Request<'_>, list: &JobList, job: &
 /// What jobs say that were started after the creation of an object whose status speaks of no run, and that nobody else has
 /// described or claims: they are its own, of which the status was lost, or a person has to tell.
 fn of_lost_status(view: &View<'_>, request: &Request<'_>, list: &JobList) -> Option<Already> {
-    let (targets, level) = (view.facts.targets(), view.observed.object.spec.backup_level);
+    let (targets, level) = (view.transition.targets(), view.observed.object.spec.backup_level);
     let floor = request.status.attempt.as_ref().map_or(0, AttemptStatus::floor).max(known_of_other_runs(view));
     let since_the_creation = |job: &&Job| job.shown.id.number() > floor && is_of_its_time(view, request, list, job);
     // This run has none with its description: it may come after another one, of which nobody was told.
-    let mark = mark(view, request.namespace_uid);
-    let (object, own) = (mark.object(), mark.request());
+    let description = description(view, request.namespace_uid);
+    let (object, own) = (description.object(), description.request());
     let of_another_run = |job: &&Job| job.described.is_of_object(&object) && !job.described.is_of_request(&own);
     if let Some(job) = list.jobs.iter().filter(since_the_creation).find(of_another_run) {
         return Some(Already::Lost(job.shown.id));
@@ -382,16 +382,16 @@ fn second_look(attempt: Option<&AttemptStatus>, list: &JobList) -> Already {
     let Some((attempt, before)) = attempt.and_then(|attempt| Some((attempt, attempt.follows.as_ref()?))) else {
         return Already::No;
     };
-    match Case::of(attempt, before, true).judge(list) {
+    match AttributionCase::of(attempt, before, true).attribute(list) {
         Verdict::Ours(_) | Verdict::OfTarget(_) | Verdict::Ambiguous => Already::Perhaps,
         Verdict::Nothing | Verdict::Incomplete(_) => Already::No,
     }
 }
 
 /// What the jobs of this name and run carry in their description.
-fn mark<'a>(view: &View<'a>, namespace_uid: &'a str) -> Mark<'a> {
+fn description<'a>(view: &View<'a>, namespace_uid: &'a str) -> JobDescription<'a> {
     let object = view.observed.object;
-    Mark {
+    JobDescription {
         namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
         name: object.metadata.name.as_deref().unwrap_or_default(),
         namespace_uid,

@@ -31,7 +31,7 @@ pub enum Verdict {
 
 /// An attempt as the job list is held against it.
 #[derive(Clone, Copy, Debug)]
-pub struct Case<'a> {
+pub struct AttributionCase<'a> {
     /// The attempt's id, which its jobs carry in their description.
     pub id: &'a AttemptId,
     /// The highest job id that was listed before the attempt; nothing when the list could not be had.
@@ -46,7 +46,7 @@ pub struct Case<'a> {
     pub reaches_back: bool,
 }
 
-impl<'a> Case<'a> {
+impl<'a> AttributionCase<'a> {
     /// The case of `attempt`, whose jobs carry `id`.
     #[must_use]
     pub fn of(attempt: &'a Attempt, id: &'a AttemptId, reaches_back: bool) -> Self {
@@ -62,7 +62,7 @@ impl<'a> Case<'a> {
 
     /// What `list`, which was asked for after the attempt's time was over, says.
     #[must_use]
-    pub fn judge(&self, list: &JobList) -> Verdict {
+    pub fn attribute(&self, list: &JobList) -> Verdict {
         let ours = ids(list.jobs.iter().filter(|job| job.described.is_of(self.id)));
         if !list.whole {
             return Verdict::Incomplete(ours);
@@ -84,19 +84,19 @@ impl<'a> Case<'a> {
         let goes_back_to_the_mark = match self.last_job_id_before {
             None => false,
             Some(0) => true,
-            Some(mark) => list.has(mark),
+            Some(highest_job_id) => list.has(highest_job_id),
         };
         if self.reaches_back && goes_back_to_the_mark { Verdict::Nothing } else { Verdict::Incomplete(Vec::new()) }
     }
 
-    /// Whether `job` came after the mark, nobody has described it, and nothing that it shows differs.
+    /// Whether `job` came after the highest_job_id, nobody has described it, and nothing that it shows differs.
     fn may_be(&self, job: &Job) -> bool {
         self.is_evidence(job)
             && job.described == Described::Nothing
             && !matches!((job.level, self.level), (Some(its), Some(ours)) if its != ours)
     }
 
-    /// Whether `job` speaks against "nothing": it came after the mark, is of the target, and no other attempt's. What the
+    /// Whether `job` speaks against "nothing": it came after the highest_job_id, is of the target, and no other attempt's. What the
     /// Command Center's own clients do not show is no backup that somebody started. The Command Center may have changed the level, or written a description of its own.
     fn is_evidence(&self, job: &Job) -> bool {
         !matches!(job.described, Described::Ours { .. })

@@ -26,13 +26,13 @@ fn list(jobs: Vec<Job>) -> JobList {
     JobList { jobs, whole: true, ..JobList::default() }
 }
 
-fn judge(jobs: Vec<Job>) -> Verdict {
+fn attribute(jobs: Vec<Job>) -> Verdict {
     let id = ours();
-    case(&id, &[target(12)]).judge(&list(jobs))
+    case(&id, &[target(12)]).attribute(&list(jobs))
 }
 
-fn case<'a>(id: &'a AttemptId, targets: &'a [Target]) -> Case<'a> {
-    Case {
+fn case<'a>(id: &'a AttemptId, targets: &'a [Target]) -> AttributionCase<'a> {
+    AttributionCase {
         id,
         last_job_id_before: Some(MARK),
         floor: MARK,
@@ -50,12 +50,12 @@ fn numbers(ids: &[u64]) -> Vec<JobId> {
 fn all_jobs_that_carry_our_description_are_ours_whatever_else_is_there() {
     let other_target = Job { target: target(99), level: None, ..marked(103, &ours()) };
     let jobs = vec![job(100), marked(101, &ours()), job(102), other_target];
-    assert_eq!(judge(jobs), Verdict::Ours(numbers(&[101, 103])));
+    assert_eq!(attribute(jobs), Verdict::Ours(numbers(&[101, 103])));
 }
 
 #[test]
 fn without_a_description_the_only_new_job_of_the_target_counts() {
-    assert_eq!(judge(vec![job(100), job(101)]), Verdict::OfTarget(numbers(&[101])));
+    assert_eq!(attribute(vec![job(100), job(101)]), Verdict::OfTarget(numbers(&[101])));
     let others = [
         (Job { hidden: true, ..job(102) }, Verdict::Nothing),
         (Job { described: Described::Other, ..job(102) }, Verdict::Ambiguous),
@@ -64,9 +64,9 @@ fn without_a_description_the_only_new_job_of_the_target_counts() {
         (Job { target: target(13), ..job(102) }, Verdict::Nothing),
     ];
     for (other, alone) in others {
-        assert_eq!(judge(vec![job(100), job(101), other.clone()]), Verdict::OfTarget(numbers(&[101])), "{other:?}");
+        assert_eq!(attribute(vec![job(100), job(101), other.clone()]), Verdict::OfTarget(numbers(&[101])), "{other:?}");
         // A Command Center may make another level of it, or write a description of its own.
-        assert_eq!(judge(vec![job(100), other.clone()]), alone, "{other:?}");
+        assert_eq!(attribute(vec![job(100), other.clone()]), alone, "{other:?}");
     }
 }
 
@@ -79,28 +79,31 @@ fn what_cannot_be_told_apart_is_ambiguous() {
         vec![job(101), Job { target: Target::default(), ..job(102) }],
     ];
     for jobs in cases {
-        assert_eq!(judge(jobs.clone()), Verdict::Ambiguous, "{jobs:?}");
+        assert_eq!(attribute(jobs.clone()), Verdict::Ambiguous, "{jobs:?}");
     }
     let id = ours();
-    let unlooked = Case { last_job_id_before: None, ..case(&id, &[]) };
+    let unlooked = AttributionCase { last_job_id_before: None, ..case(&id, &[]) };
     let known_target = [target(12)];
-    let no_mark = Case { targets: &known_target, ..unlooked };
-    assert_eq!(no_mark.judge(&list(vec![job(101)])), Verdict::Ambiguous, "it may be older than the attempt");
+    let no_mark = AttributionCase { targets: &known_target, ..unlooked };
+    assert_eq!(no_mark.attribute(&list(vec![job(101)])), Verdict::Ambiguous, "it may be older than the attempt");
     let by_names_only = [Target::default()];
-    let unlooked = Case { targets: &by_names_only, ..unlooked };
-    assert_eq!(unlooked.judge(&list(vec![job(101)])), Verdict::Ambiguous);
+    let unlooked = AttributionCase { targets: &by_names_only, ..unlooked };
+    assert_eq!(unlooked.attribute(&list(vec![job(101)])), Verdict::Ambiguous);
     let no_level = [target(12)];
-    let no_level = Case { level: None, ..case(&id, &no_level) };
-    assert_eq!(no_level.judge(&list(vec![job(101)])), Verdict::Ambiguous);
+    let no_level = AttributionCase { level: None, ..case(&id, &no_level) };
+    assert_eq!(no_level.attribute(&list(vec![job(101)])), Verdict::Ambiguous);
 }
 
 #[test]
 fn a_job_of_an_earlier_run_that_was_not_listed_at_the_look_is_not_this_attempts() {
     let id = ours();
     let targets = [target(12)];
-    let after_another_run = Case { floor: 101, ..case(&id, &targets) };
-    assert_eq!(after_another_run.judge(&list(vec![job(100), job(101)])), Verdict::Nothing);
-    assert_eq!(after_another_run.judge(&list(vec![job(100), job(101), job(102)])), Verdict::OfTarget(numbers(&[102])));
+    let after_another_run = AttributionCase { floor: 101, ..case(&id, &targets) };
+    assert_eq!(after_another_run.attribute(&list(vec![job(100), job(101)])), Verdict::Nothing);
+    assert_eq!(
+        after_another_run.attribute(&list(vec![job(100), job(101), job(102)])),
+        Verdict::OfTarget(numbers(&[102]))
+    );
 }
 
 #[test]
@@ -108,12 +111,12 @@ fn several_targets_need_one_job_each() {
     let id = ours();
     let targets = [target(12), target(13)];
     let of_13 = |id| Job { target: target(13), ..job(id) };
-    let judge = |jobs| case(&id, &targets).judge(&list(jobs));
-    assert_eq!(judge(vec![job(101), of_13(102)]), Verdict::OfTarget(numbers(&[101, 102])));
-    assert_eq!(judge(vec![job(101)]), Verdict::Ambiguous);
-    assert_eq!(judge(vec![job(101), job(103), of_13(102)]), Verdict::Ambiguous);
+    let attribute = |jobs| case(&id, &targets).attribute(&list(jobs));
+    assert_eq!(attribute(vec![job(101), of_13(102)]), Verdict::OfTarget(numbers(&[101, 102])));
+    assert_eq!(attribute(vec![job(101)]), Verdict::Ambiguous);
+    assert_eq!(attribute(vec![job(101), job(103), of_13(102)]), Verdict::Ambiguous);
     let twice = [target(12), target(12)];
-    assert_eq!(case(&id, &twice).judge(&list(vec![job(101), job(102)])), Verdict::Ambiguous);
+    assert_eq!(case(&id, &twice).attribute(&list(vec![job(101), job(102)])), Verdict::Ambiguous);
 }
 
 #[test]
@@ -122,20 +125,28 @@ fn nothing_is_concluded_only_from_a_complete_answer() {
     let targets = [target(12)];
     let case = case(&id, &targets);
     let old = vec![job(99), job(100)];
-    assert_eq!(case.judge(&list(old.clone())), Verdict::Nothing);
+    assert_eq!(case.attribute(&list(old.clone())), Verdict::Nothing);
     let incomplete = Verdict::Incomplete(Vec::new());
-    assert_eq!(case.judge(&JobList { whole: false, ..list(old.clone()) }), incomplete, "rows may be missing");
-    assert_eq!(Case { reaches_back: false, ..case }.judge(&list(old)), incomplete, "it begins after the attempt");
-    assert_eq!(case.judge(&list(vec![job(99)])), incomplete, "the last job before is not among the rows");
-    assert_eq!(case.judge(&list(vec![])), incomplete);
-    let unlooked = Case { last_job_id_before: None, ..case };
-    assert_eq!(unlooked.judge(&list(vec![])), incomplete, "nobody knows what was there before");
-    let none_before = Case { last_job_id_before: Some(0), floor: 0, ..case };
-    assert_eq!(none_before.judge(&list(vec![])), Verdict::Nothing);
+    assert_eq!(case.attribute(&JobList { whole: false, ..list(old.clone()) }), incomplete, "rows may be missing");
+    assert_eq!(
+        AttributionCase { reaches_back: false, ..case }.attribute(&list(old)),
+        incomplete,
+        "it begins after the attempt"
+    );
+    assert_eq!(case.attribute(&list(vec![job(99)])), incomplete, "the last job before is not among the rows");
+    assert_eq!(case.attribute(&list(vec![])), incomplete);
+    let unlooked = AttributionCase { last_job_id_before: None, ..case };
+    assert_eq!(unlooked.attribute(&list(vec![])), incomplete, "nobody knows what was there before");
+    let none_before = AttributionCase { last_job_id_before: Some(0), floor: 0, ..case };
+    assert_eq!(none_before.attribute(&list(vec![])), Verdict::Nothing);
     let foreign = Job { target: target(13), ..job(5) };
-    assert_eq!(none_before.judge(&list(vec![foreign])), Verdict::Nothing, "a whole list with other rows tells as much");
+    assert_eq!(
+        none_before.attribute(&list(vec![foreign])),
+        Verdict::Nothing,
+        "a whole list with other rows tells as much"
+    );
     let found = JobList { whole: false, ..list(vec![marked(101, &ours())]) };
-    assert_eq!(case.judge(&found), Verdict::Incomplete(numbers(&[101])), "more jobs of ours may be missing");
+    assert_eq!(case.attribute(&found), Verdict::Incomplete(numbers(&[101])), "more jobs of ours may be missing");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::{
         observe::Look,
         status::{
             messages,
-            report::Standing,
+            report::Report,
             run_state::{RunState, Submitted},
             shown_jobs::show,
             transition::submission,
@@ -102,11 +102,11 @@ fn hidden(view: &View<'_>, state: &RunState<'_>, lacks: &Fields) -> Step {
         return unconfirmed(&status, "the API server does not show all of its status");
     }
     let why = messages::definition_outdated(lacks);
-    let standing = match state {
-        RunState::Submitted(_) => Standing::Running(Some(Trouble { why, needs_person: true })),
-        _ => Standing::Stalled(why),
+    let report = match state {
+        RunState::Submitted(_) => Report::Running(Some(Trouble { why, needs_person: true })),
+        _ => Report::Stalled(why),
     };
-    view.record(view.facts.standing(status, &standing), Some(IN_ANY_CASE))
+    view.record(view.transition.report(status, &report), Some(IN_ANY_CASE))
 }
 
 /// Nothing keeps the object any more but its finalizer, which the API server does not let the operator remove.
@@ -116,7 +116,7 @@ pub(super) fn cannot_go(view: &View<'_>, refused: &NotPermitted) -> Step {
         return Step::Rest(Some(REFUSED_A_MOMENT_AGO));
     }
     let status = view.observed.object.status.clone().unwrap_or_default();
-    view.record(view.facts.stuck(status, &messages::finalizer_stays(refused)), Some(REFUSED_A_MOMENT_AGO))
+    view.record(view.transition.stuck(status, &messages::finalizer_stays(refused)), Some(REFUSED_A_MOMENT_AGO))
 }
 
 fn release(why: Release) -> Step {
@@ -216,7 +216,7 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         && let Some(fields) = view.not_kept().filter(|fields| fields.concern("status.cancel"))
     {
         let trouble = Trouble { why: messages::definition_outdated(fields), needs_person: true };
-        return view.record(view.facts.standing(status.clone(), &Standing::Running(Some(trouble))), Some(NOT_KEPT));
+        return view.record(view.transition.report(status.clone(), &Report::Running(Some(trouble))), Some(NOT_KEPT));
     }
     if !to_kill.is_empty() && view.until_poll(ASK_AGAIN.min(view.settings.poll_interval)).is_none() {
         return match connection_of(view, submitted) {
@@ -278,7 +278,7 @@ fn until_known_as_ours(view: &View<'_>, submitted: &Submitted<'_>) -> Option<Ste
         );
     }
     let trouble = Trouble { why: messages::cancel_waits(), needs_person: false };
-    Some(view.record(view.facts.standing(status.clone(), &Standing::Running(Some(trouble))), Some(ASK_AGAIN)))
+    Some(view.record(view.transition.report(status.clone(), &Report::Running(Some(trouble))), Some(ASK_AGAIN)))
 }
 
 /// Jobs are asked to be killed, as many as there is room for among the calls that may be made; the others are when their turn
@@ -374,12 +374,12 @@ fn kill(
     jobs: Vec<JobId>,
 ) -> Step {
     asked.extend(&jobs);
-    let requested_at = Time(view.facts.now);
+    let requested_at = Time(view.transition.now);
     let cancel = Cancel { id: view.observed.new_attempt.clone(), requested_at, job_ids: asked };
     status.cancel = Some(cancel.clone());
     let trouble = Trouble { why: messages::cancelling(), needs_person: false };
     Step::Kill(Box::new(Kills {
-        intent: view.facts.standing(status, &Standing::Running(Some(trouble))),
+        intent: view.transition.report(status, &Report::Running(Some(trouble))),
         cancel,
         jobs,
         opened: view.now,
@@ -388,6 +388,6 @@ fn kill(
 }
 
 fn cancelling(view: &View<'_>, status: SalesforceBackupStatus, trouble: Trouble, again: Option<Duration>) -> Step {
-    let standing = Standing::Running(Some(trouble));
-    view.record_progress(view.facts.standing(status, &standing), again.unwrap_or(IN_ANY_CASE))
+    let report = Report::Running(Some(trouble));
+    view.record_progress(view.transition.report(status, &report), again.unwrap_or(IN_ANY_CASE))
 }

@@ -32,7 +32,7 @@ pub(super) fn held(view: &View<'_>, status: &SalesforceBackupStatus) -> Step {
     // Who removed the conditions removed what they said, and a person is needed all the same.
     let Why { reason, message } = headline(status).unwrap_or_else(messages::status_lost);
     let why = Why::new(reason, messages::without_note(&message));
-    let hold = |why, again| view.record(view.facts.held(status.clone(), why, submission(status)), Some(again));
+    let hold = |why, again| view.record(view.transition.held(status.clone(), why, submission(status)), Some(again));
     match decision(view, status) {
         Some(Decision::Followed(step)) => step,
         Some(Decision::NotFollowed(because @ NotFollowed::NotReachable)) => {
@@ -50,11 +50,11 @@ pub(super) fn decision(view: &View<'_>, status: &SalesforceBackupStatus) -> Opti
     let submission = submission(status);
     Some(match (directive, submission) {
         (Directive::Abandon, _) => {
-            let ended = view.facts.ended(status.clone(), Ending::Abandoned(submission));
+            let ended = view.transition.ended(status.clone(), Ending::Abandoned(submission));
             Decision::Followed(view.record(ended, Some(IN_ANY_CASE)))
         }
         (Directive::Retry, Submission::No | Submission::Unknown) => {
-            Decision::Followed(view.go_on(view.facts.retried(status.clone())))
+            Decision::Followed(view.go_on(view.transition.retried(status.clone())))
         }
         (Directive::Adopt(job), Submission::No | Submission::Unknown) => adopt(view, status, attempt, job),
         (Directive::Adopt(job), Submission::Yes) if status.job_ids.is_empty() => adopt(view, status, attempt, job),
@@ -99,5 +99,5 @@ fn adopt(view: &View<'_>, status: &SalesforceBackupStatus, attempt: &Attempt, jo
     if of_another || others.iter().any(|other| other.owns(&connection.endpoint.to_string(), job)) {
         return Decision::NotFollowed(NotFollowed::OfAnotherObject);
     }
-    Decision::Followed(view.go_on(view.facts.found(status.clone(), vec![job], Found::ByPerson)))
+    Decision::Followed(view.go_on(view.transition.found(status.clone(), vec![job], Found::ByPerson)))
 }

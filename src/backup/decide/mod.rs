@@ -23,7 +23,7 @@ use crate::{
             view::{REFUSED_A_MOMENT_AGO, View},
         },
         observe::Observed,
-        status::{run_state::RunState, transition::Facts},
+        status::{run_state::RunState, transition::Transition},
     },
     time::clock::Now,
 };
@@ -31,8 +31,8 @@ use crate::{
 /// What to do.
 #[must_use]
 pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
-    let facts = Facts { object: observed.object, now: now.wall };
-    let view = View { observed, facts, settings, now: *now };
+    let transition = Transition { object: observed.object, now: now.wall };
+    let view = View { observed, transition, settings, now: *now };
     let state = RunState::of(observed.object);
     let leaves = observed.object.metadata.deletion_timestamp.is_some();
     let refused = view.finalizer_refused();
@@ -73,7 +73,7 @@ pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
         RunState::Open(open) => open::resolve(&view, &open),
         RunState::Submitted(submitted) => submitted::follow(&view, &submitted),
         RunState::Held(status) => held::held(&view, status),
-        RunState::Ended(status) => view.record(facts.still(status), refused.map(|_| REFUSED_A_MOMENT_AGO)),
+        RunState::Ended(status) => view.record(transition.still(status), refused.map(|_| REFUSED_A_MOMENT_AGO)),
     }
 }
 

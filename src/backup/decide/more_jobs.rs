@@ -4,7 +4,7 @@
 //! A job of the target alone is not taken, not even the only one that began while the call was made. A task starts no job for
 //! an association of which a backup runs already, and then it is just that backup, of somebody else, which the list shows: the
 //! case in which a job is missing is the one in which another one is there in its place. After a lost answer it is different
-//! (`judge`): there nothing else is known of the run, which goes on as `foundByTarget` and kills nothing. Here the answer
+//! (`attribute`): there nothing else is known of the run, which goes on as `foundByTarget` and kills nothing. Here the answer
 //! named a job that is certainly ours, and that mark, which is one of the whole run, would take the right to kill it as well.
 //! Where a server gives neither a task nor descriptions, `associationsWithoutJob` and the message of Finished say what lacks.
 
@@ -78,7 +78,7 @@ pub(super) fn more(view: &View<'_>, submitted: &Submitted<'_>) -> More {
     let mut found: Vec<JobId> = described.map(|job| job.shown.id).chain(of_task).collect();
     found.retain(|job| !status.job_ids.contains(job));
     if !found.is_empty() {
-        return More::First(view.go_on(view.facts.with_more_jobs(status.clone(), found)));
+        return More::First(view.go_on(view.transition.with_more_jobs(status.clone(), found)));
     }
     // A list that does not come, or lacks rows, is given time.
     let given_up = waited >= until_settled(view, attempt) + view.settings.settle.saturating_mul(INCOMPLETE);

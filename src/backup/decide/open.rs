@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::{
     api::{Attempt, ConditionType, OnUnknownOutcome, Phase, Reason, SalesforceBackupStatus, conditions::is_true},
     backup::{
-        act::merge_outcome::{Next, Record},
+        act::merge_outcome::{AttemptOutcome, Next},
         claims,
         decide::{
-            attribution::{Case, Verdict},
+            attribution::{AttributionCase, Verdict},
             held::{self, Decision},
             settled::{CLOCKS, Settlement, settlement},
             step::{Step, UNTIL_THE_WATCH_FOLLOWS},
@@ -48,13 +48,17 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
     }
     if remembered.unsent.as_ref() == Some(open.id) {
         let outcome = Outcome::NeverSent(NeverSent::TooLate);
-        return view.go_on(view.facts.outcome(open.status.clone(), &outcome, AnsweredBy::Nobody));
+        return view.go_on(view.transition.outcome(open.status.clone(), &outcome, AnsweredBy::Nobody));
     }
     if let Some(status) = remembered_answer(view, open) {
         return view.go_on(status);
     }
     if let Some(accepted) = remembered_outcome(view, open) {
-        return view.go_on(view.facts.outcome(open.status.clone(), &Outcome::Accepted(accepted), AnsweredBy::Nobody));
+        return view.go_on(view.transition.outcome(
+            open.status.clone(),
+            &Outcome::Accepted(accepted),
+            AnsweredBy::Nobody,
+        ));
     }
     let is_held = open.status.phase == Some(Phase::Held);
     let decision = held::decision(view, open.status).filter(|_| is_held);
@@ -68,7 +72,7 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
         Settlement::Awaited { left, .. } if needs_person => return Step::Rest(Some(left)),
         Settlement::Awaited { left, late } => {
             let why = awaited(open.status, late);
-            return view.record(view.facts.resolving(open.status.clone(), why, false), Some(left));
+            return view.record(view.transition.resolving(open.status.clone(), why, false), Some(left));
         }
         Settlement::Settled => {}
     }
@@ -79,7 +83,7 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
         Some(Err(problem)) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
             let again = delays::until_next_look(Duration::MAX, view.observed.uid());
-            return view.record(view.facts.resolving(open.status.clone(), why, !problem.passes()), Some(again));
+            return view.record(view.transition.resolving(open.status.clone(), why, !problem.passes()), Some(again));
         }
     };
     let held_for_now = |why: Why| {
@@ -106,7 +110,7 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
         if needs_person {
             return Step::Rest(Some(interval));
         }
-        view.record(view.facts.resolving(open.status.clone(), why, false), Some(interval))
+        view.record(view.transition.resolving(open.status.clone(), why, false), Some(interval))
     };
     let endpoint = connection.endpoint.to_string();
     match &snapshot.listing {
@@ -142,15 +146,15 @@ fn settle(
     connection: &Connection,
     (list, snapshot): (&JobList, &Snapshot),
 ) -> Step {
-    let (facts, as_of) = (&view.facts, snapshot.as_of);
+    let (transition, as_of) = (&view.transition, snapshot.as_of);
     let waited = view.observed.remembered.open_for(open.id, as_of.boot);
     if settlement(view, (open.attempt, open.id), &as_of) != Settlement::Settled {
         return Step::Look(Look::JobList(query(open.attempt, waited)));
     }
-    let status = facts.answered(open.status.clone(), list.into());
-    let case = Case::of(open.attempt, open.id, reaches_back(open.attempt, waited, &as_of));
-    match case.judge(list) {
-        Verdict::Ours(jobs) => view.go_on(facts.found(status, jobs, Found::ByDescription)),
+    let status = transition.answered(open.status.clone(), list.into());
+    let case = AttributionCase::of(open.attempt, open.id, reaches_back(open.attempt, waited, &as_of));
+    match case.attribute(list) {
+        Verdict::Ours(jobs) => view.go_on(transition.found(status, jobs, Found::ByDescription)),
         // While it waited for a person, others may have used the target, and be gone.
         Verdict::OfTarget(_) if is_true(&status.conditions, ConditionType::Stalled) => {
             hold(view, status, messages::ambiguous_job())
@@ -159,19 +163,20 @@ fn settle(
             None => Step::Look(Look::Others),
             Some(others) => {
                 let endpoint = connection.endpoint.to_string();
-                let mark = open.attempt.floor();
-                if claims::disputed(others, &endpoint, &open.attempt.targets, mark, &jobs) {
+                let highest_job_id = open.attempt.floor();
+                if claims::disputed(others, &endpoint, &open.attempt.targets, highest_job_id, &jobs) {
                     hold(view, status, messages::ambiguous_job())
                 } else {
-                    view.go_on(facts.found(status, jobs, Found::ByTarget))
+                    view.go_on(transition.found(status, jobs, Found::ByTarget))
                 }
             }
         },
         Verdict::Ambiguous => hold(view, status, messages::ambiguous_job()),
         // What says nothing at all has to say it twice.
-        Verdict::Nothing if list.remark == Remark::Silent && snapshot.silent_looks < SILENT_LOOKS => {
-            view.record(facts.resolving(status, messages::job_list_silent(), false), Some(view.settings.poll_interval))
-        }
+        Verdict::Nothing if list.remark == Remark::Silent && snapshot.silent_looks < SILENT_LOOKS => view.record(
+            transition.resolving(status, messages::job_list_silent(), false),
+            Some(view.settings.poll_interval),
+        ),
         Verdict::Nothing => match view.observed.object.spec.on_unknown_outcome {
             OnUnknownOutcome::Hold => hold(view, status, messages::hold_requested()),
             // A list that has never shown a job says "nothing" once; twice, it may be hiding them.
@@ -180,7 +185,7 @@ fn settle(
             {
                 hold(view, status, messages::job_list_incomplete(true))
             }
-            OnUnknownOutcome::Resolve => view.go_on(facts.nothing_started(status)),
+            OnUnknownOutcome::Resolve => view.go_on(transition.nothing_started(status)),
         },
         Verdict::Incomplete(jobs) => match (view.incomplete_for_long(), jobs.is_empty()) {
             (false, _) if is_true(&status.conditions, ConditionType::Stalled) => {
@@ -191,9 +196,9 @@ fn settle(
                     Remark::Error(error) => messages::job_list_error(error, &connection.endpoint.to_string()),
                     Remark::Nothing | Remark::Silent | Remark::Cut => messages::job_list_incomplete(false),
                 };
-                view.record(facts.resolving(status, why, false), Some(view.settings.poll_interval))
+                view.record(transition.resolving(status, why, false), Some(view.settings.poll_interval))
             }
-            (true, false) => view.go_on(facts.found(status, jobs, Found::ByDescription)),
+            (true, false) => view.go_on(transition.found(status, jobs, Found::ByDescription)),
             (true, true) => hold(view, status, messages::job_list_incomplete(true)),
         },
     }
@@ -210,7 +215,7 @@ fn reaches_back(attempt: &Attempt, waited: Duration, as_of: &Now) -> bool {
 /// The status with an outcome that this process knows and has not recorded: the reconcile that knew it ended with a panic.
 fn remembered_answer(view: &View<'_>, open: &OpenAttempt<'_>) -> Option<SalesforceBackupStatus> {
     let known = view.observed.remembered.answered.as_ref().filter(|known| known.attempt == *open.id)?;
-    let record = Record { id: open.id, outcome: &known.outcome, answered_by: known.answered_by };
+    let record = AttemptOutcome { id: open.id, outcome: &known.outcome, answered_by: known.answered_by };
     match record.onto(view.observed.object, view.now.wall) {
         Next::Write(status) => Some(*status),
         Next::Nothing | Next::Superseded => None,
@@ -225,7 +230,7 @@ fn remembered_outcome(view: &View<'_>, open: &OpenAttempt<'_>) -> Option<Accepte
 }
 
 fn hold(view: &View<'_>, status: SalesforceBackupStatus, why: Why) -> Step {
-    view.record(view.facts.held(status, why, Submission::Unknown), Some(IN_ANY_CASE))
+    view.record(view.transition.held(status, why, Submission::Unknown), Some(IN_ANY_CASE))
 }
 
 /// Held until a mended Secret or right lets it go on; a new run gives it up.
@@ -235,5 +240,5 @@ fn held_for_now(view: &View<'_>, status: &SalesforceBackupStatus, why: Why) -> S
     } else {
         delays::until_next_look(Duration::MAX, view.observed.uid())
     };
-    view.record(view.facts.held(status.clone(), why, Submission::Unknown), Some(again))
+    view.record(view.transition.held(status.clone(), why, Submission::Unknown), Some(again))
 }

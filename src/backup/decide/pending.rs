@@ -18,9 +18,9 @@ use crate::{
         observe::{Admission, Look, NamespaceForbidden},
         status::{
             messages, object_size,
-            report::{Ending, Standing},
+            report::{Ending, Report},
             run_state,
-            transition::Facts,
+            transition::Transition,
             why::{AnsweredBy, Found, SendTimes, Submission, Why},
         },
     },
@@ -41,13 +41,13 @@ pub(super) const MOMENTS: Duration = Duration::from_secs(15);
 /// A run that no status speaks of yet.
 pub(super) fn new(view: &View<'_>) -> Step {
     let object = view.observed.object;
-    let status = view.facts.new_run();
+    let status = view.transition.new_run();
     if object.status.as_ref().is_some_and(run_state::begun) {
         return pending(view, status);
     }
     let restored = object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(object_size::RESTORED));
     if restored {
-        return view.record(view.facts.held(status, messages::restored(), Submission::No), None);
+        return view.record(view.transition.held(status, messages::restored(), Submission::No), None);
     }
     // Also of the run before, unless that has ended: a changed runId begins once it is settled.
     if let Some(own) = own_request(view).filter(|own| own.run_id == object.spec.run_id || !own.ended) {
@@ -56,7 +56,7 @@ pub(super) fn new(view: &View<'_>) -> Step {
     match earlier_object(view) {
         Some(earlier) if earlier.job_ids.is_empty() && !earlier.ended => {
             let accepted = earlier.accepted();
-            view.go_on(view.facts.goes_on_with(status, &earlier.attempt, &accepted, Found::FromEarlier))
+            view.go_on(view.transition.goes_on_with(status, &earlier.attempt, &accepted, Found::FromEarlier))
         }
         Some(_) | None => pending(view, status),
     }
@@ -66,8 +66,9 @@ pub(super) fn new(view: &View<'_>) -> Step {
 pub(super) fn recovered(view: &View<'_>, own: &Earlier) -> Step {
     let of_its_run = |status: &&SalesforceBackupStatus| run_state::begun(status) && status.run_id == own.run_id;
     let told = view.observed.object.status.as_ref().filter(of_its_run).cloned();
-    let status = told.unwrap_or_else(|| SalesforceBackupStatus { run_id: own.run_id.clone(), ..view.facts.new_run() });
-    view.go_on(view.facts.goes_on_with(status, &own.attempt, &own.accepted(), Found::AfterLostStatus))
+    let status =
+        told.unwrap_or_else(|| SalesforceBackupStatus { run_id: own.run_id.clone(), ..view.transition.new_run() });
+    view.go_on(view.transition.goes_on_with(status, &own.attempt, &own.accepted(), Found::AfterLostStatus))
 }
 
 /// The status says that a call was permitted, and does not say which any more.
@@ -81,7 +82,7 @@ pub(super) fn without_an_attempt(view: &View<'_>, status: SalesforceBackupStatus
         Some(Err(problem)) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
             let again = delays::until_next_look(Duration::MAX, view.observed.uid());
-            view.record(view.facts.resolving(status, why, !problem.passes()), Some(again))
+            view.record(view.transition.resolving(status, why, !problem.passes()), Some(again))
         }
     }
 }
@@ -90,40 +91,40 @@ pub(super) fn without_an_attempt(view: &View<'_>, status: SalesforceBackupStatus
 pub(super) fn pending(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
     let spec = &view.observed.object.spec;
     let deadline = deadline(&status, spec.start_deadline_seconds);
-    if deadline.is_some_and(|deadline| deadline <= view.facts.now) {
-        return view.record(view.facts.ended(without_next_try(status), Ending::DeadlineExceeded), None);
+    if deadline.is_some_and(|deadline| deadline <= view.transition.now) {
+        return view.record(view.transition.ended(without_next_try(status), Ending::DeadlineExceeded), None);
     }
     if spec.suspend {
-        let status = view.facts.standing(status, &Standing::Suspended);
-        let again = until(deadline, view.facts.now).unwrap_or(IN_ANY_CASE);
+        let status = view.transition.report(status, &Report::Suspended);
+        let again = until(deadline, view.transition.now).unwrap_or(IN_ANY_CASE);
         return view.record(status, Some(again.min(IN_ANY_CASE)));
     }
-    let age = status.requested_at.as_ref().map_or(Duration::ZERO, |at| since(at.0, view.facts.now));
+    let age = status.requested_at.as_ref().map_or(Duration::ZERO, |at| since(at.0, view.transition.now));
     let next_look = delays::until_next_look(age, view.observed.uid());
     let soonest = |other: Option<Timestamp>| {
-        let times = [until(deadline, view.facts.now), until(other, view.facts.now)];
+        let times = [until(deadline, view.transition.now), until(other, view.transition.now)];
         Some(times.into_iter().flatten().fold(next_look, Duration::min))
     };
     if let Some(fields) = view.not_kept() {
         let why = messages::definition_outdated(fields);
-        return view.record(view.facts.standing(without_next_try(status), &Standing::Stalled(why)), soonest(None));
+        return view.record(view.transition.report(without_next_try(status), &Report::Stalled(why)), soonest(None));
     }
     if !object_size::is_left_in(view.observed.object) {
-        let standing = Standing::Stalled(messages::object_too_large());
-        return view.record(view.facts.standing(without_next_try(status), &standing), soonest(None));
+        let report = Report::Stalled(messages::object_too_large());
+        return view.record(view.transition.report(without_next_try(status), &report), soonest(None));
     }
     let connection = match &view.observed.seen.connection {
         None => return Step::Look(Look::Secret),
         Some(Ok(connection)) => connection,
         Some(Err(problem)) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
-            let standing = if problem.passes() { Standing::Waiting(why) } else { Standing::Stalled(why) };
-            return view.record(view.facts.standing(without_next_try(status), &standing), soonest(None));
+            let report = if problem.passes() { Report::Waiting(why) } else { Report::Stalled(why) };
+            return view.record(view.transition.report(without_next_try(status), &report), soonest(None));
         }
     };
     match obstacle(view, &status, connection) {
-        Some(Obstacle::Until(next_try)) => view.record(refreshed(&view.facts, status), soonest(Some(next_try))),
-        Some(Obstacle::UntilChanged) => view.record(stalled(&view.facts, status), soonest(None)),
+        Some(Obstacle::Until(next_try)) => view.record(refreshed(&view.transition, status), soonest(Some(next_try))),
+        Some(Obstacle::UntilChanged) => view.record(stalled(&view.transition, status), soonest(None)),
         None => unobstructed(view, status, connection, soonest(None)),
     }
 }
@@ -135,31 +136,32 @@ fn unobstructed(
     connection: &Connection,
     next_look: Option<Duration>,
 ) -> Step {
-    let facts = &view.facts;
+    let transition = &view.transition;
     let seen = &view.observed.seen;
     if view.cancels() && !view.has_finalizer() {
         // What is started from here on has to be killed before the object may go.
         if let Some(refused) = view.finalizer_refused() {
             let why = messages::finalizer_forbidden(refused);
-            return view.record(facts.standing(status, &Standing::Stalled(why)), next_look);
+            return view.record(transition.report(status, &Report::Stalled(why)), next_look);
         }
         return Step::Finalizer(true);
     }
     let endpoint = connection.endpoint.to_string();
     let Some(neighbours) = &seen.neighbours else { return Step::Look(Look::Neighbours) };
-    let (targets, bound) = (facts.targets(), view.settings.until_settled());
+    let (targets, bound) = (transition.targets(), view.settings.until_settled());
     let waits = Waits::new(view.observed.remembered.busy_since, bound, &view.now);
     let applicant = Applicant::new(view.observed.object, (&endpoint, &targets), waits);
     if let Some(other) = claims::busy(neighbours, &applicant) {
         let why = messages::target_busy(other, applicant.namespace, bound);
-        let waiting = facts.standing(status, &Standing::Waiting(why));
+        let waiting = transition.report(status, &Report::Waiting(why));
         return view.record(waiting, Some(delays::until_free(waited(view), view.observed.uid())));
     }
     let namespace_uid = match &seen.namespace_uid {
         None => return Step::Look(Look::Namespace),
         Some(Ok(uid)) => uid,
         Some(Err(NamespaceForbidden)) => {
-            return view.record(facts.standing(status, &Standing::Stalled(messages::namespace_forbidden())), next_look);
+            return view
+                .record(transition.report(status, &Report::Stalled(messages::namespace_forbidden())), next_look);
         }
     };
     match seen.admission {
@@ -180,7 +182,7 @@ fn unobstructed(
         }
         Listing::NotAllowed(refused) if follows_nothing(&status) => {
             let why = messages::job_list_forbidden(refused);
-            return view.record(facts.held_after_all(status, why), Some(IN_ANY_CASE));
+            return view.record(transition.held_after_all(status, why), Some(IN_ANY_CASE));
         }
         Listing::Read(list) if !list.whole && !view.incomplete_for_long() => {
             return incomplete(view, status, list, &endpoint);
@@ -193,20 +195,21 @@ fn unobstructed(
         Already::CannotTell(cause) => return unlisted(view, status, cause, &endpoint),
         Already::Other => return after_another(view, status),
         Already::Perhaps => {
-            return view.record(facts.held_after_all(status, messages::ambiguous_job()), Some(IN_ANY_CASE));
+            return view.record(transition.held_after_all(status, messages::ambiguous_job()), Some(IN_ANY_CASE));
         }
         Already::Lost(first) => return lost(view, status, connection, first.number().saturating_sub(1)),
         Already::Found { attempt, jobs, how } => {
-            let status = facts.answered(status, list.map_or(AnsweredBy::Nobody, AnsweredBy::from));
-            let taken = facts.intent(status, &attempt, connection, SendTimes::OVER, list.and_then(JobList::last_id));
-            return view.go_on(facts.found(taken, jobs, how));
+            let status = transition.answered(status, list.map_or(AnsweredBy::Nobody, AnsweredBy::from));
+            let taken =
+                transition.intent(status, &attempt, connection, SendTimes::OVER, list.and_then(JobList::last_id));
+            return view.go_on(transition.found(taken, jobs, how));
         }
         Already::No => {}
     }
     let id = &view.observed.new_attempt;
     let last_job_id = list.and_then(JobList::last_id);
     Step::Attempt(Box::new(Attempt {
-        intent: facts.intent(status, id, connection, view.settings.send_times(), last_job_id),
+        intent: transition.intent(status, id, connection, view.settings.send_times(), last_job_id),
         opened: snapshot.answered,
         waits,
         id: id.clone(),
@@ -223,15 +226,15 @@ fn follows_nothing(status: &SalesforceBackupStatus) -> bool {
 /// A backup of the same name and run goes on that is of something else: this one comes after it.
 fn after_another(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
     let again = view.settings.poll_interval;
-    let status = SalesforceBackupStatus { next_try_at: view.facts.after(again), ..status };
-    view.record(view.facts.standing(status, &Standing::Waiting(messages::earlier_backup_runs())), Some(again))
+    let status = SalesforceBackupStatus { next_try_at: view.transition.after(again), ..status };
+    view.record(view.transition.report(status, &Report::Waiting(messages::earlier_backup_runs())), Some(again))
 }
 
 /// A call may have been made of which the status tells nothing any more; its jobs have ids above `floor`.
 fn lost(view: &View<'_>, status: SalesforceBackupStatus, connection: &Connection, floor: i64) -> Step {
     let id = &view.observed.new_attempt;
-    let status = view.facts.intent(status, id, connection, SendTimes::OVER, Some(floor));
-    view.record(view.facts.held(status, messages::status_lost(), Submission::Unknown), Some(IN_ANY_CASE))
+    let status = view.transition.intent(status, id, connection, SendTimes::OVER, Some(floor));
+    view.record(view.transition.held(status, messages::status_lost(), Submission::Unknown), Some(IN_ANY_CASE))
 }
 
 /// Others call the Command Center first, or it does not answer: the object is woken when its turn has come.
@@ -242,44 +245,44 @@ fn in_line(view: &View<'_>, status: SalesforceBackupStatus, wait: Wait, endpoint
         WaitCause::Busy | WaitCause::Limited => IN_ANY_CASE,
     };
     let deadline = deadline(&status, view.observed.object.spec.start_deadline_seconds);
-    let again = until(deadline, view.facts.now).map_or(look, |left| left.min(look));
+    let again = until(deadline, view.transition.now).map_or(look, |left| left.min(look));
     if wait.cause == WaitCause::Busy && wait.passed < MOMENTS {
         return Step::Rest(Some(again.min(MOMENTS)));
     }
-    let known = status.next_try_at.clone().filter(|at| at.0 > view.facts.now);
+    let known = status.next_try_at.clone().filter(|at| at.0 > view.transition.now);
     let next_try_at = match wait.cause {
         WaitCause::Busy => None,
         // What was said once stands: thousands may wait, and each call that is made moves them all.
-        WaitCause::Limited | WaitCause::CircuitOpen => known.or_else(|| view.facts.after(wait.left)),
+        WaitCause::Limited | WaitCause::CircuitOpen => known.or_else(|| view.transition.after(wait.left)),
     };
     // The cause that was seen is told until there is another one.
     let known = headline(&status).filter(|why| why.reason == Reason::CommandCenterUnavailable);
     let why = known
         .filter(|_| wait.cause == WaitCause::CircuitOpen)
         .unwrap_or_else(|| messages::in_line(wait.cause, endpoint));
-    let waiting = Standing::Waiting(why);
-    view.record(view.facts.standing(SalesforceBackupStatus { next_try_at, ..status }, &waiting), Some(again))
+    let waiting = Report::Waiting(why);
+    view.record(view.transition.report(SalesforceBackupStatus { next_try_at, ..status }, &waiting), Some(again))
 }
 
 /// How long the object has been waiting.
 fn waited(view: &View<'_>) -> Duration {
     let conditions = view.observed.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let ready = find(conditions, ConditionType::Ready).map(|ready| ready.last_transition_time.0);
-    ready.map_or(Duration::ZERO, |then| since(then, view.facts.now))
+    ready.map_or(Duration::ZERO, |then| since(then, view.transition.now))
 }
 
 /// The job list does not come: nothing is sent without it.
 fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
-    let standing = match cause {
-        Unreadable::NeverSent(cause) => Standing::unreached(cause, endpoint),
+    let report = match cause {
+        Unreadable::NeverSent(cause) => Report::unreached(cause, endpoint),
         Unreadable::Refused(refused) => {
             return not_allowed(view, status, &messages::job_list_refused(&refused.into(), endpoint));
         }
-        Unreadable::Unusable(cause) => Standing::Waiting(messages::job_list_unavailable(cause, endpoint)),
+        Unreadable::Unusable(cause) => Report::Waiting(messages::job_list_unavailable(cause, endpoint)),
     };
     let wait = delays::until_list(waited(view), view.observed.uid());
-    let waiting = SalesforceBackupStatus { next_try_at: view.facts.after(wait), ..status };
-    view.record(view.facts.standing(waiting, &standing), Some(wait))
+    let waiting = SalesforceBackupStatus { next_try_at: view.transition.after(wait), ..status };
+    view.record(view.transition.report(waiting, &report), Some(wait))
 }
 
 /// The job list does not come because the Command Center does not answer: the object takes its place among those who wait for it,
@@ -298,14 +301,14 @@ fn unavailable(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadabl
         Unreadable::NeverSent(_) | Unreadable::Refused(_) => return unlisted(view, status, cause, endpoint),
     };
     // When it is tried next stays as it was said: to write that anew at each try would be two writes a try.
-    view.go_on(view.facts.standing(status, &Standing::Waiting(messages::unavailable(&why))))
+    view.go_on(view.transition.report(status, &Report::Waiting(messages::unavailable(&why))))
 }
 
 /// The job list is refused, which is not believed yet.
 fn not_allowed(view: &View<'_>, status: SalesforceBackupStatus, why: &Why) -> Step {
     let wait = view.settings.poll_interval;
-    let waiting = SalesforceBackupStatus { next_try_at: view.facts.after(wait), ..status };
-    view.record(view.facts.standing(waiting, &Standing::Waiting(why.clone())), Some(wait))
+    let waiting = SalesforceBackupStatus { next_try_at: view.transition.after(wait), ..status };
+    view.record(view.transition.report(waiting, &Report::Waiting(why.clone())), Some(wait))
 }
 
 /// The job list may lack rows: it is asked for again, for some time. One that is too long is not read again and again.
@@ -317,8 +320,8 @@ fn incomplete(view: &View<'_>, status: SalesforceBackupStatus, list: &JobList, e
         Remark::Nothing | Remark::Silent => (messages::job_list_incomplete_before(), interval),
     };
     let again = view.until_poll(interval).unwrap_or(interval);
-    let status = SalesforceBackupStatus { next_try_at: view.facts.after(again), ..status };
-    view.record(view.facts.standing(status, &Standing::Waiting(why)), Some(again))
+    let status = SalesforceBackupStatus { next_try_at: view.transition.after(again), ..status };
+    view.record(view.transition.report(status, &Report::Waiting(why)), Some(again))
 }
 
 /// What the last attempt met and what still stands in the way.
@@ -336,7 +339,7 @@ fn obstacle(view: &View<'_>, status: &SalesforceBackupStatus, connection: &Conne
     let used = status.attempt.as_ref().and_then(|attempt: &AttemptStatus| attempt.secret_resource_version.as_deref());
     let changed = status.observed_generation != view.observed.object.metadata.generation
         || used.is_some_and(|used| used != connection.version);
-    let next_try = status.next_try_at.as_ref().map(|at| at.0).filter(|at| *at > view.facts.now);
+    let next_try = status.next_try_at.as_ref().map(|at| at.0).filter(|at| *at > view.transition.now);
     match reason {
         // The object has its place, and is woken.
         Reason::CommandCenterUnavailable => None,
@@ -361,22 +364,22 @@ fn obstacle(view: &View<'_>, status: &SalesforceBackupStatus, connection: &Conne
 }
 
 /// The status as it is, told of a new generation; that of a resumed object says what it waits for.
-fn refreshed(facts: &Facts<'_>, status: SalesforceBackupStatus) -> SalesforceBackupStatus {
+fn refreshed(transition: &Transition<'_>, status: SalesforceBackupStatus) -> SalesforceBackupStatus {
     let Some(ready) = find(&status.conditions, ConditionType::Ready) else { return status };
     let why = match Reason::parse(&ready.reason) {
         None | Some(Reason::Suspended) => messages::resumed(),
         Some(reason) => Why::new(reason, ready.message.as_str()),
     };
     let stalled = find(&status.conditions, ConditionType::Stalled).is_some();
-    facts.standing(status, &if stalled { Standing::Stalled(why) } else { Standing::Waiting(why) })
+    transition.report(status, &if stalled { Report::Stalled(why) } else { Report::Waiting(why) })
 }
 
 /// The status once it is seen that the Secret still holds what was refused: a person is needed.
-fn stalled(facts: &Facts<'_>, status: SalesforceBackupStatus) -> SalesforceBackupStatus {
+fn stalled(transition: &Transition<'_>, status: SalesforceBackupStatus) -> SalesforceBackupStatus {
     let ready = find(&status.conditions, ConditionType::Ready);
     let why = ready.and_then(|ready| Some(Why::new(Reason::parse(&ready.reason)?, ready.message.as_str())));
     match why {
-        Some(why) => facts.standing(status, &Standing::Stalled(why)),
+        Some(why) => transition.report(status, &Report::Stalled(why)),
         None => status,
     }
 }

@@ -8,7 +8,7 @@ use crate::{
         claims,
         decide::{
             already_started::own_request,
-            attribution::{Case, Verdict},
+            attribution::{AttributionCase, Verdict},
             held::{self, Decision},
             more_jobs::{self, More},
             open,
@@ -21,7 +21,7 @@ use crate::{
         observe::Look,
         status::{
             messages,
-            report::{Ending, Standing},
+            report::{Ending, Report},
             run_state::Submitted,
             shown_jobs::show,
             why::{Found, Submission, Trouble, Why},
@@ -88,7 +88,7 @@ fn without_an_attempt(view: &View<'_>, status: &SalesforceBackupStatus) -> Step 
     if let Some(own) = own_request(view).filter(|own| own.run_id == status.run_id) {
         return view.go_on(SalesforceBackupStatus { attempt: Some(own.attempt.clone()), ..status.clone() });
     }
-    let held = view.facts.held(status.clone(), messages::status_lost(), Submission::Yes);
+    let held = view.transition.held(status.clone(), messages::status_lost(), Submission::Yes);
     view.record(held, Some(IN_ANY_CASE))
 }
 
@@ -121,8 +121,8 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&JobsUpda
     match told.map(|told| &told.connection) {
         Some(Err(problem)) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
-            let standing = Standing::Running(Some(Trouble { why, needs_person: !problem.passes() }));
-            return view.record(view.facts.standing(before.clone(), &standing), Some(IN_ANY_CASE));
+            let report = Report::Running(Some(Trouble { why, needs_person: !problem.passes() }));
+            return view.record(view.transition.report(before.clone(), &report), Some(IN_ANY_CASE));
         }
         Some(Ok(now)) if now != endpoint => {
             return unfollowable(view, before, messages::connection_changed(endpoint, view.observed.secret_name()));
@@ -148,7 +148,7 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&JobsUpda
         match known.iter().map(|job| job.state).max().map_or(End::JobView(Ending::JobFailed), how_it_ended) {
             End::JobView(ending) => return end(view, status, ending),
             End::Unknown if is_held || unknown_ends(told) >= UNKNOWN_LOOKS => {
-                let held = view.facts.held(status, messages::job_status_unknown(&known), Submission::Yes);
+                let held = view.transition.held(status, messages::job_status_unknown(&known), Submission::Yes);
                 return view.record(held, Some(IN_ANY_CASE));
             }
             // The word may be one of a moment.
@@ -157,7 +157,7 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&JobsUpda
     }
     match told.and_then(|told| trouble(view, told, endpoint)) {
         Some(Trouble { why, .. }) if why.reason == Reason::JobLost => {
-            view.record(view.facts.held(status, why, Submission::Yes), Some(IN_ANY_CASE))
+            view.record(view.transition.held(status, why, Submission::Yes), Some(IN_ANY_CASE))
         }
         Some(Trouble { why, needs_person: true }) if why.reason == Reason::Forbidden => {
             unfollowable(view, &status, why)
@@ -175,7 +175,7 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&JobsUpda
                 if missing { view.settings.settle.clamp(UNTIL_THE_WATCH_FOLLOWS, IN_ANY_CASE) } else { IN_ANY_CASE };
             let again = again.min(next_look(view, submitted));
             let again = if looks_again { again.min(REFUSED_A_MOMENT_AGO) } else { again };
-            view.record_progress(view.facts.standing(status, &Standing::Running(trouble)), again)
+            view.record_progress(view.transition.report(status, &Report::Running(trouble)), again)
         }
     }
 }
@@ -237,7 +237,7 @@ fn forbidden(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
     match view.observed.object.spec.ready_when {
         ReadyWhen::Submitted => end(view, status, Ending::NotFollowed),
         ReadyWhen::Completed => {
-            view.record(view.facts.held(status, messages::jobs_forbidden(), Submission::Yes), Some(IN_ANY_CASE))
+            view.record(view.transition.held(status, messages::jobs_forbidden(), Submission::Yes), Some(IN_ANY_CASE))
         }
     }
 }
@@ -246,10 +246,10 @@ fn forbidden(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
 /// is missing is no such case: it may be in the middle of being replaced, while the jobs still run.
 fn unfollowable(view: &View<'_>, status: &SalesforceBackupStatus, why: Why) -> Step {
     if !view.other_run(status) {
-        let standing = Standing::Running(Some(Trouble { why, needs_person: true }));
-        return view.record(view.facts.standing(status.clone(), &standing), Some(IN_ANY_CASE));
+        let report = Report::Running(Some(Trouble { why, needs_person: true }));
+        return view.record(view.transition.report(status.clone(), &report), Some(IN_ANY_CASE));
     }
-    view.go_on(view.facts.held(status.clone(), why, Submission::Yes))
+    view.go_on(view.transition.held(status.clone(), why, Submission::Yes))
 }
 
 /// The Command Center named only a task: its jobs are found as those of a lost answer are, for as long.
@@ -265,16 +265,16 @@ pub(super) fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         None => return Step::Look(Look::Secret),
         Some(Err(problem)) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
-            let standing = Standing::Running(Some(Trouble { why, needs_person: !problem.passes() }));
+            let report = Report::Running(Some(Trouble { why, needs_person: !problem.passes() }));
             let next_look = next_poll.min(delays::until_next_look(Duration::MAX, view.observed.uid()));
-            return view.record(view.facts.standing(status, &standing), Some(next_look));
+            return view.record(view.transition.report(status, &report), Some(next_look));
         }
         Some(Ok(connection)) if connection.endpoint.to_string() != endpoint => {
             return unfollowable(view, &status, messages::connection_changed(endpoint, view.observed.secret_name()));
         }
         Some(Ok(_)) => {}
     }
-    let no_job = |status| view.go_on(view.facts.held(status, messages::no_job(), Submission::Yes));
+    let no_job = |status| view.go_on(view.transition.held(status, messages::no_job(), Submission::Yes));
     let Some((attempt, id)) = status.attempt.as_ref().and_then(|attempt| Some((attempt, attempt.id.as_ref()?))) else {
         return no_job(status);
     };
@@ -290,20 +290,20 @@ pub(super) fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     let given_up = over && waited >= until_settled(view, attempt) + view.settings.settle.saturating_mul(INCOMPLETE);
     let verdict = match seen.job_list.as_ref().map(|list| &list.listing) {
         None => return Step::Look(Look::JobList(open::query(attempt, waited))),
-        Some(Listing::Read(list)) => Case::of(attempt, id, true).judge(list),
+        Some(Listing::Read(list)) => AttributionCase::of(attempt, id, true).attribute(list),
         Some(Listing::NotAllowed(_) | Listing::Failed(_)) => Verdict::Incomplete(Vec::new()),
     };
     match verdict {
         Verdict::Ours(jobs) if over || jobs.len() >= attempt.targets.len() => {
-            return view.go_on(view.facts.found(status, jobs, Found::ByDescription));
+            return view.go_on(view.transition.found(status, jobs, Found::ByDescription));
         }
         Verdict::Incomplete(jobs) if given_up && !jobs.is_empty() => {
-            return view.go_on(view.facts.found(status, jobs, Found::ByDescription));
+            return view.go_on(view.transition.found(status, jobs, Found::ByDescription));
         }
         Verdict::OfTarget(jobs) if over => {
             let Some(others) = &seen.others else { return Step::Look(Look::Others) };
             if !claims::disputed(others, endpoint, &attempt.targets, attempt.floor(), &jobs) {
-                return view.go_on(view.facts.found(status, jobs, Found::ByTarget));
+                return view.go_on(view.transition.found(status, jobs, Found::ByTarget));
             }
             return no_job(status);
         }
@@ -314,14 +314,14 @@ pub(super) fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
     // What was told once of restarts is told until the wait is over.
     let late = !over && (late || headline(&status).is_some_and(|why| why.reason == Reason::OperatorRestarted));
     let why = if late { messages::operator_restarted() } else { messages::finding_jobs() };
-    let finding = Standing::Running(Some(Trouble { why, needs_person: false }));
-    view.record(view.facts.standing(status, &finding), Some(next_poll))
+    let finding = Report::Running(Some(Trouble { why, needs_person: false }));
+    view.record(view.transition.report(status, &finding), Some(next_poll))
 }
 
 /// The run ends; a new one that was asked for meanwhile comes next.
 fn end(view: &View<'_>, status: SalesforceBackupStatus, ending: Ending) -> Step {
     let next_run = view.other_run(&status);
-    view.record(view.facts.ended(status, ending), next_run.then_some(UNTIL_THE_WATCH_FOLLOWS))
+    view.record(view.transition.ended(status, ending), next_run.then_some(UNTIL_THE_WATCH_FOLLOWS))
 }
 
 /// The jobs of which anything is known.

@@ -14,8 +14,8 @@ use crate::{
         observe::{Observed, Snapshot},
         status::{
             messages,
-            novelty::{self, News},
-            transition::Facts,
+            novelty::{self, Novelty},
+            transition::Transition,
             why::{NotPermitted, Trouble, Why},
         },
     },
@@ -43,7 +43,7 @@ pub(super) const REFUSED_A_MOMENT_AGO: Duration = Duration::from_secs(30);
 /// Everything that a decision is made from.
 pub(super) struct View<'a> {
     pub(super) observed: &'a Observed<'a>,
-    pub(super) facts: Facts<'a>,
+    pub(super) transition: Transition<'a>,
     pub(super) settings: &'a Settings,
     pub(super) now: Now,
 }
@@ -65,8 +65,8 @@ impl View<'_> {
         let before = self.observed.object.status.as_ref();
         let written_ago = self.observed.remembered.written.map(|at| self.now.boot.since(at));
         let wait = written_ago.and_then(|passed| novelty::NUMBERS.checked_sub(passed)).filter(|left| !left.is_zero());
-        match (before.map(|before| News::between(before, &status)), wait) {
-            (Some(News::Numbers), Some(left)) => Step::Rest(Some(left.min(again))),
+        match (before.map(|before| Novelty::between(before, &status)), wait) {
+            (Some(Novelty::Numbers), Some(left)) => Step::Rest(Some(left.min(again))),
             _ => self.record(status, Some(again)),
         }
     }

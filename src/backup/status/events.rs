@@ -10,9 +10,9 @@ use crate::api::{
 /// Longest note that the API server takes, in bytes.
 const MAX_NOTE: usize = 1024;
 
-/// One piece of news.
+/// One piece of announcement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
+pub struct Announcement {
     /// Whether a person should look.
     pub warning: bool,
     /// The reason: a [`Reason`], or what happened.
@@ -23,7 +23,7 @@ pub struct News {
     pub action: &'static str,
 }
 
-impl News {
+impl Announcement {
     /// The event that tells of it.
     #[must_use]
     pub fn into_event(self) -> Event {
@@ -44,14 +44,19 @@ impl News {
 /// What is new in `after`: that it was submitted, and whatever newly stands in the way or ends it. A refusal is told each
 /// time, because each was an attempt of its own.
 #[must_use]
-pub fn between(before: Option<&SalesforceBackupStatus>, after: &SalesforceBackupStatus) -> Vec<News> {
-    let mut news = Vec::new();
+pub fn between(before: Option<&SalesforceBackupStatus>, after: &SalesforceBackupStatus) -> Vec<Announcement> {
+    let mut announcement = Vec::new();
     let was = |kind| before.is_some_and(|before| is_true(&before.conditions, kind));
     if is_true(&after.conditions, ConditionType::Simulated) && !was(ConditionType::Simulated) {
-        news.extend(of_condition(after, ConditionType::Simulated));
+        announcement.extend(of_condition(after, ConditionType::Simulated));
     }
     if is_true(&after.conditions, ConditionType::Submitted) && !was(ConditionType::Submitted) {
-        news.push(News { warning: false, reason: how_submitted(after), note: submitted(after), action: "Submit" });
+        announcement.push(Announcement {
+            warning: false,
+            reason: how_submitted(after),
+            note: submitted(after),
+            action: "Submit",
+        });
     }
     let headline = |status: &SalesforceBackupStatus| {
         find(&status.conditions, ConditionType::Finished).map(|told| (told.status.clone(), told.reason.clone()))
@@ -61,13 +66,13 @@ pub fn between(before: Option<&SalesforceBackupStatus>, after: &SalesforceBackup
     let held = |status: &SalesforceBackupStatus| status.phase == Some(Phase::Held);
     let newly_held = held(after) && !before.is_some_and(held);
     if refused || newly_held || before.and_then(headline) != headline(after) {
-        news.extend(of_condition(after, ConditionType::Finished));
+        announcement.extend(of_condition(after, ConditionType::Finished));
     }
-    news
+    announcement
 }
 
-/// The news that the reason and the message of a condition are, unless they are a matter of course.
-fn of_condition(status: &SalesforceBackupStatus, kind: ConditionType) -> Option<News> {
+/// The announcement that the reason and the message of a condition are, unless they are a matter of course.
+fn of_condition(status: &SalesforceBackupStatus, kind: ConditionType) -> Option<Announcement> {
     let condition = find(&status.conditions, kind)?;
     let reason = Reason::parse(&condition.reason)?;
     let (warning, action) = match worth(reason) {
@@ -75,7 +80,7 @@ fn of_condition(status: &SalesforceBackupStatus, kind: ConditionType) -> Option<
         Worth::Knowing(action) => (false, action),
         Worth::Warning(action) => (true, action),
     };
-    Some(News { warning, reason: reason.as_str(), note: condition.message.clone(), action })
+    Some(Announcement { warning, reason: reason.as_str(), note: condition.message.clone(), action })
 }
 
 /// What a reason is worth, with what the operator was doing.
@@ -181,31 +186,31 @@ mod tests {
     use crate::{
         api::{Attempt, AttemptId, ReadyWhen},
         backup::status::{
-            report::{Ending, Standing},
+            report::{Ending, Report},
             why::{Held, Submission, Why},
         },
     };
 
-    fn status(standing: &Standing, ready_when: ReadyWhen, attempt: Option<&str>) -> SalesforceBackupStatus {
+    fn status(report: &Report, ready_when: ReadyWhen, attempt: Option<&str>) -> SalesforceBackupStatus {
         SalesforceBackupStatus {
-            phase: Some(standing.phase()),
-            conditions: standing.conditions(ready_when).following(&[], Some(1), Timestamp::UNIX_EPOCH),
+            phase: Some(report.phase()),
+            conditions: report.conditions(ready_when).following(&[], Some(1), Timestamp::UNIX_EPOCH),
             attempt: Some(Attempt { number: 1, id: attempt.map(AttemptId::from), ..Attempt::default() }),
             ..SalesforceBackupStatus::default()
         }
     }
 
     fn reasons(before: &SalesforceBackupStatus, after: &SalesforceBackupStatus) -> Vec<&'static str> {
-        between(Some(before), after).into_iter().map(|news| news.reason).collect()
+        between(Some(before), after).into_iter().map(|announcement| announcement.reason).collect()
     }
 
     #[test]
     fn submissions_refusals_holds_and_ends_are_told_once_each() {
-        let held = |submission| Standing::Held(Held { why: Why::new(Reason::NoJob, "look"), submission });
+        let held = |submission| Report::Held(Held { why: Why::new(Reason::NoJob, "look"), submission });
         for ready_when in [ReadyWhen::Completed, ReadyWhen::Submitted] {
-            let starting = status(&Standing::Starting, ready_when, Some("a"));
-            let running = status(&Standing::Running(None), ready_when, Some("a"));
-            let ended = status(&Standing::Ended(Ending::Completed), ready_when, Some("a"));
+            let starting = status(&Report::Starting, ready_when, Some("a"));
+            let running = status(&Report::Running(None), ready_when, Some("a"));
+            let ended = status(&Report::Ended(Ending::Completed), ready_when, Some("a"));
             assert_eq!(reasons(&starting, &running), ["Submitted"]);
             assert_eq!(reasons(&running, &running), [""; 0]);
             assert_eq!(reasons(&running, &ended), ["Completed"]);
@@ -214,7 +219,7 @@ mod tests {
                 reasons(&starting, &status(&held(Submission::Yes), ready_when, Some("a"))),
                 ["Submitted", "NoJob"]
             );
-            let refused = status(&Standing::Waiting(Why::new(Reason::RateLimited, "wait")), ready_when, None);
+            let refused = status(&Report::Waiting(Why::new(Reason::RateLimited, "wait")), ready_when, None);
             assert_eq!(reasons(&starting, &refused), ["RateLimited"]);
             assert_eq!(reasons(&refused, &refused), [""; 0]);
         }
@@ -222,7 +227,8 @@ mod tests {
 
     #[test]
     fn notes_are_cut_to_what_the_api_server_takes() {
-        let news = News { warning: true, reason: "Submitted", note: "é".repeat(2000), action: "Submit" };
-        assert!(news.into_event().note.unwrap().len() <= 1024);
+        let announcement =
+            Announcement { warning: true, reason: "Submitted", note: "é".repeat(2000), action: "Submit" };
+        assert!(announcement.into_event().note.unwrap().len() <= 1024);
     }
 }

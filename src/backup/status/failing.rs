@@ -7,9 +7,9 @@ use crate::{
         context::Error,
         status::{
             messages,
-            report::Standing,
+            report::Report,
             run_state::{RunState, begun},
-            transition::Facts,
+            transition::Transition,
             why::Trouble,
         },
     },
@@ -42,22 +42,26 @@ pub fn trouble(error: &Error, failures: u32) -> Option<Trouble> {
 
 /// The status that tells of `trouble`; nothing when it is told already, or something that matters more.
 #[must_use]
-pub fn status(object: &SalesforceBackup, facts: &Facts<'_>, trouble: Trouble) -> Option<SalesforceBackupStatus> {
+pub fn status(
+    object: &SalesforceBackup,
+    transition: &Transition<'_>,
+    trouble: Trouble,
+) -> Option<SalesforceBackupStatus> {
     let status = object.status.clone().unwrap_or_default();
     let told = find(&status.conditions, ConditionType::Finished).map(|told| told.reason.as_str());
     if told == Some(trouble.why.reason.as_str()) {
         return None;
     }
-    let standing = match RunState::of(object) {
-        RunState::New | RunState::Pending(_) if trouble.needs_person => Standing::Stalled(trouble.why),
-        RunState::New | RunState::Pending(_) => Standing::Waiting(trouble.why),
-        RunState::Open(_) => Standing::Resolving(trouble),
-        RunState::Submitted(_) => Standing::Running(Some(trouble)),
+    let report = match RunState::of(object) {
+        RunState::New | RunState::Pending(_) if trouble.needs_person => Report::Stalled(trouble.why),
+        RunState::New | RunState::Pending(_) => Report::Waiting(trouble.why),
+        RunState::Open(_) => Report::Resolving(trouble),
+        RunState::Submitted(_) => Report::Running(Some(trouble)),
         RunState::Held(_) | RunState::Ended(_) => return None,
     };
     // The status of an earlier run keeps its end until the new run has one of its own; without any, the run has not begun.
-    let status = if RunState::of(object) == RunState::New && begun(&status) { facts.new_run() } else { status };
-    Some(facts.standing(status, &standing))
+    let status = if RunState::of(object) == RunState::New && begun(&status) { transition.new_run() } else { status };
+    Some(transition.report(status, &report))
 }
 
 #[cfg(test)]
@@ -83,8 +87,8 @@ mod tests {
             "status": status,
         }))
         .unwrap();
-        let facts = Facts { object: &object, now: "2026-11-23T10:00:00Z".parse().unwrap() };
-        super::status(&object, &facts, trouble(error, LASTS)?)
+        let transition = Transition { object: &object, now: "2026-11-23T10:00:00Z".parse().unwrap() };
+        super::status(&object, &transition, trouble(error, LASTS)?)
     }
 
     fn reason(status: &SalesforceBackupStatus, kind: ConditionType) -> Option<Reason> {

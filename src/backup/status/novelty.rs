@@ -11,7 +11,7 @@ const STEP: u8 = 5;
 
 /// How much a status says that the one before did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum Novelty {
     /// Nothing.
     Nothing,
     /// Other numbers, or other words of the Command Center about a job.
@@ -20,7 +20,7 @@ pub enum News {
     AtOnce,
 }
 
-impl News {
+impl Novelty {
     /// What `after` says that `before` did not.
     #[must_use]
     pub fn between(before: &SalesforceBackupStatus, after: &SalesforceBackupStatus) -> Self {
@@ -75,18 +75,18 @@ mod tests {
         let before = status(40, job("Running", 40));
         let with_reason = JobStatus { reason: Some("waits".to_owned()), failed_items: Some(3), ..job("Running", 40) };
         let cases = [
-            (before.clone(), News::Nothing),
-            (status(44, job("Running", 44)), News::Numbers),
-            (status(45, job("Running", 45)), News::AtOnce),
-            (status(35, job("Running", 35)), News::AtOnce),
-            (status(40, with_reason), News::Numbers),
-            (SalesforceBackupStatus { other_jobs: Some(OtherJobs::default()), ..before.clone() }, News::Numbers),
-            (status(40, job("Suspended", 40)), News::AtOnce),
-            (SalesforceBackupStatus { phase: Some(Phase::Running), ..before.clone() }, News::AtOnce),
-            (SalesforceBackupStatus { jobs: Vec::new(), ..before.clone() }, News::AtOnce),
+            (before.clone(), Novelty::Nothing),
+            (status(44, job("Running", 44)), Novelty::Numbers),
+            (status(45, job("Running", 45)), Novelty::AtOnce),
+            (status(35, job("Running", 35)), Novelty::AtOnce),
+            (status(40, with_reason), Novelty::Numbers),
+            (SalesforceBackupStatus { other_jobs: Some(OtherJobs::default()), ..before.clone() }, Novelty::Numbers),
+            (status(40, job("Suspended", 40)), Novelty::AtOnce),
+            (SalesforceBackupStatus { phase: Some(Phase::Running), ..before.clone() }, Novelty::AtOnce),
+            (SalesforceBackupStatus { jobs: Vec::new(), ..before.clone() }, Novelty::AtOnce),
         ];
         for (after, expected) in cases {
-            assert_eq!(News::between(&before, &after), expected, "{after:?}");
+            assert_eq!(Novelty::between(&before, &after), expected, "{after:?}");
         }
     }
 }

@@ -13,7 +13,7 @@ use ConditionType::{Finished, Ready, Reconciling, Stalled, Submitted};
 
 /// How an object stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Report {
     /// Not submitted; the operator will try by itself.
     Waiting(Why),
     /// Not submitted, because `spec.suspend` is true.
@@ -92,7 +92,7 @@ impl Ending {
     }
 }
 
-impl Standing {
+impl Report {
     /// Not submitted, because `endpoint` was not reached.
     #[must_use]
     pub fn unreached(cause: NeverSent, endpoint: &str) -> Self {
@@ -258,27 +258,27 @@ mod tests {
     use super::*;
     use crate::api::conditions::{find, is_true};
 
-    fn every_standing() -> Vec<Standing> {
+    fn every_report() -> Vec<Report> {
         let why = || Why::new(Reason::RateLimited, "do this");
         let trouble = |needs_person| Some(Trouble { why: why(), needs_person });
-        let held = |submission| Standing::Held(Held { why: why(), submission });
-        let mut standings = vec![
-            Standing::Waiting(why()),
-            Standing::Suspended,
-            Standing::Stalled(why()),
-            Standing::Starting,
-            Standing::Resolving(Trouble { why: why(), needs_person: false }),
-            Standing::Resolving(Trouble { why: why(), needs_person: true }),
+        let held = |submission| Report::Held(Held { why: why(), submission });
+        let mut reports = vec![
+            Report::Waiting(why()),
+            Report::Suspended,
+            Report::Stalled(why()),
+            Report::Starting,
+            Report::Resolving(Trouble { why: why(), needs_person: false }),
+            Report::Resolving(Trouble { why: why(), needs_person: true }),
         ];
-        standings.extend([
+        reports.extend([
             held(Submission::Yes),
             held(Submission::Unknown),
             held(Submission::No),
-            Standing::Running(None),
-            Standing::Running(trouble(true)),
-            Standing::Running(trouble(false)),
+            Report::Running(None),
+            Report::Running(trouble(true)),
+            Report::Running(trouble(false)),
         ]);
-        standings.extend(
+        reports.extend(
             [
                 Ending::Completed,
                 Ending::CompletedWithErrors,
@@ -287,9 +287,9 @@ mod tests {
                 Ending::Abandoned(Submission::Unknown),
                 Ending::NotFollowed,
             ]
-            .map(Standing::Ended),
+            .map(Report::Ended),
         );
-        standings
+        reports
     }
 
     /// The rules of kstatus, restated independently of the table above.
@@ -304,16 +304,16 @@ mod tests {
     }
 
     #[test]
-    fn reconciling_and_stalled_are_never_both_there_and_every_standing_has_the_three_others() {
-        for standing in every_standing() {
+    fn reconciling_and_stalled_are_never_both_there_and_every_report_has_the_three_others() {
+        for report in every_report() {
             for ready_when in [ReadyWhen::Completed, ReadyWhen::Submitted] {
-                let conditions = standing.conditions(ready_when).following(&[], Some(1), Timestamp::UNIX_EPOCH);
-                assert!(!(is_true(&conditions, Reconciling) && is_true(&conditions, Stalled)), "{standing:?}");
+                let conditions = report.conditions(ready_when).following(&[], Some(1), Timestamp::UNIX_EPOCH);
+                assert!(!(is_true(&conditions, Reconciling) && is_true(&conditions, Stalled)), "{report:?}");
                 assert!(
                     [Submitted, Finished, Ready].iter().all(|kind| find(&conditions, *kind).is_some()),
-                    "{standing:?}"
+                    "{report:?}"
                 );
-                assert!(conditions.iter().all(|condition| !condition.message.is_empty()), "{standing:?}");
+                assert!(conditions.iter().all(|condition| !condition.message.is_empty()), "{report:?}");
             }
         }
     }
@@ -340,23 +340,23 @@ mod tests {
             "Failed",
             "Current",
         ];
-        assert_eq!(every_standing().len(), expected.len());
-        for (standing, expected) in every_standing().iter().zip(expected) {
-            let conditions = standing.conditions(ReadyWhen::Completed).following(&[], Some(1), Timestamp::UNIX_EPOCH);
-            assert_eq!(kstatus(&conditions), expected, "{standing:?}");
+        assert_eq!(every_report().len(), expected.len());
+        for (report, expected) in every_report().iter().zip(expected) {
+            let conditions = report.conditions(ReadyWhen::Completed).following(&[], Some(1), Timestamp::UNIX_EPOCH);
+            assert_eq!(kstatus(&conditions), expected, "{report:?}");
         }
     }
 
     #[test]
     fn with_ready_when_submitted_an_accepted_backup_stays_ready_whatever_its_jobs_do() {
         let accepted = [
-            Standing::Running(None),
-            Standing::Held(Held { why: Why::new(Reason::NoJob, "look"), submission: Submission::Yes }),
-            Standing::Ended(Ending::JobFailed),
+            Report::Running(None),
+            Report::Held(Held { why: Why::new(Reason::NoJob, "look"), submission: Submission::Yes }),
+            Report::Ended(Ending::JobFailed),
         ];
-        for standing in accepted {
-            let conditions = standing.conditions(ReadyWhen::Submitted).following(&[], Some(1), Timestamp::UNIX_EPOCH);
-            assert_eq!(kstatus(&conditions), "Current", "{standing:?}");
+        for report in accepted {
+            let conditions = report.conditions(ReadyWhen::Submitted).following(&[], Some(1), Timestamp::UNIX_EPOCH);
+            assert_eq!(kstatus(&conditions), "Current", "{report:?}");
         }
     }
 }

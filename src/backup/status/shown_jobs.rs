@@ -69,8 +69,8 @@ mod tests {
         api::{Attempt, AttemptId, Cancel, JobId, SalesforceBackup, Target},
         backup::status::{
             messages,
-            report::Standing,
-            transition::Facts,
+            report::Report,
+            transition::Transition,
             why::{AnsweredBy, Trouble},
         },
         command_center::{
@@ -167,7 +167,7 @@ mod tests {
         );
         let now = jiff::Timestamp::UNIX_EPOCH;
         let mut status =
-            Facts { object: &object, now }.outcome(object.status.clone().unwrap(), &accepted, AnsweredBy::Nobody);
+            Transition { object: &object, now }.outcome(object.status.clone().unwrap(), &accepted, AnsweredBy::Nobody);
         show(&mut status, &jobs(1000, |_| JobState::Failed));
         let (id, requested_at) = (AttemptId::random(), Time(now));
         status.cancel = Some(Cancel { id, requested_at, job_ids: status.job_ids.clone() });
@@ -176,13 +176,13 @@ mod tests {
             Refused { text: Some(LONG.repeat(256)), error_code: Some(i64::MIN), ..RefusedKind::Forbidden.into() };
         let not_listed = JobId::new(1).unwrap();
         let answers = [(not_listed, Kill::Refused(refused))];
-        let status = Facts { object: &object, now }.kills_answered(&answers).unwrap();
+        let status = Transition { object: &object, now }.kills_answered(&answers).unwrap();
         let (jobs, asked) = (status.job_ids.len(), status.cancel.as_ref().unwrap().job_ids.len());
         assert_eq!((jobs, asked, status.jobs.len()), (500, 500, SHOWN));
         let endpoint = status.attempt.as_ref().unwrap().endpoint.clone().unwrap();
         let why = messages::unreadable(Unreadable::NeverSent(NeverSent::ProxyLogin), &endpoint);
         let trouble = Some(Trouble { why, needs_person: false });
-        let unread = Facts { object: &object, now }.standing(status.clone(), &Standing::Running(trouble));
+        let unread = Transition { object: &object, now }.report(status.clone(), &Report::Running(trouble));
         for status in [status, unread] {
             let size = serde_json::to_vec(&status).unwrap().len();
             assert!(size < 64 << 10, "{size} bytes");

@@ -15,7 +15,7 @@ use crate::{
         delays,
         status::{
             messages,
-            report::{Ending, Standing},
+            report::{Ending, Report},
             run_state::begun,
             why::{AnsweredBy, Found, Held, SendTimes, Submission, Trouble, Why},
         },
@@ -40,7 +40,7 @@ impl SendTimes {
 
 /// What is known of the object besides its status, as far as a status depends on it.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub struct Transition<'a> {
     /// The object.
     pub object: &'a SalesforceBackup,
     /// The time, for people.
@@ -63,7 +63,7 @@ impl From<&JobList> for AnsweredBy {
     }
 }
 
-impl Facts<'_> {
+impl Transition<'_> {
     fn uid(&self) -> &str {
         self.object.metadata.uid.as_deref().unwrap_or_default()
     }
@@ -72,11 +72,11 @@ impl Facts<'_> {
         self.object.metadata.generation
     }
 
-    /// `status` with the phase and conditions of `standing`.
+    /// `status` with the phase and conditions of `report`.
     #[must_use]
-    pub fn standing(&self, mut status: SalesforceBackupStatus, standing: &Standing) -> SalesforceBackupStatus {
-        let mut conditions = standing.conditions(self.object.spec.ready_when);
-        if let Standing::Ended(ending) = standing
+    pub fn report(&self, mut status: SalesforceBackupStatus, report: &Report) -> SalesforceBackupStatus {
+        let mut conditions = report.conditions(self.object.spec.ready_when);
+        if let Report::Ended(ending) = report
             && let Some(about) = messages::about(&status)
         {
             conditions = conditions.saying(ending.reason(), &about);
@@ -84,7 +84,7 @@ impl Facts<'_> {
         if is_true(&status.conditions, ConditionType::Simulated) {
             conditions = simulated(conditions);
         }
-        status.phase = Some(standing.phase());
+        status.phase = Some(report.phase());
         status.observed_generation = self.generation();
         let before = std::mem::take(&mut status.conditions);
         status.conditions = conditions.following(&before, self.generation(), self.now);
@@ -150,7 +150,7 @@ impl Facts<'_> {
             backup_level: Some(self.object.spec.backup_level),
             follows: last.follows,
         });
-        self.standing(status, &Standing::Starting)
+        self.report(status, &Report::Starting)
     }
 
     /// The status after the API server did not keep all of `intent`, which was not used: as it was before, and a person is
@@ -165,7 +165,7 @@ impl Facts<'_> {
                 _ => Some(Attempt { number, id: None, send_before: None, ..unused }),
             }
         });
-        self.standing(intent, &Standing::Stalled(why))
+        self.report(intent, &Report::Stalled(why))
     }
 
     /// The time `wait` from now.
@@ -214,13 +214,13 @@ impl Facts<'_> {
     /// The status while it is being found out what came of the open attempt.
     #[must_use]
     pub fn resolving(&self, status: SalesforceBackupStatus, why: Why, needs_person: bool) -> SalesforceBackupStatus {
-        self.standing(status, &Standing::Resolving(Trouble { why, needs_person }))
+        self.report(status, &Report::Resolving(Trouble { why, needs_person }))
     }
 
     /// The status that a person has to decide about.
     #[must_use]
     pub fn held(&self, status: SalesforceBackupStatus, why: Why, submission: Submission) -> SalesforceBackupStatus {
-        self.standing(status, &Standing::Held(Held { why, submission }))
+        self.report(status, &Report::Held(Held { why, submission }))
     }
 
     /// The status once jobs of the run are known that no answer named.
@@ -235,7 +235,7 @@ impl Facts<'_> {
         status.found_by_target = matches!(how, Found::ByTarget | Found::AfterLostStatus).then_some(true);
         status.submitted_at.get_or_insert(Time(self.now));
         status.progress = Some("0%".to_owned());
-        let mut status = self.standing(status, &Standing::Running(None));
+        let mut status = self.report(status, &Report::Running(None));
         if !was_submitted {
             say_submitted(&mut status, why.reason.as_str(), &why.message);
         }
@@ -249,7 +249,7 @@ impl Facts<'_> {
         status.job_ids.sort_unstable();
         status.job_ids.dedup();
         status.job_ids.truncate(MAX_JOBS);
-        self.standing(status, &Standing::Running(None))
+        self.report(status, &Report::Running(None))
     }
 
     /// The status after the open attempt is known to have started nothing.
@@ -259,7 +259,7 @@ impl Facts<'_> {
             attempt.follows = attempt.id.take();
             (attempt.send_before, attempt.settled_by) = (None, None);
         }
-        self.standing(status, &Standing::Waiting(messages::nothing_started()))
+        self.report(status, &Report::Waiting(messages::nothing_started()))
     }
 
     /// The status after a person said that the attempt started nothing.
@@ -269,7 +269,7 @@ impl Facts<'_> {
         if let Some(attempt) = status.attempt.as_mut() {
             attempt.follows = None;
         }
-        self.standing(status, &Standing::Waiting(messages::retry_requested()))
+        self.report(status, &Report::Waiting(messages::retry_requested()))
     }
 
     /// The status, marked where the answer that it goes by is the simulator's.
@@ -312,7 +312,7 @@ impl Facts<'_> {
         status.progress = Some("0%".to_owned());
         let finding =
             accepted.job_ids.is_empty().then(|| Trouble { why: messages::finding_jobs(), needs_person: false });
-        self.standing(status, &Standing::Running(finding))
+        self.report(status, &Report::Running(finding))
     }
 
     fn refused(&self, mut status: SalesforceBackupStatus, refused: &Refused) -> SalesforceBackupStatus {
@@ -323,14 +323,14 @@ impl Facts<'_> {
         let number = settle_attempt(&mut status);
         let why = messages::refused(refused);
         match refused.kind {
-            RefusedKind::BadRequest | RefusedKind::Forbidden => self.standing(status, &Standing::Stalled(why)),
+            RefusedKind::BadRequest | RefusedKind::Forbidden => self.report(status, &Report::Stalled(why)),
             // The token may have been replaced while the call was under way: the Secret is read again before a person is
             // asked for.
-            RefusedKind::TokenRejected => self.standing(status, &Standing::Waiting(why)),
+            RefusedKind::TokenRejected => self.report(status, &Report::Waiting(why)),
             RefusedKind::NotFound | RefusedKind::Conflict | RefusedKind::RateLimited | RefusedKind::Error => {
                 let wait = delays::after_refusal((self.uid(), number), refused.retry_after);
                 status.next_try_at = self.after(wait);
-                self.standing(status, &Standing::Waiting(why))
+                self.report(status, &Report::Waiting(why))
             }
         }
     }
@@ -339,7 +339,7 @@ impl Facts<'_> {
         let endpoint = status.attempt.as_ref().and_then(|attempt| attempt.endpoint.clone()).unwrap_or_default();
         let number = settle_attempt(&mut status);
         status.next_try_at = self.after(delays::after_never_sent((self.uid(), number)));
-        self.standing(status, &Standing::unreached(cause, &endpoint))
+        self.report(status, &Report::unreached(cause, &endpoint))
     }
 
     /// The status of an object that has a newer attempt than the accepted one of this outcome: nothing is overwritten,
@@ -369,7 +369,7 @@ impl Facts<'_> {
         if let Some(cancel) = &mut status.cancel {
             cancel.job_ids.retain(|job| answers.iter().all(|(answered, kill)| answered != job || *kill == Kill::Asked));
         }
-        Some(self.standing(status, &Standing::Running(Some(trouble))))
+        Some(self.report(status, &Report::Running(Some(trouble))))
     }
 
     /// `status` of an object that cannot go, because `why`: what its run came to stays told.
@@ -395,7 +395,7 @@ impl Facts<'_> {
     pub fn ended(&self, mut status: SalesforceBackupStatus, ending: Ending) -> SalesforceBackupStatus {
         status.finished_at = Some(Time(self.now));
         status.next_try_at = None;
-        self.standing(status, &Standing::Ended(ending))
+        self.report(status, &Report::Ended(ending))
     }
 
     /// `status`, which needs no work any more, told of the object's present generation and `readyWhen`.
@@ -404,16 +404,16 @@ impl Facts<'_> {
         let finished = find(&status.conditions, ConditionType::Finished);
         let reason = finished.and_then(|condition| Reason::parse(&condition.reason));
         // By its reason: the phase is for people, who may have changed it.
-        let standing = match (reason.and_then(|reason| Ending::of(reason, submission(status))), status.phase) {
-            (Some(ending), _) => Standing::Ended(ending),
-            (None, Some(Phase::Succeeded)) => Standing::Ended(Ending::Completed),
-            (None, Some(Phase::PartiallySucceeded)) => Standing::Ended(Ending::CompletedWithErrors),
-            (None, Some(Phase::Failed)) => Standing::Ended(Ending::JobFailed),
+        let report = match (reason.and_then(|reason| Ending::of(reason, submission(status))), status.phase) {
+            (Some(ending), _) => Report::Ended(ending),
+            (None, Some(Phase::Succeeded)) => Report::Ended(Ending::Completed),
+            (None, Some(Phase::PartiallySucceeded)) => Report::Ended(Ending::CompletedWithErrors),
+            (None, Some(Phase::Failed)) => Report::Ended(Ending::JobFailed),
             (None, Some(Phase::Pending | Phase::Starting | Phase::Resolving | Phase::Running | Phase::Held) | None) => {
-                Standing::Held(Held { why: messages::status_lost(), submission: submission(status) })
+                Report::Held(Held { why: messages::status_lost(), submission: submission(status) })
             }
         };
-        self.standing(status.clone(), &standing)
+        self.report(status.clone(), &report)
     }
 }
 

@@ -26,7 +26,7 @@ use url::{Host, Url};
 use crate::{
     api::JobId,
     command_center::{
-        address_policy::{LocalAddresses, Reach},
+        address_policy::{AddressPolicy, LocalAddresses},
         client::{
             failure::{connect_failure, is_not_http, of_proxy, undisclosed, wants_certificate},
             resolver::{Lookups, Resolver, on_behalf_of},
@@ -45,7 +45,7 @@ use crate::{
         },
         renew::answer::{self, Pair},
         reply::{Answer, NeverSent, NoAnswer, RateLimit, Reply},
-        response_memory::{Full, Room, Share},
+        response_memory::{Full, ResponseMemory, Share},
         tls,
         trim::without_byte_order_mark,
     },
@@ -80,8 +80,8 @@ pub trait Permit: Send + Sync + 'static {
 pub struct CommandCenter {
     /// Who may call, and when.
     pub gates: Gates,
-    /// Room for what they say.
-    pub(super) room: Room,
+    /// ResponseMemory for what they say.
+    pub(super) room: ResponseMemory,
     pub(super) request_timeout: Duration,
     proxies: Proxies,
     lookups: Lookups,
@@ -125,7 +125,7 @@ enum Trust {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ClientKey {
     trust: Trust,
-    reach: Reach,
+    reach: AddressPolicy,
     /// The host of the proxy that calls go to.
     proxy: Option<String>,
 }
@@ -150,7 +150,7 @@ impl CommandCenter {
     pub fn new(request_timeout: Duration, limits: Limits) -> Self {
         Self {
             gates: Gates::new(limits),
-            room: Room::default(),
+            room: ResponseMemory::default(),
             request_timeout,
             proxies: Proxies::default(),
             lookups: Lookups::default(),

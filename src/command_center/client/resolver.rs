@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    command_center::{address_policy::Reach, client::failure::ResolveError},
+    command_center::{address_policy::AddressPolicy, client::failure::ResolveError},
     time::clock::{self, BootTime},
 };
 
@@ -43,12 +43,12 @@ pub(super) async fn on_behalf_of<F: Future>(namespace: &str, call: F) -> F::Outp
 
 /// Look-ups of names, shared by all calls.
 #[derive(Clone, Debug)]
-pub(super) struct Lookups(Arc<Shared>);
+pub(super) struct Lookups(Arc<ResolverState>);
 
 type Find = fn(&str) -> io::Result<Vec<SocketAddr>>;
 
 #[derive(Debug)]
-struct Shared {
+struct ResolverState {
     find: Find,
     limit: Duration,
     all: Arc<Semaphore>,
@@ -64,7 +64,7 @@ impl Default for Lookups {
 
 impl Lookups {
     fn with(find: Find, limit: Duration) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(ResolverState {
             find,
             limit,
             all: Arc::new(Semaphore::new(ALL)),
@@ -141,7 +141,7 @@ async fn permit(semaphore: Arc<Semaphore>) -> io::Result<OwnedSemaphorePermit> {
 #[derive(Clone, Debug)]
 pub(super) struct Resolver {
     pub(super) lookups: Lookups,
-    pub(super) reach: Reach,
+    pub(super) reach: AddressPolicy,
     /// The host of the operator's own proxy, which may be anywhere: a sidecar is at localhost.
     pub(super) proxy: Option<String>,
 }

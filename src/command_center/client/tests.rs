@@ -21,7 +21,7 @@ use super::*;
 use crate::{
     api::AttemptId,
     command_center::{
-        connection::ConnectionId, create_task::description::Mark, endpoint::EndpointPolicy, gate::need::Need,
+        connection::ConnectionId, create_task::description::JobDescription, endpoint::EndpointPolicy, gate::need::Need,
         tls::TlsFailure,
     },
 };
@@ -149,7 +149,10 @@ fn call() -> CreateTask {
     )
     .unwrap();
     let attempt = AttemptId::from("a1");
-    CreateTask::new(&spec, Mark { namespace: "n", name: "b", namespace_uid: "0", run_id: None, attempt: &attempt })
+    CreateTask::new(
+        &spec,
+        JobDescription { namespace: "n", name: "b", namespace_uid: "0", run_id: None, attempt: &attempt },
+    )
 }
 
 /// A permit that a test opens and closes.

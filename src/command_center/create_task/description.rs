@@ -10,7 +10,7 @@ const UID_DIGITS: usize = 8;
 
 /// Who asks: the parts of the description by which a job is recognized as ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark<'a> {
+pub struct JobDescription<'a> {
     /// Namespace of the object.
     pub namespace: &'a str,
     /// Name of the object.
@@ -23,7 +23,7 @@ pub struct Mark<'a> {
     pub attempt: &'a AttemptId,
 }
 
-impl Mark<'_> {
+impl JobDescription<'_> {
     /// The part that all requests under one name share: `salesforce-backup-operator/<namespace>/<name>/<8 hex of the Namespace's uid>`.
     #[must_use]
     pub fn object(&self) -> String {
@@ -53,7 +53,7 @@ pub enum Described {
     Nothing,
     /// The job was started by this attempt of this request.
     Ours {
-        /// As in [`Mark::request`].
+        /// As in [`JobDescription::request`].
         request: String,
         /// The attempt.
         attempt: AttemptId,
@@ -80,14 +80,14 @@ impl Described {
         }
     }
 
-    /// True if the job was started for an object of this name, as in [`Mark::object`], whatever its run.
+    /// True if the job was started for an object of this name, as in [`JobDescription::object`], whatever its run.
     #[must_use]
     pub fn is_of_object(&self, object: &str) -> bool {
         let of = |request: &str| request.rsplit_once('/').is_some_and(|(of, _)| of == object);
         matches!(self, Self::Ours { request, .. } if of(request))
     }
 
-    /// True if the job was started for this request, as in [`Mark::request`].
+    /// True if the job was started for this request, as in [`JobDescription::request`].
     #[must_use]
     pub fn is_of_request(&self, request: &str) -> bool {
         matches!(self, Self::Ours { request: found, .. } if found == request)
@@ -107,20 +107,20 @@ mod tests {
     #[test]
     fn a_description_that_comes_back_whole_names_the_request_and_the_attempt() {
         let attempt = AttemptId::random();
-        let mark = Mark {
+        let description = JobDescription {
             namespace: "crm",
             name: "crm-prod",
             namespace_uid: "1c9b5f2e-77aa-4f0b",
             run_id: Some("2026-11-23"),
             attempt: &attempt,
         };
-        let whole = mark.description();
+        let whole = description.description();
         assert_eq!(whole, format!("salesforce-backup-operator/crm/crm-prod/1c9b5f2e/2026-11-23/{attempt}"));
         let ours = Described::read(&whole);
-        assert_eq!(ours, Described::Ours { request: mark.request(), attempt: attempt.clone() });
+        assert_eq!(ours, Described::Ours { request: description.request(), attempt: attempt.clone() });
         assert!(ours.is_of(&attempt) && !ours.is_of(&AttemptId::random()));
-        let other_run = Mark { run_id: None, ..mark };
-        let other_object = Mark { name: "crm-production", ..mark };
+        let other_run = JobDescription { run_id: None, ..description };
+        let other_object = JobDescription { name: "crm-production", ..description };
         assert!(ours.is_of_object(&other_run.object()) && !ours.is_of_object(&other_object.object()));
         for cut in 0..whole.len() {
             assert_eq!(Described::read(&whole[..cut]), Described::Nothing, "cut at {cut}");

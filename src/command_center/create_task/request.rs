@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     api::{Association, BackupLevel, SalesforceBackupSpec},
-    command_center::create_task::description::Mark,
+    command_center::create_task::description::JobDescription,
 };
 
 /// The operation, relative to the base address.
@@ -82,7 +82,7 @@ struct CommonOpts {
 impl CreateTask {
     /// The call for `spec`; fields that are not set are not sent.
     #[must_use]
-    pub fn new(spec: &SalesforceBackupSpec, mark: Mark<'_>) -> Self {
+    pub fn new(spec: &SalesforceBackupSpec, description: JobDescription<'_>) -> Self {
         let options = Options {
             backup_opts: BackupOpts {
                 backup_level: level_number(spec.backup_level),
@@ -90,7 +90,7 @@ impl CreateTask {
             },
             common_opts: CommonOpts {
                 notify_user_on_job_completion: spec.notify_user_on_job_completion,
-                job_description: mark.description(),
+                job_description: description.description(),
             },
         };
         Self {
@@ -132,14 +132,14 @@ mod tests {
     fn body(spec: &Value) -> Value {
         let spec: SalesforceBackupSpec = serde_json::from_value(spec.clone()).unwrap();
         let attempt = AttemptId::from("a1");
-        let mark = Mark {
+        let description = JobDescription {
             namespace: "crm",
             name: "crm-prod",
             namespace_uid: "1c9b5f2e-77aa-4f0b",
             run_id: spec.run_id.as_deref(),
             attempt: &attempt,
         };
-        serde_json::to_value(CreateTask::new(&spec, mark)).unwrap()
+        serde_json::to_value(CreateTask::new(&spec, description)).unwrap()
     }
 
     #[test]

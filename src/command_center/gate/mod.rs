@@ -45,10 +45,10 @@ pub enum Caller {
 
 /// All gates.
 #[derive(Debug)]
-pub struct Gates(Arc<Shared>);
+pub struct Gates(Arc<GatesState>);
 
 #[derive(Debug)]
-struct Shared {
+struct GatesState {
     limits: Limits,
     gates: Mutex<HashMap<String, Gate<Caller>>>,
     /// What wakes those who wait in their places.
@@ -60,7 +60,7 @@ struct Shared {
 /// The right to call one Command Center, until it is dropped.
 #[derive(Debug)]
 pub struct Pass {
-    shared: Arc<Shared>,
+    shared: Arc<GatesState>,
     grant: Grant,
     /// Calls that are reserved and were not made.
     reads: AtomicU32,
@@ -71,7 +71,7 @@ impl Gates {
     /// Nobody is there yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(GatesState {
             limits,
             gates: Mutex::default(),
             tasks: Mutex::default(),
@@ -153,7 +153,7 @@ impl Gates {
     }
 }
 
-impl Shared {
+impl GatesState {
     fn at<T>(&self, id: &ConnectionId, work: impl FnOnce(&mut Gate<Caller>, BootTime) -> T) -> T {
         let now = clock::now().boot;
         let mut gates = self.lock();
@@ -200,14 +200,14 @@ impl Shared {
 
 /// The place of a task that waits, which is free again when this is dropped.
 struct Place<'a> {
-    shared: &'a Shared,
+    shared: &'a GatesState,
     id: &'a ConnectionId,
     number: u64,
     called: Arc<Notify>,
 }
 
 impl<'a> Place<'a> {
-    fn new(shared: &'a Shared, id: &'a ConnectionId) -> Self {
+    fn new(shared: &'a GatesState, id: &'a ConnectionId) -> Self {
         let number = shared.last_task.fetch_add(1, Ordering::Relaxed);
         let called = Arc::new(Notify::new());
         shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::clone(&called));
@@ -224,7 +224,7 @@ impl Drop for Place<'_> {
 }
 
 impl Pass {
-    fn new(shared: &Arc<Shared>, grant: Grant) -> Self {
+    fn new(shared: &Arc<GatesState>, grant: Grant) -> Self {
         let (reads, writes) = grant.reserved();
         let (reads, writes) = (AtomicU32::new(reads), AtomicU32::new(writes));
         Self { shared: Arc::clone(shared), grant, reads, writes }

@@ -164,7 +164,7 @@ pub struct JobList {
     /// How far the Command Center's clock is ahead of this machine's, as its answer's Date says; nothing when it has none.
     pub server_ahead: SignedDuration,
     /// What it takes of the room for lists.
-    pub room: Kept,
+    pub room: HeldMemory,
 }
 
 /// What is to be said of a list.
@@ -190,11 +190,11 @@ impl JobList {
 
 /// The room that a list takes, as long as it or a copy of it is there; of no account when two lists are compared.
 #[derive(Clone, Debug, Default)]
-pub struct Kept {
+pub struct HeldMemory {
     _share: Option<Arc<Share>>,
 }
 
-impl PartialEq for Kept {
+impl PartialEq for HeldMemory {
     fn eq(&self, _: &Self) -> bool {
         true
     }
@@ -432,7 +432,7 @@ impl Pages {
             remark,
             simulated: self.simulated,
             server_ahead: SignedDuration::ZERO,
-            room: Kept { _share: Some(Arc::new(room)) },
+            room: HeldMemory { _share: Some(Arc::new(room)) },
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::command_center::{Token, reply::NeverSent, response_memory::Room};
+use crate::command_center::{Token, reply::NeverSent, response_memory::ResponseMemory};
 
 fn redaction() -> Redaction {
     Redaction::of([Token::new(b"QSDK 0123456789abcdef").unwrap()])
@@ -22,10 +22,10 @@ fn asked_for(limit: u64) -> Pages {
 }
 
 fn down_to(id: i64, limit: u64) -> Pages {
-    down_to_in(id, limit, &Room::default())
+    down_to_in(id, limit, &ResponseMemory::default())
 }
 
-fn down_to_in(id: i64, limit: u64, room: &Room) -> Pages {
+fn down_to_in(id: i64, limit: u64, room: &ResponseMemory) -> Pages {
     Pages::of(limit, &JobQuery::of(&[], Duration::ZERO).down_to(id), room.share("cc", FREE))
 }
 
@@ -165,11 +165,11 @@ fn a_list_that_takes_more_room_than_there_is_is_cut_and_says_so() {
     let of = |count: u64| {
         answer(200, &json!({"totalRecordsWithoutPaging": count, "jobs": (1..=count).map(row).collect::<Vec<_>>()}))
     };
-    let read = |count, room: &Room| match down_to_in(0, PAGE, room).push(&of(count), false, &redaction()).1 {
+    let read = |count, room: &ResponseMemory| match down_to_in(0, PAGE, room).push(&of(count), false, &redaction()).1 {
         Next::Done(Listing::Read(list)) => list,
         other => panic!("{other:?}"),
     };
-    let room = Room::default();
+    let room = ResponseMemory::default();
     let mut all: Vec<Share> = (0..8).map(|other| room.share(&other.to_string(), 0)).collect();
     for other in &mut all {
         other.try_grow(8 << 20).unwrap();
@@ -338,7 +338,7 @@ fn narrowed(pages: &[(u64, &[u64])]) -> (JobList, Vec<bool>) {
     let query = JobQuery::of(&[], Duration::from_hours(168))
         .enough(Enough { ended_within: Duration::from_hours(1), request: "ours".to_owned() });
     let (mut read, mut at, mut short) =
-        (Pages::of(PAGE, &query, Room::default().share("cc", FREE)), (0, PAGE), Vec::new());
+        (Pages::of(PAGE, &query, ResponseMemory::default().share("cc", FREE)), (0, PAGE), Vec::new());
     for (total, ids) in pages {
         let asked = serde_json::to_value(read.request(&query, at)).unwrap();
         short.push(asked["jobFilter"]["completedJobLookupTime"] == 3600);
@@ -395,7 +395,7 @@ fn a_job_of_an_earlier_object_of_the_name_makes_the_whole_list_be_read() {
     let Described::Ours { request, .. } = Described::read(&own) else { panic!("it is no description") };
     for (request, is_short) in [(request, false), ("another".to_owned(), true)] {
         let query = query.clone().enough(Enough { ended_within: Duration::from_hours(1), request });
-        let pages = Pages::of(PAGE, &query, Room::default().share("cc", FREE));
+        let pages = Pages::of(PAGE, &query, ResponseMemory::default().share("cc", FREE));
         let (_, next) = pages.push(&answer(200, &body), false, &redaction());
         let Next::Page(offset, _) = next else { panic!("{next:?}") };
         assert_eq!(offset == 0, is_short);

@@ -92,7 +92,7 @@ impl Timings {
 
 /// A Lease, as far as leading is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct LeaseRecord {
     /// Its `resourceVersion`.
     pub version: String,
     /// Who holds it, unless nobody does.
@@ -105,22 +105,22 @@ pub struct Record {
 
 /// What was seen last: a record, none, and since when it has been so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    record: Option<Record>,
+pub struct LeaseSeen {
+    record: Option<LeaseRecord>,
     since: BootTime,
 }
 
-impl Seen {
+impl LeaseSeen {
     /// The first sight of `record`, or of there being none.
     #[must_use]
-    pub const fn first(record: Option<Record>, now: BootTime) -> Self {
+    pub const fn first(record: Option<LeaseRecord>, now: BootTime) -> Self {
         Self { record, since: now }
     }
 
     /// Another look. Only what did not change keeps its age.
     #[must_use]
-    pub fn again(self, record: Option<Record>, now: BootTime) -> Self {
-        let key = |record: &Record| (record.holder.clone(), record.renewed, record.version.clone());
+    pub fn again(self, record: Option<LeaseRecord>, now: BootTime) -> Self {
+        let key = |record: &LeaseRecord| (record.holder.clone(), record.renewed, record.version.clone());
         let same = record.as_ref().map(key) == self.record.as_ref().map(key);
         Self { record, since: if same { self.since } else { now } }
     }
@@ -174,7 +174,7 @@ pub enum Loss {
 
 /// What `me`, who would like to lead, does next about the Lease as it was `seen`.
 #[must_use]
-pub fn bid(seen: &Seen, me: &str, timings: &Timings, now: BootTime) -> Bid {
+pub fn bid(seen: &LeaseSeen, me: &str, timings: &Timings, now: BootTime) -> Bid {
     let Some(record) = &seen.record else { return Bid::Create };
     match record.holder.as_deref() {
         None => Bid::Claim,
@@ -190,15 +190,15 @@ pub fn bid(seen: &Seen, me: &str, timings: &Timings, now: BootTime) -> Bid {
 /// What `me`, who leads, does next about the Lease as it was `seen`. `renewed` is the moment before the last write that
 /// succeeded was sent. The deadline comes first: a process that was frozen is lost, whatever the Lease says.
 #[must_use]
-pub fn duty(seen: &Seen, me: &str, timings: &Timings, renewed: BootTime, now: BootTime) -> Duty {
+pub fn duty(seen: &LeaseSeen, me: &str, timings: &Timings, renewed: BootTime, now: BootTime) -> Duty {
     let left = timings.renew_deadline.saturating_sub(now.since(renewed));
     if left.is_zero() {
         return Duty::Stop(Loss::Deadline(timings.renew_deadline));
     }
     match &seen.record {
         None => Duty::Stop(Loss::Deleted),
-        Some(Record { holder: None, .. }) => Duty::Stop(Loss::Emptied),
-        Some(Record { holder: Some(holder), .. }) if holder != me => Duty::Stop(Loss::Taken(holder.clone())),
+        Some(LeaseRecord { holder: None, .. }) => Duty::Stop(Loss::Emptied),
+        Some(LeaseRecord { holder: Some(holder), .. }) if holder != me => Duty::Stop(Loss::Taken(holder.clone())),
         Some(_) => Duty::Renew(left.min(timings.call_limit())),
     }
 }
@@ -222,8 +222,8 @@ mod tests {
     }
 
     /// A record held by `holder`, whose wall clock says anything.
-    fn held(holder: &str) -> Record {
-        Record {
+    fn held(holder: &str) -> LeaseRecord {
+        LeaseRecord {
             version: "7".to_owned(),
             holder: Some(holder.to_owned()),
             renewed: Some(Timestamp::UNIX_EPOCH),
@@ -254,11 +254,11 @@ mod tests {
 
     #[test]
     fn a_candidate_takes_what_is_free_or_stood_unchanged_for_its_duration_and_waits_otherwise() {
-        let short = Record { duration: Some(seconds(3)), ..held("other") };
-        let silent = Record { duration: None, ..held("other") };
+        let short = LeaseRecord { duration: Some(seconds(3)), ..held("other") };
+        let silent = LeaseRecord { duration: None, ..held("other") };
         let cases = [
             ("there is no Lease", None, 0, Bid::Create),
-            ("nobody holds it", Some(Record { holder: None, ..held("") }), 0, Bid::Claim),
+            ("nobody holds it", Some(LeaseRecord { holder: None, ..held("") }), 0, Bid::Claim),
             ("our own claim, whose answer was lost", Some(held(ME)), 0, Bid::Claim),
             ("somebody holds it", Some(held("other")), 0, Bid::Wait(seconds(2))),
             ("it is about to expire", Some(held("other")), 14, Bid::Wait(seconds(1))),
@@ -269,7 +269,7 @@ mod tests {
             ("it names no duration, and ours is over", Some(silent), 15, Bid::Claim),
         ];
         for (what, record, age, expected) in cases {
-            let seen = Seen::first(record, at(100));
+            let seen = LeaseSeen::first(record, at(100));
             assert_eq!(bid(&seen, ME, &timings(), at(100 + age)), expected, "{what}");
         }
     }
@@ -285,22 +285,22 @@ mod tests {
             ("the deadline passed", Some(held(ME)), 10, Duty::Stop(Loss::Deadline(seconds(10)))),
             ("it was frozen, and nobody took over", Some(held(ME)), 3600, Duty::Stop(Loss::Deadline(seconds(10)))),
             ("another took it", Some(held("other")), 1, Duty::Stop(Loss::Taken("other".to_owned()))),
-            ("emptied", Some(Record { holder: None, ..held("") }), 1, Duty::Stop(Loss::Emptied)),
+            ("emptied", Some(LeaseRecord { holder: None, ..held("") }), 1, Duty::Stop(Loss::Emptied)),
             ("deleted", None, 1, Duty::Stop(Loss::Deleted)),
         ];
         for (what, record, age, expected) in cases {
-            let seen = Seen::first(record, at(100));
+            let seen = LeaseSeen::first(record, at(100));
             assert_eq!(duty(&seen, ME, &timings(), at(100), at(100 + age)), expected, "{what}");
         }
     }
 
     #[test]
     fn only_a_record_that_did_not_change_grows_old() {
-        let seen = Seen::first(Some(held("other")), at(100));
+        let seen = LeaseSeen::first(Some(held("other")), at(100));
         let changes = [
             ("nothing changed", Some(held("other")), 100),
-            ("it was renewed", Some(Record { renewed: Some(Timestamp::MIN), ..held("other") }), 110),
-            ("it was written", Some(Record { version: "8".to_owned(), ..held("other") }), 110),
+            ("it was renewed", Some(LeaseRecord { renewed: Some(Timestamp::MIN), ..held("other") }), 110),
+            ("it was written", Some(LeaseRecord { version: "8".to_owned(), ..held("other") }), 110),
             ("another holds it", Some(held("third")), 110),
             ("it is gone", None, 110),
         ];
@@ -313,7 +313,7 @@ mod tests {
     fn no_moment_has_both_a_holder_that_goes_on_and_a_candidate_that_claims() {
         // Sent at 0, applied and first seen at `lag`: the candidate counts from there, the holder from 0.
         for lag in 0..5 {
-            let seen = Seen::first(Some(held("other")), at(lag));
+            let seen = LeaseSeen::first(Some(held("other")), at(lag));
             for moment in lag..30 {
                 let goes_on = matches!(duty(&seen, "other", &timings(), at(0), at(moment)), Duty::Renew(_));
                 let claims = bid(&seen, ME, &timings(), at(moment)) == Bid::Claim;

@@ -148,8 +148,8 @@ mod refusals {
 
     fn nothing_started() -> SalesforceBackupStatus {
         let lost = open::unknown(&json!({}));
-        let facts = Facts { object: &lost, now: at(165).wall };
-        facts.nothing_started(lost.status.clone().unwrap())
+        let transition = Transition { object: &lost, now: at(165).wall };
+        transition.nothing_started(lost.status.clone().unwrap())
     }
 
     #[test]
@@ -450,9 +450,9 @@ mod lost_status {
         let never_asked = created(&json!({}));
         let refused = after(&created(&json!({})), 0, &refused(RefusedKind::RateLimited));
         let mut next_run = after(&created(&json!({})), 0, &accepted());
-        let facts = Facts { object: &next_run, now: at(50).wall };
+        let transition = Transition { object: &next_run, now: at(50).wall };
         let ending = crate::backup::status::report::Ending::Completed;
-        next_run.status = Some(facts.ended(next_run.status.clone().unwrap(), ending));
+        next_run.status = Some(transition.ended(next_run.status.clone().unwrap(), ending));
         next_run.spec.run_id = Some("2".to_owned());
         let with = |object: &SalesforceBackup, version: &str, ended| {
             let run_id = object.spec.run_id.clone();
@@ -511,12 +511,12 @@ mod lost_status {
     fn a_changed_phase_or_end_changes_nothing_of_what_happened() {
         let ended = |ending| {
             let submitted = after(&object(&json!({})), 0, &accepted());
-            let facts = Facts { object: &submitted, now: at(50).wall };
+            let transition = Transition { object: &submitted, now: at(50).wall };
             let mut status = submitted.status.clone().unwrap();
             let mut job = Job::bare(149_806).shown;
             job.status = Some("Completed".to_owned());
             status.jobs = vec![job];
-            SalesforceBackup { status: Some(facts.ended(status, ending)), ..submitted }
+            SalesforceBackup { status: Some(transition.ended(status, ending)), ..submitted }
         };
         for ending in [crate::backup::status::report::Ending::Completed] {
             let done = ended(ending);
@@ -530,10 +530,10 @@ mod lost_status {
             }
         }
         let mut held = open::unknown(&json!({}));
-        let facts = Facts { object: &held, now: at(50).wall };
+        let transition = Transition { object: &held, now: at(50).wall };
         let why = crate::backup::status::messages::conflict_after_nothing();
         held.status =
-            Some(facts.held(held.status.clone().unwrap(), why, crate::backup::status::why::Submission::Unknown));
+            Some(transition.held(held.status.clone().unwrap(), why, crate::backup::status::why::Submission::Unknown));
         for phase in [Phase::Running, Phase::Resolving, Phase::Pending, Phase::Succeeded] {
             let mut changed = held.clone();
             changed.status.as_mut().unwrap().phase = Some(phase);

@@ -131,8 +131,8 @@ fn an_object_that_started_nothing_or_whose_run_ended_goes_at_once() {
     let ended = leaving(SalesforceBackup { status: Some(status), ..running() });
     assert_eq!(released(decided(&ended, Seen::default(), 40)), Release::NothingRuns);
     let mut restored = leaving(object(&json!({})));
-    let facts = Facts { object: &restored, now: at(0).wall };
-    let held = facts.held(facts.new_run(), crate::backup::status::messages::restored(), Submission::No);
+    let transition = Transition { object: &restored, now: at(0).wall };
+    let held = transition.held(transition.new_run(), crate::backup::status::messages::restored(), Submission::No);
     restored.status = Some(held);
     assert_eq!(released(decided(&restored, Seen::default(), 1)), Release::NothingRuns, "a copy that started nothing");
 }
@@ -161,10 +161,10 @@ fn running_jobs_are_killed_once_and_the_object_goes_when_they_have_ended() {
 #[test]
 fn a_kill_that_was_not_taken_is_tried_again_and_one_that_may_have_been_is_not() {
     let asked = asked();
-    let facts = Facts { object: &asked, now: at(2).wall };
+    let transition = Transition { object: &asked, now: at(2).wall };
     let refused =
         Refused { kind: RefusedKind::Forbidden, error_code: Some(8), text: None, retry_after: None, is_page: false };
-    let status = facts.kills_answered(&[(id(), Kill::Refused(refused))]).unwrap();
+    let status = transition.kills_answered(&[(id(), Kill::Refused(refused))]).unwrap();
     assert_eq!(reason(&status), (Phase::Running, "CancelRefused"));
     assert!(is_true(&status.conditions, ConditionType::Stalled));
     assert!(status.cancel.as_ref().unwrap().job_ids.is_empty());
@@ -176,7 +176,7 @@ fn a_kill_that_was_not_taken_is_tried_again_and_one_that_may_have_been_is_not() 
     };
     assert!(matches!(waits(3), Step::Rest(Some(left)) if left == Duration::from_secs(4)));
     assert!(matches!(waits(7), Step::Kill(_)));
-    assert_eq!(facts.kills_answered(&[(id(), Kill::Asked)]), None, "there is nothing new to say");
+    assert_eq!(transition.kills_answered(&[(id(), Kill::Asked)]), None, "there is nothing new to say");
 
     let unsent = |cancel: &str| {
         let remembered = Remembered { kills_unsent: Some((AttemptId::from(cancel), vec![id()])), ..since_then() };
@@ -253,8 +253,9 @@ fn what_cannot_be_killed_for_sure_is_told_of_and_goes() {
 }
 
 fn facts_held(object: &SalesforceBackup, submission: Submission) -> SalesforceBackup {
-    let facts = Facts { object, now: at(0).wall };
-    let status = facts.held(object.status.clone().unwrap(), crate::backup::status::messages::duplicate(), submission);
+    let transition = Transition { object, now: at(0).wall };
+    let status =
+        transition.held(object.status.clone().unwrap(), crate::backup::status::messages::duplicate(), submission);
     SalesforceBackup { status: Some(status), ..object.clone() }
 }
 
@@ -387,8 +388,9 @@ fn a_job_that_somebody_had_killed_is_not_killed_again() {
 /// An object that is leaving, whose answer named task 5 and whose only job was found by what it backs up.
 fn found_by_target() -> SalesforceBackup {
     let finding = task_alone(&json!({}));
-    let facts = Facts { object: &finding, now: at(200).wall };
-    let found = facts.found(finding.status.clone().unwrap(), vec![id()], crate::backup::status::why::Found::ByTarget);
+    let transition = Transition { object: &finding, now: at(200).wall };
+    let found =
+        transition.found(finding.status.clone().unwrap(), vec![id()], crate::backup::status::why::Found::ByTarget);
     assert_eq!(find(&found.conditions, ConditionType::Submitted).unwrap().reason, "Accepted");
     leaving(SalesforceBackup { status: Some(found), ..finding })
 }
@@ -412,10 +414,10 @@ fn a_job_found_by_its_target_only_is_killed_when_it_is_of_the_task_and_else_left
     let known = Observed { remembered, seen: seen(None), ..observed(&object) };
     assert!(matches!(decide(&known, &settings(), &at(2)), Step::Kill(_)), "it is asked once");
     let running = running();
-    let facts = Facts { object: &running, now: at(200).wall };
+    let transition = Transition { object: &running, now: at(200).wall };
     let pending =
-        SalesforceBackupStatus { attempt: running.status.as_ref().unwrap().attempt.clone(), ..facts.new_run() };
-    let recovered = facts.found(pending, vec![id()], crate::backup::status::why::Found::AfterLostStatus);
+        SalesforceBackupStatus { attempt: running.status.as_ref().unwrap().attempt.clone(), ..transition.new_run() };
+    let recovered = transition.found(pending, vec![id()], crate::backup::status::why::Found::AfterLostStatus);
     let recovered = leaving(SalesforceBackup { status: Some(recovered), ..running.clone() });
     let note = unconfirmed(decided(&recovered, seen(None), 1));
     assert!(note.contains("may be somebody else's"), "nor one that is all that a lost status left: {note}");

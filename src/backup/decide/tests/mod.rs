@@ -163,8 +163,8 @@ fn reason(status: &SalesforceBackupStatus) -> (Phase, &str) {
 fn after(object: &SalesforceBackup, seconds: u64, outcome: &Outcome) -> SalesforceBackup {
     let Step::Attempt(attempt) = step(object, seconds) else { panic!("an attempt was expected") };
     let started = SalesforceBackup { status: Some(attempt.intent.clone()), ..object.clone() };
-    let facts = Facts { object: &started, now: at(seconds).wall };
-    SalesforceBackup { status: Some(facts.outcome(attempt.intent, outcome, AnsweredBy::CommandCenter)), ..started }
+    let transition = Transition { object: &started, now: at(seconds).wall };
+    SalesforceBackup { status: Some(transition.outcome(attempt.intent, outcome, AnsweredBy::CommandCenter)), ..started }
 }
 
 fn accepted() -> Outcome {

@@ -40,9 +40,9 @@ pub fn unknown(spec: &Value) -> SalesforceBackup {
     let seen = Seen { job_list: Some(listed(vec![new_job(5)])), ..seen() };
     let new = object(spec);
     let Step::Attempt(attempt) = decide(&Observed { seen, ..observed(&new) }, &settings(), &at(0)) else { panic!() };
-    let facts = Facts { object: &new, now: at(0).wall };
+    let transition = Transition { object: &new, now: at(0).wall };
     let outcome = Outcome::Unknown(Unknown::NoAnswer(NoAnswer::Timeout));
-    let status = facts.outcome(attempt.intent, &outcome, AnsweredBy::Nobody);
+    let status = transition.outcome(attempt.intent, &outcome, AnsweredBy::Nobody);
     SalesforceBackup { status: Some(status), ..new }
 }
 
@@ -182,8 +182,8 @@ fn a_job_with_our_description_is_the_backup_and_no_other_is_started() {
     let found = SalesforceBackup { status: Some(status), ..unknown };
     let RunState::Submitted(submitted) = RunState::of(&found) else { panic!() };
     assert_eq!(submitted.endpoint, Some(connection().endpoint.to_string().as_str()));
-    let facts = Facts { object: &found, now: at(200).wall };
-    let done = facts.ended(found.status.clone().unwrap(), crate::backup::status::report::Ending::Completed);
+    let transition = Transition { object: &found, now: at(200).wall };
+    let done = transition.ended(found.status.clone().unwrap(), crate::backup::status::report::Ending::Completed);
     assert_eq!(find(&done.conditions, ConditionType::Submitted).unwrap().reason, "FoundByDescription", "for good");
 }
 
@@ -233,16 +233,16 @@ fn a_complete_list_without_a_job_permits_another_attempt_and_a_conflict_then_is_
         (2, Some(5)),
         "a late job of the first one is above the mark"
     );
-    let facts = Facts { object: &free, now: at(171).wall };
-    let held = facts.outcome(next.intent.clone(), &refused(RefusedKind::Conflict), AnsweredBy::CommandCenter);
+    let transition = Transition { object: &free, now: at(171).wall };
+    let held = transition.outcome(next.intent.clone(), &refused(RefusedKind::Conflict), AnsweredBy::CommandCenter);
     assert_eq!(reason(&held), (Phase::Held, "ConflictAfterNothing"));
     assert!(held.attempt.unwrap().id.is_some());
     for (status, body) in [(200, r#"{"errorCode":268}"#), (400, "Another backup is running for client [crm]")] {
         let busy = interpret(&Reply::Answer(Answer::new(status, body)), &connection().redaction);
-        let held = facts.outcome(next.intent.clone(), &busy, AnsweredBy::CommandCenter);
+        let held = transition.outcome(next.intent.clone(), &busy, AnsweredBy::CommandCenter);
         assert_eq!(reason(&held), (Phase::Held, "ConflictAfterNothing"), "{body}");
     }
-    let limited = facts.outcome(next.intent, &refused(RefusedKind::RateLimited), AnsweredBy::CommandCenter);
+    let limited = transition.outcome(next.intent, &refused(RefusedKind::RateLimited), AnsweredBy::CommandCenter);
     assert_eq!(reason(&limited), (Phase::Pending, "RateLimited"));
 
     let (status, _) = recorded(second(vec![new_job(5), new_job(6)]));
@@ -454,9 +454,9 @@ fn a_list_that_never_showed_a_job_permits_one_more_attempt_and_no_third() {
     let mut object = object(&json!({}));
     for (begin, expected) in [(0, "NothingStarted"), (200, "JobListIncomplete")] {
         let Step::Attempt(attempt) = empty(&object, Remembered::default(), begin) else { panic!("{begin}") };
-        let facts = Facts { object: &object, now: at(begin).wall };
+        let transition = Transition { object: &object, now: at(begin).wall };
         let outcome = Outcome::Unknown(Unknown::Status(502));
-        object.status = Some(facts.outcome(attempt.intent, &outcome, AnsweredBy::Nobody));
+        object.status = Some(transition.outcome(attempt.intent, &outcome, AnsweredBy::Nobody));
         let remembered =
             Remembered { open_attempt: Some((AttemptId::from(FIRST), at(begin).boot)), ..Remembered::default() };
         object.status = Some(recorded(empty(&object, remembered, begin + 165)).0);

@@ -385,7 +385,7 @@ fn an_intent_that_was_not_kept_leaves_nothing_behind_but_the_reason() {
     let new = object(&json!({"runId": "1"}));
     let unkept = |object: &SalesforceBackup, seconds| {
         let Step::Attempt(attempt) = step(object, seconds) else { panic!() };
-        Facts { object, now: at(seconds).wall }.unkept(attempt.intent, why())
+        Transition { object, now: at(seconds).wall }.unkept(attempt.intent, why())
     };
     let status = unkept(&new, 0);
     assert_eq!((reason(&status), &status.attempt), ((Phase::Pending, "DefinitionOutdated"), &None));

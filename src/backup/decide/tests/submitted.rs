@@ -286,13 +286,13 @@ fn a_new_run_waits_until_the_jobs_of_the_last_one_ended() {
 fn the_simulator_is_told_of_only_while_it_is_the_one_that_answers() {
     let Step::Attempt(attempt) = step(&object(&json!({})), 0) else { panic!() };
     let new = object(&json!({}));
-    let facts = Facts { object: &new, now: at(0).wall };
+    let transition = Transition { object: &new, now: at(0).wall };
     let simulated = |status: &SalesforceBackupStatus| is_true(&status.conditions, ConditionType::Simulated);
-    let first = facts.outcome(attempt.intent, &refused(RefusedKind::NotFound), AnsweredBy::Simulator);
+    let first = transition.outcome(attempt.intent, &refused(RefusedKind::NotFound), AnsweredBy::Simulator);
     assert!(simulated(&first));
-    let second = facts.outcome(first.clone(), &Outcome::NeverSent(NeverSent::Dns), AnsweredBy::Nobody);
+    let second = transition.outcome(first.clone(), &Outcome::NeverSent(NeverSent::Dns), AnsweredBy::Nobody);
     assert!(simulated(&second));
-    let third = facts.outcome(second, &accepted(), AnsweredBy::CommandCenter);
+    let third = transition.outcome(second, &accepted(), AnsweredBy::CommandCenter);
     assert!(!simulated(&third));
 }
 

@@ -32,7 +32,7 @@ use crate::{
     },
     connections::{
         problem::SecretProblem,
-        renewed_secret::{self, Obstacle},
+        renewed_secret::{self, RenewalObstacle},
     },
     kubernetes::cluster::ClusterError,
 };
@@ -63,37 +63,37 @@ pub fn secret_problem(problem: &SecretProblem, name: &str) -> Why {
 }
 
 /// Why the expired token of Secret `name` was not renewed.
-fn not_renewed(obstacle: Obstacle, name: &str) -> Why {
+fn not_renewed(obstacle: RenewalObstacle, name: &str) -> Why {
     let renewed = renewed_secret::name_of(name);
     let anew = format!(
         "To do: create a new token in the Command Center, and put it and its refreshToken into Secret {name}, which is noticed by itself."
     );
     match obstacle {
-        Obstacle::Delayed => Why::new(
+        RenewalObstacle::Delayed => Why::new(
             Reason::TokenRenewalDelayed,
             format!(
                 "The token of Secret {name} has expired, and the Command Center or the API server does not take its renewal at present; it is tried again. To do: nothing unless it lasts; then see what the operator's log says of it."
             ),
         ),
-        Obstacle::Lost => Why::new(
+        RenewalObstacle::Lost => Why::new(
             Reason::TokenRenewalLost,
             format!(
                 "The token of Secret {name} has expired. Its renewal was asked for, or was about to be, and the answer is lost; it is not asked for again, because a refreshToken that is used twice makes the Command Center delete the token and all that were renewed from it. {anew}"
             ),
         ),
-        Obstacle::Refused => Why::new(
+        RenewalObstacle::Refused => Why::new(
             Reason::TokenRenewalRefused,
             format!(
                 "The token of Secret {name} has expired, and the Command Center refuses to renew it: refreshToken does not belong to token, was used elsewhere, or has expired as well. {anew}"
             ),
         ),
-        Obstacle::NameTaken => Why::new(
+        RenewalObstacle::NameTaken => Why::new(
             Reason::RenewedSecretUnusable,
             format!(
                 "The token of Secret {name} has expired, and the renewed one would be kept in Secret {renewed}, which exists and is not the operator's. To do: delete or rename Secret {renewed}."
             ),
         ),
-        Obstacle::NotPermitted => Why::new(
+        RenewalObstacle::NotPermitted => Why::new(
             Reason::RenewedSecretUnusable,
             format!(
                 "The token of Secret {name} has expired, and the operator may not keep the renewed one in Secret {renewed}. To do: grant its service account the verbs get, create and update on secrets in this namespace (chart value renewTokens), or put a token that does not expire into Secret {name}."
