@@ -21,7 +21,7 @@ use crate::api::{association::Association, level::BackupLevel, status::Salesforc
     doc = "One request for a backup of Salesforce by a Commvault Command Center. The operator makes one CreateTask call of it, writes taskId and jobIds into the status, and follows the jobs to their end. Change spec.runId to run it again; nothing else starts a second backup.",
     printcolumn = r#"{"name": "Phase", "type": "string", "jsonPath": ".status.phase", "description": "Where the run is: Pending, Starting, Resolving, Running, Succeeded, PartiallySucceeded, Failed or Held"}"#,
     printcolumn = r#"{"name": "Task", "type": "integer", "jsonPath": ".status.taskId", "description": "Task id that the Command Center gave"}"#,
-    printcolumn = r#"{"name": "Jobs", "type": "string", "jsonPath": ".status.jobIds", "description": "Job ids that the Command Center gave"}"#,
+    printcolumn = r#"{"name": "Jobs", "type": "string", "jsonPath": ".status.jobSummary", "description": "Job id that the Command Center gave, and how many more there are"}"#,
     printcolumn = r#"{"name": "Progress", "type": "string", "jsonPath": ".status.progress", "description": "How far the jobs are"}"#,
     printcolumn = r#"{"name": "Level", "type": "string", "jsonPath": ".spec.backupLevel", "description": "Backup level", "priority": 1}"#,
     printcolumn = r#"{"name": "Run", "type": "string", "jsonPath": ".status.runId", "description": "The run that the status speaks of", "priority": 1}"#,

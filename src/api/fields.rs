@@ -13,7 +13,8 @@ const SUBRESOURCE: &str = "the subresource status";
 
 /// Fields of the status that only tell: without them nothing is started twice, or lost, and an older definition is not
 /// outdated for the lack of them.
-const TOLD_ONLY: [&str; 2] = ["status.associationsWithoutJob", "status.otherJobs"];
+const TOLD_ONLY: [&str; 4] =
+    ["status.associationsWithoutJob", "status.jobSummary", "status.otherJobs", "status.queued"];
 
 /// Most fields that are named to people.
 const NAMED: usize = 6;

@@ -38,6 +38,11 @@ pub struct SalesforceBackupStatus {
     #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "set"))]
     pub job_ids: Vec<JobId>,
 
+    /// The jobs in short, for the column JOBS: the first one, and how many more there are, as in "149806 +2".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub job_summary: Option<String>,
+
     /// The latest permission to send a CreateTask call, written before the call is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
@@ -57,6 +62,11 @@ pub struct SalesforceBackupStatus {
     /// When the next CreateTask call will be tried, after one that started nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_try_at: Option<Time>,
+
+    /// True while the backup has its place among those that wait to call the Command Center; absent otherwise. With reason
+    /// RateLimited it tells a place in that queue from a call that the Command Center refused with 429.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<bool>,
 
     /// True when the jobs are not named by an answer to this object's own call, nor by their description: taken over from
     /// an earlier object of the same name and run, found by what they back up, or named by a person.

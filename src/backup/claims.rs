@@ -1,6 +1,4 @@
 //! The other objects, as far as they may lay claim to the same target or to the same jobs. Pure.
-//!
-#![doc = include_str!("protocol.md")]
 
 use std::{borrow::Borrow, collections::HashSet, sync::Arc, time::Duration};
 

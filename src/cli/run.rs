@@ -197,7 +197,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When a flag cannot be used, the address to listen on is taken, or the lease was lost ([`Lost`]): then the process
-/// must end without subscriptions for calls under way.
+/// must end without waiting for calls under way.
 pub async fn operate(
     mut args: Args,
     config: kube::Config,
@@ -215,7 +215,8 @@ pub async fn operate(
     let probe_listener = bind("--probe-listen", args.probe_listen).await?;
     let ready = Arc::new(AtomicBool::new(false));
     let metrics = Metrics::default();
-    info!(version = env!("CARGO_PKG_VERSION"), identity, listen = %args.listen, probe_listen = %args.probe_listen, namespaces = ?args.watch_namespace, "starting");
+    let (listen, probe_listen) = (listener.local_addr()?, probe_listener.local_addr()?);
+    info!(version = env!("CARGO_PKG_VERSION"), identity, %listen, %probe_listen, namespaces = ?args.watch_namespace, "starting");
     if args.allow_insecure_http {
         warn!("--allow-insecure-http is set: tokens may travel in the clear; do not use it in production");
     }

@@ -1,4 +1,8 @@
 //! The Command Center: where it is and how to reach it, what is asked of it, what it answers.
+//!
+//! Everything that is known of its API, and how sure it is:
+//!
+#![doc = include_str!("api.md")]
 
 pub mod address_policy;
 pub mod client;

@@ -43,9 +43,7 @@ const CALM: Circumstances<'_> = Circumstances { rejected: false, unsent: &[], hi
 
 #[test]
 fn what_is_kept_is_read_again_as_it_was_written() {
-    let Stored::Recorded(read) = kept(Some(latest()), RenewalState::UnderWay(id("a"))) else {
-        panic!("it is kept")
-    };
+    let Stored::Recorded(read) = kept(Some(latest()), RenewalState::UnderWay(id("a"))) else { panic!("it is kept") };
     let back = read.latest.unwrap();
     assert_eq!(read.state, RenewalState::UnderWay(id("a")));
     assert_eq!((back.pair.token.reveal(), back.pair.refresh_token.reveal()), ("access-2", "refresh-2"));

@@ -1,4 +1,4 @@
-//! The process around the controller: clocks, logs, metrics, health, shutdown, open files, proxies, access to the cluster.
+//! The process around the controller: lease, metrics, health, shutdown, logs, supervised tasks, open files.
 
 pub mod health;
 pub mod http;

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
@@ -136,8 +136,6 @@ fn flags_that_cannot_be_used_are_refused_with_what_is_allowed() {
 pub struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
-    /// Where metrics are, and where probes.
-    listen: [String; 2],
 }
 
 impl Process {
@@ -152,11 +150,8 @@ impl Process {
 
     /// One with these variables in its environment.
     pub fn start_in(kubeconfig: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        // Both at once, so that they differ.
-        let listen = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let listen = listen.map(|listener| listener.local_addr().unwrap().to_string());
         let mut child = Command::new(PROGRAM)
-            .args(["run", "--listen", &listen[0], "--probe-listen", &listen[1]])
+            .args(["run", "--listen=127.0.0.1:0", "--probe-listen=127.0.0.1:0"])
             .args(flags)
             .env("KUBECONFIG", kubeconfig)
             .env("SFB_LEADER_ELECT", "false")
@@ -173,7 +168,7 @@ impl Process {
                 log.push('\n');
             }
         });
-        Self { child, log, listen }
+        Self { child, log }
     }
 
     pub fn log(&self) -> String {
@@ -182,12 +177,21 @@ impl Process {
 
     /// The answer to `GET path`, empty when nobody listens.
     pub fn get(&self, path: &str) -> String {
-        let [metrics, probes] = &self.listen;
-        let Ok(mut stream) = TcpStream::connect(if path == "/metrics" { metrics } else { probes }) else {
+        let address = self.address(if path == "/metrics" { "listen" } else { "probe_listen" });
+        let Some(mut stream) = address.and_then(|address| TcpStream::connect(address).ok()) else {
             return String::new();
         };
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         std::io::read_to_string(stream).unwrap_or_default()
+    }
+
+    /// The address of this field of the first line of the log: a port that was chosen before would be anybody's meanwhile.
+    fn address(&self, field: &str) -> Option<String> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("probe_listen"))?;
+        let mut words = line.split(|character: char| character.is_whitespace() || "\",{}=\u{1b}".contains(character));
+        words.find(|word| *word == field)?;
+        words.find(|word| word.starts_with("127.0.0.1:")).map(str::to_owned)
     }
 
     pub fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {

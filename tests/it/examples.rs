@@ -49,6 +49,9 @@ async fn the_kustomization_gives_backups_that_run_once_their_secrets_are_real() 
     let table = tokio::task::block_in_place(|| kubectl(&["get", "sfb", "-n", &world.namespace])).unwrap();
     let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(header, ["NAME", "PHASE", "TASK", "JOBS", "PROGRESS", "AGE"]);
+    let job = world.backups().get("crm-minimal").await.unwrap().status.unwrap().job_ids[0].to_string();
+    let row = table.lines().find(|line| line.starts_with("crm-minimal ")).unwrap();
+    assert_eq!(row.split_whitespace().nth(3), Some(job.as_str()), "a job is shown as people write it: {row}");
     let wide = tokio::task::block_in_place(|| kubectl(&["get", "sfb", "-o", "wide", "-n", &world.namespace])).unwrap();
     let header: Vec<&str> = wide.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(header, ["NAME", "PHASE", "TASK", "JOBS", "PROGRESS", "LEVEL", "RUN", "REASON", "SUBMITTED", "AGE"]);

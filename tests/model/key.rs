@@ -160,11 +160,14 @@ pub fn digest(object: &SalesforceBackup) -> u64 {
         run_id,
         task_id,
         job_ids,
+        // What job_ids says.
+        job_summary: _,
         attempt,
         requested_at,
         submitted_at,
         finished_at,
         next_try_at: _,
+        queued,
         adopted,
         found_by_target,
         jobs,
@@ -176,7 +179,7 @@ pub fn digest(object: &SalesforceBackup) -> u64 {
     } = status;
     (observed_generation, phase, run_id, task_id, job_ids, adopted, found_by_target, progress).hash(into);
     format!("{other_jobs:?} {associations_without_job:?}").hash(into);
-    (requested_at.is_some(), submitted_at.is_some(), finished_at.is_some()).hash(into);
+    (requested_at.is_some(), submitted_at.is_some(), finished_at.is_some(), queued).hash(into);
     attempt.is_some().hash(into);
     if let Some(attempt) = attempt {
         attempt_digest(attempt, into);

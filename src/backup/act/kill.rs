@@ -12,8 +12,9 @@ use crate::{
     api::{Fields, JobId, SalesforceBackup, SalesforceBackupStatus},
     backup::{
         act::{
+            announce::tell,
             intent::{self, Intent, Opened, Purpose, SendPermit},
-            outdated, tell, write,
+            outdated, write,
         },
         context::{Context, Error},
         controller::slots::Slot,

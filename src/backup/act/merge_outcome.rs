@@ -7,7 +7,7 @@ use crate::{
     api::{Attempt, AttemptId, SalesforceBackup, SalesforceBackupStatus},
     backup::status::{
         messages,
-        transition::Transition,
+        transition::{Transition, summary},
         why::{AnsweredBy, Submission},
     },
     command_center::create_task::outcome::{Accepted, Outcome},
@@ -89,6 +89,7 @@ fn known_better(mut status: SalesforceBackupStatus, accepted: &Accepted, transit
     status.task_id = status.task_id.or(accepted.task_id);
     if status.job_ids.is_empty() {
         status.job_ids.clone_from(&accepted.job_ids);
+        status.job_summary = summary(&status.job_ids);
     }
     Next::Write(Box::new(status))
 }

@@ -1,5 +1,6 @@
 //! Does what was decided: writes a status, makes the call that an intent permits ([`submit`]), has jobs killed ([`kill`]), lets an object go.
 
+mod announce;
 pub mod intent;
 pub mod kill;
 pub mod merge_outcome;
@@ -16,17 +17,14 @@ use tracing::{info, warn};
 use crate::{
     api::{Persisted, SalesforceBackup, SalesforceBackupStatus},
     backup::{
+        act::announce::{publish_last, tell},
         context::{Context, Error},
         decide::step::{FINALIZER, Release, UNTIL_THE_WATCH_FOLLOWS},
         memory::{Memory, NOT_KEPT},
-        status::{
-            events::{self, Announcement},
-            messages,
-            why::NotPermitted,
-        },
+        status::{events::Announcement, messages, why::NotPermitted},
     },
     kubernetes::{
-        cluster::{ClusterError, Statuses, until_it_lands},
+        cluster::{ClusterError, Statuses},
         key::uid,
     },
     time::clock::{self, Machine, Time},
@@ -134,50 +132,6 @@ pub async fn release(object: &SalesforceBackup, why: &Release, context: &Context
     }
     set_finalizer(object, false, context).await
 }
-
-/// Tells of what is new in the status of `stored`: in the log, and in events.
-async fn tell(before: Option<&SalesforceBackupStatus>, stored: &SalesforceBackup, context: &Context) {
-    let Some(after) = &stored.status else { return };
-    for news in events::between(before, after) {
-        info!(
-            namespace = stored.metadata.namespace,
-            name = stored.metadata.name,
-            reason = news.reason,
-            "{}",
-            news.note
-        );
-        publish(stored, news, context).await;
-    }
-}
-
-/// Counts the news and makes an event of it. Events are never worth a failure.
-pub(super) async fn publish(object: &SalesforceBackup, news: Announcement, context: &Context) {
-    publish_with(0, object, news, context).await;
-}
-
-/// Like [`publish`], for the last word about an object that goes or is gone. No status tells of it any more, so it is tried
-/// again for a while; a log line and a count are what is left when the API server takes none.
-async fn publish_last(object: &SalesforceBackup, news: Announcement, context: &Context) {
-    publish_with(MORE_TRIES, object, news, context).await;
-}
-
-async fn publish_with(more_tries: usize, object: &SalesforceBackup, news: Announcement, context: &Context) {
-    context.metrics.transition(news.reason);
-    let event = news.into_event();
-    let mut waits = until_it_lands().take(more_tries);
-    while let Err(error) = context.cluster.publish(object, &event).await {
-        let wait = waits.next();
-        let (namespace, name) = (&object.metadata.namespace, &object.metadata.name);
-        warn!(namespace, name, error = %error, again = wait.is_some(), "an event was not published");
-        match wait {
-            Some(wait) => tokio::time::sleep(wait).await,
-            None => return context.metrics.event_failed(),
-        }
-    }
-}
-
-/// Tries of the last word about an object after the first one failed, over some two seconds.
-const MORE_TRIES: usize = 4;
 
 #[cfg(test)]
 mod tests;

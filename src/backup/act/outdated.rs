@@ -6,7 +6,7 @@ use tracing::error;
 use crate::{
     api::{Fields, Persisted, SalesforceBackup},
     backup::{
-        act,
+        act::announce::publish,
         context::{Context, Error},
         memory::{Memory, NotKept},
         status::{events::Announcement, messages},
@@ -40,7 +40,7 @@ pub async fn tell(object: &SalesforceBackup, fields: &Fields, context: &Context)
     let (namespace, name) = (&object.metadata.namespace, &object.metadata.name);
     error!(namespace, name, reason = why.reason.as_str(), "{}", why.message);
     let news = Announcement { warning: true, reason: why.reason.as_str(), note: why.message, action: "Submit" };
-    act::publish(object, news, context).await;
+    publish(object, news, context).await;
 }
 
 /// Remembers that the API server did not keep these fields of the object's status; says whether that is news.

@@ -26,7 +26,8 @@ pub fn smallest(
         }
         Outcome::Accepted(_) | Outcome::Refused(_) | Outcome::NeverSent(_) | Outcome::Unknown(_) => status,
     };
-    (status.jobs, status.job_ids, status.progress) = (Vec::new(), Vec::new(), None);
+    (status.jobs, status.job_ids) = (Vec::new(), Vec::new());
+    (status.job_summary, status.progress) = (None, None);
     status.attempt = status.attempt.map(|attempt| Attempt {
         secret_resource_version: None,
         send_before: None,

@@ -15,13 +15,13 @@ use crate::{
     api::{Reason, SalesforceBackup},
     backup::{
         act::{
+            announce::{publish, publish_last, tell},
             intent::SendPermit,
             merge_outcome::AttemptOutcome,
             outdated,
             permission::{self, Granted, Permission},
-            publish, publish_last,
             record::{self, Recorded},
-            tell, write,
+            write,
         },
         context::{Context, Error},
         controller::slots::Slot,

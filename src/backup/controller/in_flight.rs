@@ -91,38 +91,38 @@ mod tests {
 
     #[test]
     fn an_object_is_worked_on_once_at_a_time_and_then_the_controller_hears_when_to_look_again() {
-        let aside = InFlight::default();
-        assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
-        aside.rest(&crm(), Some("1"), AGAIN);
-        assert_eq!(aside.begin(&crm(), Some("1")), Begin::NotNow(AGAIN), "it is told once");
-        assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
+        let in_flight = InFlight::default();
+        assert_eq!(in_flight.begin(&crm(), Some("1")), Begin::Now);
+        in_flight.rest(&crm(), Some("1"), AGAIN);
+        assert_eq!(in_flight.begin(&crm(), Some("1")), Begin::NotNow(AGAIN), "it is told once");
+        assert_eq!(in_flight.begin(&crm(), Some("1")), Begin::Now);
     }
 
     #[test]
     fn what_happens_to_an_object_while_it_is_worked_on_is_looked_at_right_after() {
-        let begins: fn(&InFlight) = |aside| assert_eq!(aside.begin(&crm(), Some("2")), Begin::NotNow(None));
-        let news: fn(&InFlight) = |aside| aside.news(&crm());
+        let begins: fn(&InFlight) = |in_flight| assert_eq!(in_flight.begin(&crm(), Some("2")), Begin::NotNow(None));
+        let news: fn(&InFlight) = |in_flight| in_flight.news(&crm());
         for happens in [begins, news] {
-            let aside = InFlight::default();
-            assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
-            happens(&aside);
-            aside.rest(&crm(), Some("1"), AGAIN);
-            assert_eq!(aside.begin(&crm(), Some("1")), Begin::Now);
+            let in_flight = InFlight::default();
+            assert_eq!(in_flight.begin(&crm(), Some("1")), Begin::Now);
+            happens(&in_flight);
+            in_flight.rest(&crm(), Some("1"), AGAIN);
+            assert_eq!(in_flight.begin(&crm(), Some("1")), Begin::Now);
         }
     }
 
     #[test]
     fn what_happens_to_an_object_before_the_controller_hears_of_the_end_is_looked_at() {
-        let aside = InFlight::default();
+        let in_flight = InFlight::default();
         for (happens, version) in [(false, "2"), (true, "1")] {
-            aside.begin(&crm(), Some("1"));
-            aside.rest(&crm(), Some("1"), AGAIN);
+            in_flight.begin(&crm(), Some("1"));
+            in_flight.rest(&crm(), Some("1"), AGAIN);
             if happens {
-                aside.news(&crm());
+                in_flight.news(&crm());
             }
-            assert_eq!(aside.begin(&crm(), Some(version)), Begin::Now, "{version}");
-            aside.rest(&crm(), Some(version), None);
-            aside.forget_all_but(|_| false);
+            assert_eq!(in_flight.begin(&crm(), Some(version)), Begin::Now, "{version}");
+            in_flight.rest(&crm(), Some(version), None);
+            in_flight.forget_all_but(|_| false);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
             messages::{self, NotFollowed},
             report::Ending,
             transition::submission,
-            why::{Found, Submission, Why},
+            why::{Found, Submission},
         },
     },
     command_center::{create_task::description::Described, jobs::job::JobReading},
@@ -30,8 +30,7 @@ pub(super) enum Decision {
 /// It waits for a person.
 pub(super) fn held(view: &View<'_>, status: &SalesforceBackupStatus) -> Step {
     // Who removed the conditions removed what they said, and a person is needed all the same.
-    let Why { reason, message } = headline(status).unwrap_or_else(messages::status_lost);
-    let why = Why::new(reason, messages::without_note(&message));
+    let why = headline(status).unwrap_or_else(messages::status_lost);
     let hold = |why, again| view.record(view.transition.held(status.clone(), why, submission(status)), Some(again));
     match decision(view, status) {
         Some(Decision::Followed(step)) => step,

@@ -260,8 +260,8 @@ fn in_line(view: &View<'_>, status: SalesforceBackupStatus, wait: Wait, endpoint
     let why = known
         .filter(|_| wait.cause == WaitCause::CircuitOpen)
         .unwrap_or_else(|| messages::in_line(wait.cause, endpoint));
-    let waiting = Report::Waiting(why);
-    view.record(view.transition.report(SalesforceBackupStatus { next_try_at, ..status }, &waiting), Some(again))
+    let waiting = view.transition.report(status, &Report::Waiting(why));
+    view.record(SalesforceBackupStatus { next_try_at, queued: Some(true), ..waiting }, Some(again))
 }
 
 /// How long the object has been waiting.
@@ -301,7 +301,8 @@ fn unavailable(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadabl
         Unreadable::NeverSent(_) | Unreadable::Refused(_) => return unlisted(view, status, cause, endpoint),
     };
     // When it is tried next stays as it was said: to write that anew at each try would be two writes a try.
-    view.go_on(view.transition.report(status, &Report::Waiting(messages::unavailable(&why))))
+    let waiting = view.transition.report(status, &Report::Waiting(messages::unavailable(&why)));
+    view.go_on(SalesforceBackupStatus { queued: Some(true), ..waiting })
 }
 
 /// The job list is refused, which is not believed yet.
@@ -343,7 +344,7 @@ fn obstacle(view: &View<'_>, status: &SalesforceBackupStatus, connection: &Conne
     match reason {
         // The object has its place, and is woken.
         Reason::CommandCenterUnavailable => None,
-        Reason::RateLimited if messages::tells_of_line(&ready.message, &connection.endpoint.to_string()) => None,
+        Reason::RateLimited if status.queued == Some(true) => None,
         // The Command Center may have asked for time; neither a changed spec nor a suspension in between shortens it.
         // What keeps the job list away is not looked for in a loop either.
         Reason::RateLimited

@@ -145,8 +145,8 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&JobsUpda
     }
     let all_ended = known.len() == submitted.job_ids.len() && !known.iter().any(Job::is_active);
     if all_ended && !looks_for_more {
-        match known.iter().map(|job| job.state).max().map_or(End::JobView(Ending::JobFailed), how_it_ended) {
-            End::JobView(ending) => return end(view, status, ending),
+        match known.iter().map(|job| job.state).max().map_or(End::As(Ending::JobFailed), how_it_ended) {
+            End::As(ending) => return end(view, status, ending),
             End::Unknown if is_held || unknown_ends(told) >= UNKNOWN_LOOKS => {
                 let held = view.transition.held(status, messages::job_status_unknown(&known), Submission::Yes);
                 return view.record(held, Some(IN_ANY_CASE));
@@ -182,16 +182,16 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&JobsUpda
 
 /// How a run ended whose jobs all did.
 enum End {
-    JobView(Ending),
+    As(Ending),
     Unknown,
 }
 
 const fn how_it_ended(worst: JobState) -> End {
     match worst {
-        JobState::EndedWell => End::JobView(Ending::Completed),
-        JobState::EndedInPart => End::JobView(Ending::CompletedWithErrors),
+        JobState::EndedWell => End::As(Ending::Completed),
+        JobState::EndedInPart => End::As(Ending::CompletedWithErrors),
         JobState::EndedUnknown => End::Unknown,
-        JobState::Failed | JobState::Active => End::JobView(Ending::JobFailed),
+        JobState::Failed | JobState::Active => End::As(Ending::JobFailed),
     }
 }
 

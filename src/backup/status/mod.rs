@@ -1,4 +1,7 @@
-//! TODO.
+//! What the status of a `SalesforceBackup` says, and how it is read back. Pure: statuses in, statuses out.
+//!
+//! [`transition`] makes the next status from the one before, [`report`] its phase and conditions, [`messages`] the sentences for
+//! people. [`run_state`] is the only reader of reasons. [`novelty`] and [`events`] compare two statuses.
 
 pub mod events;
 pub mod failing;

@@ -7,7 +7,7 @@ use crate::api::{JobStatus, SalesforceBackupStatus};
 /// Numbers are at most so old.
 pub const NUMBERS: Duration = Duration::from_mins(1);
 /// A step of the progress that is told at once, in percent.
-const STEP: u8 = 5;
+const STEP: u32 = 5;
 
 /// How much a status says that the one before did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,10 @@ impl Novelty {
     }
 }
 
-fn percent(status: &SalesforceBackupStatus) -> Option<u8> {
-    status.progress.as_ref()?.strip_suffix('%')?.parse().ok()
+/// The mean of what the jobs say, as far as the status shows them.
+fn percent(status: &SalesforceBackupStatus) -> Option<u32> {
+    let all = status.jobs.iter().map(|job| u32::from(job.percent_complete.unwrap_or(0)));
+    all.sum::<u32>().checked_div(u32::try_from(status.jobs.len()).unwrap_or(u32::MAX))
 }
 
 fn without_numbers(status: &SalesforceBackupStatus) -> SalesforceBackupStatus {

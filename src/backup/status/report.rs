@@ -130,30 +130,32 @@ impl Report {
     pub fn conditions(&self, ready_when: ReadyWhen) -> Conditions {
         let new = Conditions::default();
         match self {
-            Self::Waiting(Why { reason, message }) => {
+            Self::Waiting(Why { reason, message, .. }) => {
                 in_progress(new.no(Submitted, *reason, message).no(Finished, *reason, message), *reason, message)
             }
             Self::Suspended => new
                 .no(Submitted, Reason::Suspended, SUSPENDED)
                 .no(Finished, Reason::Suspended, SUSPENDED)
                 .unknown(Ready, Reason::Suspended, SUSPENDED),
-            Self::Stalled(Why { reason, message }) => {
-                stuck(new.no(Submitted, *reason, message).no(Finished, *reason, message), *reason, message)
+            Self::Stalled(why @ Why { reason, message, .. }) => {
+                stuck(new.no(Submitted, *reason, message).no(Finished, *reason, message), why)
             }
             Self::Starting => under_way(Reason::Submitting, STARTING),
-            Self::Resolving(Trouble { why: Why { reason, message }, needs_person: false }) => {
+            Self::Resolving(Trouble { why: Why { reason, message, .. }, needs_person: false }) => {
                 under_way(*reason, message)
             }
-            Self::Resolving(Trouble { why: Why { reason, message }, needs_person: true }) => {
-                stuck(new.unknown(Submitted, *reason, message).no(Finished, *reason, message), *reason, message)
+            Self::Resolving(Trouble { why: why @ Why { reason, message, .. }, needs_person: true }) => {
+                stuck(new.unknown(Submitted, *reason, message).no(Finished, *reason, message), why)
             }
-            Self::Held(Held { why: Why { reason, message }, submission }) => {
+            Self::Held(Held { why: why @ Why { reason, message, note }, submission }) => {
                 let conditions = submitted(*submission, *reason, message).no(Finished, *reason, message);
-                match submission {
-                    Submission::Yes => {
-                        ready_early(ready_when, conditions, |conditions| stuck(conditions, *reason, message))
+                match (submission, ready_when) {
+                    (Submission::Yes, ReadyWhen::Submitted) => {
+                        conditions.yes(Ready, Reason::Accepted, &with_note(ACCEPTED, note.as_deref()))
                     }
-                    Submission::No | Submission::Unknown => stuck(conditions, *reason, message),
+                    (Submission::Yes, ReadyWhen::Completed) | (Submission::No | Submission::Unknown, _) => {
+                        stuck(conditions, why)
+                    }
                 }
             }
             Self::Running(trouble) => running(trouble.as_ref(), ready_when),
@@ -174,12 +176,9 @@ fn running(trouble: Option<&Trouble>, ready_when: ReadyWhen) -> Conditions {
     let (reason, message) =
         trouble.map_or((Reason::JobsRunning, RUNNING), |trouble| (trouble.why.reason, &trouble.why.message));
     let conditions = accepted().no(Finished, reason, message);
-    ready_early(ready_when, conditions, |conditions| {
-        if trouble.is_some_and(|trouble| trouble.needs_person) {
-            stuck(conditions, reason, message)
-        } else {
-            in_progress(conditions, reason, message)
-        }
+    ready_early(ready_when, conditions, |conditions| match trouble {
+        Some(Trouble { why, needs_person: true }) => stuck(conditions, why),
+        Some(Trouble { needs_person: false, .. }) | None => in_progress(conditions, reason, message),
     })
 }
 
@@ -195,11 +194,11 @@ fn ended(ending: Ending, ready_when: ReadyWhen) -> Conditions {
         ),
         Ending::JobFailed => {
             let conditions = accepted().yes(Finished, Reason::JobFailed, FAILED);
-            ready_early(ready_when, conditions, |conditions| stuck(conditions, Reason::JobFailed, FAILED))
+            ready_early(ready_when, conditions, |conditions| stuck(conditions, &Why::new(Reason::JobFailed, FAILED)))
         }
         Ending::Abandoned(submission) => {
             let conditions = submitted(submission, Reason::Abandoned, ABANDONED);
-            stuck(conditions.yes(Finished, Reason::Abandoned, ABANDONED), Reason::Abandoned, ABANDONED)
+            stuck(conditions.yes(Finished, Reason::Abandoned, ABANDONED), &Why::new(Reason::Abandoned, ABANDONED))
         }
         Ending::NotFollowed => {
             let conditions = accepted().yes(Finished, Reason::JobsNotReadable, NOT_FOLLOWED);
@@ -213,8 +212,7 @@ fn ended(ending: Ending, ready_when: ReadyWhen) -> Conditions {
                 Reason::DeadlineExceeded,
                 DEADLINE,
             ),
-            Reason::DeadlineExceeded,
-            DEADLINE,
+            &Why::new(Reason::DeadlineExceeded, DEADLINE),
         ),
     }
 }
@@ -247,8 +245,14 @@ fn in_progress(conditions: Conditions, reason: Reason, message: &str) -> Conditi
     conditions.unknown(Ready, reason, message).yes(Reconciling, reason, message)
 }
 
-fn stuck(conditions: Conditions, reason: Reason, message: &str) -> Conditions {
-    conditions.no(Ready, reason, message).yes(Stalled, reason, message)
+/// A person is needed. What is noted is told here alone: the other conditions keep why, which is read back from them.
+fn stuck(conditions: Conditions, why: &Why) -> Conditions {
+    let message = with_note(&why.message, why.note.as_deref());
+    conditions.no(Ready, why.reason, &message).yes(Stalled, why.reason, &message)
+}
+
+fn with_note(message: &str, note: Option<&str>) -> String {
+    format!("{message}{}", note.unwrap_or_default())
 }
 
 #[cfg(test)]

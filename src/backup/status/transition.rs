@@ -86,6 +86,7 @@ impl Transition<'_> {
         }
         status.phase = Some(report.phase());
         status.observed_generation = self.generation();
+        (status.queued, status.job_summary) = (None, summary(&status.job_ids));
         let before = std::mem::take(&mut status.conditions);
         status.conditions = conditions.following(&before, self.generation(), self.now);
         // How a backup came to be submitted is told for good.
@@ -435,6 +436,16 @@ fn last_known_job(status: &SalesforceBackupStatus) -> Option<i64> {
     before.into_iter().chain(status.job_ids.iter().map(|id| id.number())).max()
 }
 
+/// The first of `jobs` and how many more there are, for a column that people read.
+#[must_use]
+pub fn summary(jobs: &[JobId]) -> Option<String> {
+    match jobs {
+        [] => None,
+        [only] => Some(only.to_string()),
+        [first, more @ ..] => Some(format!("{first} +{}", more.len())),
+    }
+}
+
 fn say_submitted(status: &mut SalesforceBackupStatus, reason: &str, message: &str) {
     for condition in &mut status.conditions {
         if condition.type_ == ConditionType::Submitted.as_str() {
@@ -459,4 +470,17 @@ fn settle_attempt(status: &mut SalesforceBackupStatus) -> u32 {
 /// `now` and `wait`; the end of time when that is later.
 fn later(now: Timestamp, wait: Duration) -> Timestamp {
     now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_told_in_short_by_the_first_one_and_a_count() {
+        let jobs: Vec<JobId> = (7..10).filter_map(JobId::new).collect();
+        for (number, told) in [(0, None), (1, Some("7")), (3, Some("7 +2"))] {
+            assert_eq!(summary(&jobs[..number]).as_deref(), told);
+        }
+    }
 }

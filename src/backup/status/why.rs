@@ -11,12 +11,14 @@ pub struct Why {
     pub reason: Reason,
     /// The message: without times and without ids of requests, so that it changes only when there is news.
     pub message: String,
+    /// What is added for a person to see now, and is no part of why.
+    pub note: Option<String>,
 }
 
 impl Why {
     /// A reason with its message.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: message.into(), note: None }
     }
 }
 

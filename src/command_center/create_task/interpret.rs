@@ -1,4 +1,4 @@
-//! What an answer to CreateTask means. Pure: the table of the API notes, section 1; what it does not name is unknown.
+//! The meaning of a reply to CreateTask. Pure: the table of `api.md`, section 1.3; what it does not name is unknown.
 
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ fn interpret_answer(answer: &Answer, redaction: &Redaction) -> Outcome {
     if let Some(accepted) = json.as_ref().and_then(accepted) {
         return Outcome::Accepted(accepted);
     }
-    // Ids in a place that the notes do not name: something may have been started.
+    // Ids in a place that the table does not name: something may have been started.
     if json.as_ref().is_some_and(names_an_id) {
         return Outcome::Unknown(Unknown::Nothing);
     }

@@ -1,4 +1,4 @@
-//! TODO.
+//! Jobs: how they are listed, read, looked up by themselves and killed.
 
 pub mod fetch;
 pub mod job;

@@ -5,6 +5,7 @@ mod deleting;
 mod more_jobs;
 mod open;
 mod pending;
+mod rewording;
 mod submitted;
 
 use std::time::Duration;

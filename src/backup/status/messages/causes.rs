@@ -3,7 +3,7 @@
 use crate::{
     api::Reason,
     backup::status::{
-        messages::{THEN_WITHOUT, saying},
+        messages::words::{THEN_WITHOUT, saying},
         why::Why,
     },
     command_center::{
@@ -227,7 +227,7 @@ pub fn unavailable(why: &Why) -> Why {
         "{} It did not answer several calls in a row: it is tried with one call at a time, and this backup follows when it answers.",
         why.message
     );
-    Why { reason: Reason::CommandCenterUnavailable, message }
+    Why::new(Reason::CommandCenterUnavailable, message)
 }
 
 /// Why jobs could not be read.

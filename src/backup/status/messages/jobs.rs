@@ -5,7 +5,8 @@ use crate::{
     backup::status::{
         messages::{
             causes::{jobs_unavailable, unreached},
-            refused, saying,
+            refused,
+            words::saying,
         },
         why::{Submission, Why},
     },
