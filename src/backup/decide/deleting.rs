@@ -1,7 +1,10 @@
 //! The object is being deleted and `spec.deletionPolicy` is Cancel: what was started is found out, its jobs are killed, each
 //! once, and when they have ended, or after a bounded time, the object may go. Pure.
 
-use std::time::Duration;
+use std::{
+    ops::ControlFlow::{Break, Continue},
+    time::Duration,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -11,7 +14,7 @@ use crate::{
         decide::{
             more_jobs::{self, More},
             open,
-            step::{Kills, Release, Step, UNTIL_THE_WATCH_FOLLOWS},
+            step::{Kills, Release, Rung, Step, UNTIL_THE_WATCH_FOLLOWS, found},
             submitted,
             view::{IN_ANY_CASE, LOOK_BACK, REFUSED_A_MOMENT_AGO, View, headline, since},
         },
@@ -24,7 +27,7 @@ use crate::{
             run_state::{RunState, Submitted},
             shown_jobs::show,
             transition::submission,
-            why::{NotPermitted, Submission, Trouble, Why},
+            why::{NotPermitted, Submission, Trouble},
         },
     },
     command_center::{
@@ -159,47 +162,29 @@ fn in_time(view: &View<'_>, step: Step) -> Step {
 
 /// Its jobs are killed, unless they have ended.
 fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
+    found(cancellation(view, submitted))
+}
+
+/// The rungs to a kill: what the jobs do, the connection, whether the jobs are ours, those that may be killed.
+fn cancellation(view: &View<'_>, submitted: &Submitted<'_>) -> Rung<Step> {
     let (status, over) = (submitted.status, is_over(view));
     if submitted.by_target && status.task_id.is_none() {
-        return unconfirmed(status, MAYBE_NOT_OURS);
+        return Break(unconfirmed(status, MAYBE_NOT_OURS));
     }
     let awaited = submitted::going_on(submitted);
     let told = match &view.observed.seen.jobs_update {
         _ if awaited.is_empty() => None,
-        None => return Step::Look(Look::Jobs(Box::new(submitted::wait(view, submitted, awaited, Pace::Soon)))),
+        None => return Break(Step::Look(Look::Jobs(Box::new(submitted::wait(view, submitted, awaited, Pace::Soon))))),
         Some(told) => told.as_ref(),
     };
     let known = submitted::jobs(submitted, told);
-    if known.len() == submitted.job_ids.len() && !known.iter().any(Job::is_active) {
-        return match more_jobs::more(view, submitted) {
-            More::First(step) if !over => step,
-            More::Later if !over => Step::Rest(Some(view.settings.poll_interval)),
-            More::First(_) | More::Later | More::None => release(Release::Ended(submitted.job_ids.to_vec())),
-        };
-    }
+    until_all_ended(view, submitted, &known)?;
     let Some(told) = told else {
-        return if over { unconfirmed(status, NOT_ANSWERED) } else { Step::Rest(None) };
+        return Break(if over { unconfirmed(status, NOT_ANSWERED) } else { Step::Rest(None) });
     };
-    match (&told.connection, &view.observed.seen.namespace_goes) {
-        (Err(SecretProblem::NotFound), None) => return Step::Look(Look::Namespace),
-        // It will not come back.
-        (Err(SecretProblem::NotFound), Some(true)) => {
-            return unconfirmed(status, "its Secret was deleted with the namespace before it");
-        }
-        (Err(_), _) if over => return unconfirmed(status, "its Secret could not be used"),
-        (Err(problem), _) => {
-            let why = messages::secret_problem(problem, view.observed.secret_name());
-            return cancelling(view, status.clone(), Trouble { why, needs_person: !problem.passes() }, None);
-        }
-        (Ok(now), _) if Some(now.as_str()) != submitted.endpoint => {
-            return unconfirmed(status, "its Secret points to another Command Center now");
-        }
-        (Ok(_), _) => {}
-    }
-    if submitted.by_target
-        && let Some(step) = until_known_as_ours(view, submitted)
-    {
-        return step;
+    connected(view, submitted, told)?;
+    if submitted.by_target {
+        until_known_as_ours(view, submitted)?;
     }
     let asked = asked(view, status);
     let to_kill: Vec<JobId> = told
@@ -210,47 +195,93 @@ fn cancel(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
         .take(A_STEP)
         .collect();
     if over {
-        return unconfirmed(status, if to_kill.is_empty() { NOT_ENDED } else { NOT_ASKED });
+        return Break(unconfirmed(status, if to_kill.is_empty() { NOT_ENDED } else { NOT_ASKED }));
     }
-    if !to_kill.is_empty()
-        && let Some(fields) = view.not_kept().filter(|fields| fields.concern("status.cancel"))
-    {
+    if to_kill.is_empty() {
+        return Continue(told_of_kills(view, (status, &known), told, None));
+    }
+    if let Some(fields) = view.not_kept().filter(|fields| fields.concern("status.cancel")) {
         let trouble = Trouble { why: messages::definition_outdated(fields), needs_person: true };
-        return view.record(view.transition.report(status.clone(), &Report::Running(Some(trouble))), Some(NOT_KEPT));
+        let running = view.transition.report(status.clone(), &Report::Running(Some(trouble)));
+        return Break(view.record(running, Some(NOT_KEPT)));
     }
-    if !to_kill.is_empty() && view.until_poll(ASK_AGAIN.min(view.settings.poll_interval)).is_none() {
-        return match connection_of(view, submitted) {
-            Err(step) => step,
-            Ok(connection) => kill_as_many_as_may_be(view, status, connection, asked, to_kill),
-        };
+    if view.until_poll(ASK_AGAIN.min(view.settings.poll_interval)).is_none() {
+        let connection = connection_of(view, submitted)?;
+        return Break(kill_as_many_as_may_be(view, status, connection, asked, to_kill));
     }
+    // What the last answer to a kill said stands until there is another one.
+    let refused = headline(status).is_some_and(|why| why.reason == Reason::CancelRefused);
+    if refused && trouble_of(told).is_none() {
+        return Break(Step::Rest(view.until_poll(ASK_AGAIN)));
+    }
+    Continue(told_of_kills(view, (status, &known), told, view.until_poll(ASK_AGAIN)))
+}
+
+/// Goes on while a job does; what has ended, with nothing left to be found, lets the object go.
+fn until_all_ended(view: &View<'_>, submitted: &Submitted<'_>, known: &[Job]) -> Rung<()> {
+    if known.len() < submitted.job_ids.len() || known.iter().any(Job::is_active) {
+        return Continue(());
+    }
+    let over = is_over(view);
+    Break(match more_jobs::more(view, submitted) {
+        More::First(step) if !over => step,
+        More::Later if !over => Step::Rest(Some(view.settings.poll_interval)),
+        More::First(_) | More::Later | More::None => release(Release::Ended(submitted.job_ids.to_vec())),
+    })
+}
+
+/// Goes on where the Secret still leads to the Command Center that has the jobs.
+fn connected(view: &View<'_>, submitted: &Submitted<'_>, told: &JobsUpdate) -> Rung<()> {
+    let status = submitted.status;
+    Break(match (&told.connection, &view.observed.seen.namespace_goes) {
+        (Err(SecretProblem::NotFound), None) => Step::Look(Look::Namespace),
+        // It will not come back.
+        (Err(SecretProblem::NotFound), Some(true)) => {
+            unconfirmed(status, "its Secret was deleted with the namespace before it")
+        }
+        (Err(_), _) if is_over(view) => unconfirmed(status, "its Secret could not be used"),
+        (Err(problem), _) => {
+            let why = messages::secret_problem(problem, view.observed.secret_name());
+            cancelling(view, status.clone(), Trouble { why, needs_person: !problem.passes() }, None)
+        }
+        (Ok(now), _) if Some(now.as_str()) != submitted.endpoint => {
+            unconfirmed(status, "its Secret points to another Command Center now")
+        }
+        (Ok(_), _) => return Continue(()),
+    })
+}
+
+/// The status while kills that were asked for are waited for.
+fn told_of_kills(
+    view: &View<'_>,
+    (status, known): (&SalesforceBackupStatus, &[Job]),
+    told: &JobsUpdate,
+    again: Option<Duration>,
+) -> Step {
     let mut status = status.clone();
-    show(&mut status, &known);
-    let again = if to_kill.is_empty() { None } else { view.until_poll(ASK_AGAIN) };
-    match (trouble_of(told), headline(&status)) {
-        (Some(trouble), _) => cancelling(view, status, trouble, again),
-        // What the last answer to a kill said stands until there is another one.
-        (None, Some(Why { reason: Reason::CancelRefused, .. })) if !to_kill.is_empty() => Step::Rest(again),
-        (None, _) => cancelling(view, status, Trouble { why: messages::cancelling(), needs_person: false }, again),
-    }
+    show(&mut status, known);
+    let trouble = trouble_of(told).unwrap_or_else(|| Trouble { why: messages::cancelling(), needs_person: false });
+    cancelling(view, status, trouble, again)
 }
 
 /// The connection to the Command Center that has the jobs.
-fn connection_of<'a>(view: &View<'a>, submitted: &Submitted<'_>) -> Result<&'a Connection, Step> {
+fn connection_of<'a>(view: &View<'a>, submitted: &Submitted<'_>) -> Rung<&'a Connection> {
     match &view.observed.seen.connection {
-        None => Err(Step::Look(Look::Secret)),
-        Some(Ok(connection)) if Some(connection.endpoint.to_string().as_str()) == submitted.endpoint => Ok(connection),
-        Some(_) => Err(Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS))),
+        None => Break(Step::Look(Look::Secret)),
+        Some(Ok(connection)) if Some(connection.endpoint.to_string().as_str()) == submitted.endpoint => {
+            Continue(connection)
+        }
+        Some(_) => Break(Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS))),
     }
 }
 
 /// What is done before jobs that were found by what they back up only are known to be of the task that the answer named, and
 /// so to be killed; nothing once they are. Jobs that may be somebody else's are left alone.
-fn until_known_as_ours(view: &View<'_>, submitted: &Submitted<'_>) -> Option<Step> {
+fn until_known_as_ours(view: &View<'_>, submitted: &Submitted<'_>) -> Rung<()> {
     const NOT_OF_TASK: &str =
         "its job was found by what it backs up only, and the Command Center does not say that it is of the task";
     let status = submitted.status;
-    let task = status.task_id?;
+    let Some(task) = status.task_id else { return Continue(()) };
     let known = &view.observed.remembered.tasks;
     let told = view.observed.seen.tasks.as_deref().unwrap_or_default();
     let of = |job: &JobId| {
@@ -260,25 +291,23 @@ fn until_known_as_ours(view: &View<'_>, submitted: &Submitted<'_>) -> Option<Ste
     let unknown: Vec<JobId> = submitted.job_ids.iter().filter(|job| of(job).is_none()).copied().collect();
     let answers = || submitted.job_ids.iter().filter_map(of);
     if answers().any(|answer| answer == JobTask::NotTold || matches!(answer, JobTask::Of(other) if other != task)) {
-        return Some(unconfirmed(status, NOT_OF_TASK));
+        return Break(unconfirmed(status, NOT_OF_TASK));
     }
     if unknown.is_empty() && answers().all(|answer| answer == JobTask::Of(task)) {
-        return None;
+        return Continue(());
     }
     if is_over(view) {
-        return Some(unconfirmed(status, NOT_OF_TASK));
+        return Break(unconfirmed(status, NOT_OF_TASK));
     }
     if view.observed.seen.tasks.is_none() {
-        return Some(
-            match (view.until_poll(ASK_AGAIN.min(view.settings.poll_interval)), connection_of(view, submitted)) {
-                (Some(left), _) => Step::Rest(Some(left)),
-                (None, Err(step)) => step,
-                (None, Ok(_)) => Step::Look(Look::Tasks(unknown)),
-            },
-        );
+        if let Some(left) = view.until_poll(ASK_AGAIN.min(view.settings.poll_interval)) {
+            return Break(Step::Rest(Some(left)));
+        }
+        connection_of(view, submitted)?;
+        return Break(Step::Look(Look::Tasks(unknown)));
     }
     let trouble = Trouble { why: messages::cancel_waits(), needs_person: false };
-    Some(view.record(view.transition.report(status.clone(), &Report::Running(Some(trouble))), Some(ASK_AGAIN)))
+    Break(view.record(view.transition.report(status.clone(), &Report::Running(Some(trouble))), Some(ASK_AGAIN)))
 }
 
 /// Jobs are asked to be killed, as many as there is room for among the calls that may be made; the others are when their turn

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use crate::{
-    api::{Attempt, ConditionType, OnUnknownOutcome, Phase, Reason, SalesforceBackupStatus, conditions::is_true},
+    api::{
+        Attempt, ConditionType, JobId, OnUnknownOutcome, Phase, Reason, SalesforceBackupStatus, conditions::is_true,
+    },
     backup::{
         act::merge_outcome::{AttemptOutcome, Next},
         claims,
@@ -42,24 +44,10 @@ const SILENT_LOOKS: u32 = 2;
 const OLD_COPY: Duration = Duration::from_secs(30);
 
 pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
+    if let Some(step) = known_already(view, open) {
+        return step;
+    }
     let remembered = &view.observed.remembered;
-    if remembered.settled.as_ref().is_some_and(|(id, at)| id == open.id && view.now.boot.since(*at) < OLD_COPY) {
-        return Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS));
-    }
-    if remembered.unsent.as_ref() == Some(open.id) {
-        let outcome = Outcome::NeverSent(NeverSent::TooLate);
-        return view.go_on(view.transition.outcome(open.status.clone(), &outcome, AnsweredBy::Nobody));
-    }
-    if let Some(status) = remembered_answer(view, open) {
-        return view.go_on(status);
-    }
-    if let Some(accepted) = remembered_outcome(view, open) {
-        return view.go_on(view.transition.outcome(
-            open.status.clone(),
-            &Outcome::Accepted(accepted),
-            AnsweredBy::Nobody,
-        ));
-    }
     let is_held = open.status.phase == Some(Phase::Held);
     let decision = held::decision(view, open.status).filter(|_| is_held);
     if let Some(Decision::Followed(step)) = decision {
@@ -121,8 +109,25 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
         Listing::Failed(Unreadable::NeverSent(cause)) => unlisted(messages::job_list_not_reached(*cause, &endpoint)),
         Listing::Failed(Unreadable::Refused(kind)) => unlisted(messages::job_list_refused(&(*kind).into(), &endpoint)),
         Listing::Failed(Unreadable::Unusable(cause)) => unlisted(messages::job_list_unavailable(*cause, &endpoint)),
-        Listing::Read(list) => settle(view, open, connection, (list, snapshot)),
+        Listing::Read(list) => by_list(view, open, connection, (list, snapshot)),
     }
+}
+
+/// What this process knows of the attempt without asking anybody.
+fn known_already(view: &View<'_>, open: &OpenAttempt<'_>) -> Option<Step> {
+    let remembered = &view.observed.remembered;
+    if remembered.settled.as_ref().is_some_and(|(id, at)| id == open.id && view.now.boot.since(*at) < OLD_COPY) {
+        return Some(Step::Rest(Some(UNTIL_THE_WATCH_FOLLOWS)));
+    }
+    if remembered.unsent.as_ref() == Some(open.id) {
+        let outcome = Outcome::NeverSent(NeverSent::TooLate);
+        return Some(view.go_on(view.transition.outcome(open.status.clone(), &outcome, AnsweredBy::Nobody)));
+    }
+    if let Some(status) = remembered_answer(view, open) {
+        return Some(view.go_on(status));
+    }
+    let accepted = Outcome::Accepted(remembered_outcome(view, open)?);
+    Some(view.go_on(view.transition.outcome(open.status.clone(), &accepted, AnsweredBy::Nobody)))
 }
 
 /// Why the job list is not asked yet. What was told once of restarts is told until it is.
@@ -140,7 +145,7 @@ pub(super) fn query(attempt: &Attempt, waited: Duration) -> JobQuery {
 }
 
 /// What `list` of `snapshot` says. It was asked for after the wait: what it lacks was not started.
-fn settle(
+fn by_list(
     view: &View<'_>,
     open: &OpenAttempt<'_>,
     connection: &Connection,
@@ -159,48 +164,65 @@ fn settle(
         Verdict::OfTarget(_) if is_true(&status.conditions, ConditionType::Stalled) => {
             hold(view, status, messages::ambiguous_job())
         }
-        Verdict::OfTarget(jobs) => match &view.observed.seen.others {
-            None => Step::Look(Look::Others),
-            Some(others) => {
-                let endpoint = connection.endpoint.to_string();
-                let highest_job_id = open.attempt.floor();
-                if claims::disputed(others, &endpoint, &open.attempt.targets, highest_job_id, &jobs) {
-                    hold(view, status, messages::ambiguous_job())
-                } else {
-                    view.go_on(transition.found(status, jobs, Found::ByTarget))
-                }
-            }
-        },
+        Verdict::OfTarget(jobs) => of_target(view, (open, connection), status, jobs),
         Verdict::Ambiguous => hold(view, status, messages::ambiguous_job()),
         // What says nothing at all has to say it twice.
         Verdict::Nothing if list.remark == Remark::Silent && snapshot.silent_looks < SILENT_LOOKS => view.record(
             transition.resolving(status, messages::job_list_silent(), false),
             Some(view.settings.poll_interval),
         ),
-        Verdict::Nothing => match view.observed.object.spec.on_unknown_outcome {
-            OnUnknownOutcome::Hold => hold(view, status, messages::hold_requested()),
-            // A list that has never shown a job says "nothing" once; twice, it may be hiding them.
-            OnUnknownOutcome::Resolve
-                if open.attempt.follows.is_some() && open.attempt.last_job_id_before == Some(0) =>
-            {
-                hold(view, status, messages::job_list_incomplete(true))
-            }
-            OnUnknownOutcome::Resolve => view.go_on(transition.nothing_started(status)),
-        },
-        Verdict::Incomplete(jobs) => match (view.incomplete_for_long(), jobs.is_empty()) {
-            (false, _) if is_true(&status.conditions, ConditionType::Stalled) => {
-                Step::Rest(Some(view.settings.poll_interval))
-            }
-            (false, _) => {
-                let why = match &list.remark {
-                    Remark::Error(error) => messages::job_list_error(error, &connection.endpoint.to_string()),
-                    Remark::Nothing | Remark::Silent | Remark::Cut => messages::job_list_incomplete(false),
-                };
-                view.record(transition.resolving(status, why, false), Some(view.settings.poll_interval))
-            }
-            (true, false) => view.go_on(transition.found(status, jobs, Found::ByDescription)),
-            (true, true) => hold(view, status, messages::job_list_incomplete(true)),
-        },
+        Verdict::Nothing => nothing(view, open, status),
+        Verdict::Incomplete(jobs) => incomplete(view, (connection, list), status, jobs),
+    }
+}
+
+/// Jobs that may be the attempt's by their target: they are taken over where no other object may own them.
+fn of_target(
+    view: &View<'_>,
+    (open, connection): (&OpenAttempt<'_>, &Connection),
+    status: SalesforceBackupStatus,
+    jobs: Vec<JobId>,
+) -> Step {
+    let Some(others) = &view.observed.seen.others else { return Step::Look(Look::Others) };
+    let (endpoint, highest_job_id) = (connection.endpoint.to_string(), open.attempt.floor());
+    if claims::disputed(others, &endpoint, &open.attempt.targets, highest_job_id, &jobs) {
+        hold(view, status, messages::ambiguous_job())
+    } else {
+        view.go_on(view.transition.found(status, jobs, Found::ByTarget))
+    }
+}
+
+/// The call started nothing, as the list shows.
+fn nothing(view: &View<'_>, open: &OpenAttempt<'_>, status: SalesforceBackupStatus) -> Step {
+    match view.observed.object.spec.on_unknown_outcome {
+        OnUnknownOutcome::Hold => hold(view, status, messages::hold_requested()),
+        // A list that has never shown a job says "nothing" once; twice, it may be hiding them.
+        OnUnknownOutcome::Resolve if open.attempt.follows.is_some() && open.attempt.last_job_id_before == Some(0) => {
+            hold(view, status, messages::job_list_incomplete(true))
+        }
+        OnUnknownOutcome::Resolve => view.go_on(view.transition.nothing_started(status)),
+    }
+}
+
+/// The list does not tell enough; `jobs` are those of the attempt that it shows.
+fn incomplete(
+    view: &View<'_>,
+    (connection, list): (&Connection, &JobList),
+    status: SalesforceBackupStatus,
+    jobs: Vec<JobId>,
+) -> Step {
+    let interval = view.settings.poll_interval;
+    match (view.incomplete_for_long(), jobs.is_empty()) {
+        (false, _) if is_true(&status.conditions, ConditionType::Stalled) => Step::Rest(Some(interval)),
+        (false, _) => {
+            let why = match &list.remark {
+                Remark::Error(error) => messages::job_list_error(error, &connection.endpoint.to_string()),
+                Remark::Nothing | Remark::Silent | Remark::Cut => messages::job_list_incomplete(false),
+            };
+            view.record(view.transition.resolving(status, why, false), Some(interval))
+        }
+        (true, false) => view.go_on(view.transition.found(status, jobs, Found::ByDescription)),
+        (true, true) => hold(view, status, messages::job_list_incomplete(true)),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Nothing is started, as far as this object knows: start, unless something forbids it or was started already. Pure.
 
-use std::time::Duration;
+use std::{
+    ops::ControlFlow::{Break, Continue},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -10,12 +13,12 @@ use crate::{
         claims::{self, Applicant, Waits},
         decide::{
             already_started::{Already, Request, already_started, earlier_object, own_request, query},
-            step::{Attempt, Step},
+            step::{Attempt, Rung, Step, found},
             view::{IN_ANY_CASE, INCOMPLETE, View, headline, since},
         },
         delays,
         memory::Earlier,
-        observe::{Admission, Look, NamespaceForbidden},
+        observe::{Admission, Look, NamespaceForbidden, Snapshot},
         status::{
             messages, object_size,
             report::{Ending, Report},
@@ -136,86 +139,128 @@ fn unobstructed(
     connection: &Connection,
     next_look: Option<Duration>,
 ) -> Step {
-    let transition = &view.transition;
-    let seen = &view.observed.seen;
-    if view.cancels() && !view.has_finalizer() {
-        // What is started from here on has to be killed before the object may go.
-        if let Some(refused) = view.finalizer_refused() {
-            let why = messages::finalizer_forbidden(refused);
-            return view.record(transition.report(status, &Report::Stalled(why)), next_look);
-        }
-        return Step::Finalizer(true);
-    }
+    found(submission(view, status, connection, next_look))
+}
+
+/// The rungs to a call: the finalizer, the target, the Namespace, the gate, the job list, what was started already.
+fn submission(
+    view: &View<'_>,
+    status: SalesforceBackupStatus,
+    connection: &Connection,
+    next_look: Option<Duration>,
+) -> Rung<Step> {
     let endpoint = connection.endpoint.to_string();
-    let Some(neighbours) = &seen.neighbours else { return Step::Look(Look::Neighbours) };
-    let (targets, bound) = (transition.targets(), view.settings.until_settled());
-    let waits = Waits::new(view.observed.remembered.busy_since, bound, &view.now);
-    let applicant = Applicant::new(view.observed.object, (&endpoint, &targets), waits);
-    if let Some(other) = claims::busy(neighbours, &applicant) {
-        let why = messages::target_busy(other, applicant.namespace, bound);
-        let waiting = transition.report(status, &Report::Waiting(why));
-        return view.record(waiting, Some(delays::until_free(waited(view), view.observed.uid())));
-    }
-    let namespace_uid = match &seen.namespace_uid {
-        None => return Step::Look(Look::Namespace),
-        Some(Ok(uid)) => uid,
-        Some(Err(NamespaceForbidden)) => {
-            return view
-                .record(transition.report(status, &Report::Stalled(messages::namespace_forbidden())), next_look);
-        }
-    };
-    match seen.admission {
-        None => return Step::Look(Look::Admission),
-        Some(Admission::Waits(wait)) => return in_line(view, status, wait, &endpoint),
-        Some(Admission::Granted) => {}
-    }
-    let snapshot = match &seen.job_list {
-        Some(snapshot) if view.is_fresh(snapshot) => snapshot,
-        // None yet, or one that may have grown since.
-        Some(_) | None => return Step::Look(Look::JobList(query(view, &status, namespace_uid))),
-    };
-    let list = match &snapshot.listing {
-        Listing::Failed(cause) if snapshot.unavailable => return unavailable(view, status, *cause, &endpoint),
-        Listing::Failed(cause) => return unlisted(view, status, *cause, &endpoint),
-        Listing::NotAllowed(refused) if !view.is_refused(snapshot) => {
-            return not_allowed(view, status, &messages::job_list_refused(refused, &endpoint));
-        }
-        Listing::NotAllowed(refused) if follows_nothing(&status) => {
-            let why = messages::job_list_forbidden(refused);
-            return view.record(transition.held_after_all(status, why), Some(IN_ANY_CASE));
-        }
-        Listing::Read(list) if !list.whole && !view.incomplete_for_long() => {
-            return incomplete(view, status, list, &endpoint);
-        }
-        Listing::NotAllowed(_) => None,
-        Listing::Read(list) => Some(list),
-    };
-    match already_started(view, &Request { status: &status, connection, namespace_uid }, snapshot) {
-        Already::Ask(look) => return Step::Look(look),
-        Already::CannotTell(cause) => return unlisted(view, status, cause, &endpoint),
-        Already::Other => return after_another(view, status),
-        Already::Perhaps => {
-            return view.record(transition.held_after_all(status, messages::ambiguous_job()), Some(IN_ANY_CASE));
-        }
-        Already::Lost(first) => return lost(view, status, connection, first.number().saturating_sub(1)),
-        Already::Found { attempt, jobs, how } => {
-            let status = transition.answered(status, list.map_or(AnsweredBy::Nobody, AnsweredBy::from));
-            let taken =
-                transition.intent(status, &attempt, connection, SendTimes::OVER, list.and_then(JobList::last_id));
-            return view.go_on(transition.found(taken, jobs, how));
-        }
-        Already::No => {}
-    }
+    with_finalizer(view, &status, next_look)?;
+    let waits = with_free_target(view, &status, &endpoint)?;
+    let namespace_uid = in_namespace(view, &status, next_look)?;
+    admitted(view, &status, &endpoint)?;
+    let snapshot = with_fresh_list(view, &status, namespace_uid)?;
+    let list = listed(view, &status, snapshot, &endpoint)?;
+    not_started(view, &Request { status: &status, connection, namespace_uid }, snapshot, list)?;
     let id = &view.observed.new_attempt;
     let last_job_id = list.and_then(JobList::last_id);
-    Step::Attempt(Box::new(Attempt {
-        intent: transition.intent(status, id, connection, view.settings.send_times(), last_job_id),
+    Continue(Step::Attempt(Box::new(Attempt {
+        intent: view.transition.intent(status, id, connection, view.settings.send_times(), last_job_id),
         opened: snapshot.answered,
         waits,
         id: id.clone(),
         connection: connection.clone(),
         namespace_uid: namespace_uid.clone(),
-    }))
+    })))
+}
+
+/// What is started from here on has to be killed before the object may go.
+fn with_finalizer(view: &View<'_>, status: &SalesforceBackupStatus, next_look: Option<Duration>) -> Rung<()> {
+    if !view.cancels() || view.has_finalizer() {
+        return Continue(());
+    }
+    let Some(refused) = view.finalizer_refused() else { return Break(Step::Finalizer(true)) };
+    let stalled = Report::Stalled(messages::finalizer_forbidden(refused));
+    Break(view.record(view.transition.report(status.clone(), &stalled), next_look))
+}
+
+/// The attempts of other objects on the target come first; gives how this one has waited for them.
+fn with_free_target(view: &View<'_>, status: &SalesforceBackupStatus, endpoint: &str) -> Rung<Waits> {
+    let Some(neighbours) = &view.observed.seen.neighbours else { return Break(Step::Look(Look::Neighbours)) };
+    let (targets, bound) = (view.transition.targets(), view.settings.until_settled());
+    let waits = Waits::new(view.observed.remembered.busy_since, bound, &view.now);
+    let applicant = Applicant::new(view.observed.object, (endpoint, &targets), waits);
+    let Some(other) = claims::busy(neighbours, &applicant) else { return Continue(waits) };
+    let why = messages::target_busy(other, applicant.namespace, bound);
+    let waiting = view.transition.report(status.clone(), &Report::Waiting(why));
+    Break(view.record(waiting, Some(delays::until_free(waited(view), view.observed.uid()))))
+}
+
+fn in_namespace<'a>(view: &View<'a>, status: &SalesforceBackupStatus, next_look: Option<Duration>) -> Rung<&'a String> {
+    match &view.observed.seen.namespace_uid {
+        None => Break(Step::Look(Look::Namespace)),
+        Some(Ok(uid)) => Continue(uid),
+        Some(Err(NamespaceForbidden)) => {
+            let stalled = Report::Stalled(messages::namespace_forbidden());
+            Break(view.record(view.transition.report(status.clone(), &stalled), next_look))
+        }
+    }
+}
+
+fn admitted(view: &View<'_>, status: &SalesforceBackupStatus, endpoint: &str) -> Rung<()> {
+    match view.observed.seen.admission {
+        None => Break(Step::Look(Look::Admission)),
+        Some(Admission::Waits(wait)) => Break(in_line(view, status.clone(), wait, endpoint)),
+        Some(Admission::Granted) => Continue(()),
+    }
+}
+
+fn with_fresh_list<'a>(view: &View<'a>, status: &SalesforceBackupStatus, namespace_uid: &str) -> Rung<&'a Snapshot> {
+    match &view.observed.seen.job_list {
+        Some(snapshot) if view.is_fresh(snapshot) => Continue(snapshot),
+        // None yet, or one that may have grown since.
+        Some(_) | None => Break(Step::Look(Look::JobList(query(view, status, namespace_uid)))),
+    }
+}
+
+/// The job list as far as it may be gone on with: none where it is refused for good.
+fn listed<'a>(
+    view: &View<'_>,
+    status: &SalesforceBackupStatus,
+    snapshot: &'a Snapshot,
+    endpoint: &str,
+) -> Rung<Option<&'a JobList>> {
+    let status = || status.clone();
+    Break(match &snapshot.listing {
+        Listing::Failed(cause) if snapshot.unavailable => unavailable(view, status(), *cause, endpoint),
+        Listing::Failed(cause) => unlisted(view, status(), *cause, endpoint),
+        Listing::NotAllowed(refused) if !view.is_refused(snapshot) => {
+            not_allowed(view, status(), &messages::job_list_refused(refused, endpoint))
+        }
+        Listing::NotAllowed(refused) if follows_nothing(&status()) => {
+            let why = messages::job_list_forbidden(refused);
+            view.record(view.transition.held_after_all(status(), why), Some(IN_ANY_CASE))
+        }
+        Listing::Read(list) if !list.whole && !view.incomplete_for_long() => incomplete(view, status(), list, endpoint),
+        Listing::NotAllowed(_) => return Continue(None),
+        Listing::Read(list) => return Continue(Some(list)),
+    })
+}
+
+/// Goes on where no backup of this request was started before, as far as `list` tells.
+fn not_started(view: &View<'_>, request: &Request<'_>, snapshot: &Snapshot, list: Option<&JobList>) -> Rung<()> {
+    let (transition, connection, status) = (&view.transition, request.connection, request.status.clone());
+    Break(match already_started(view, request, snapshot) {
+        Already::No => return Continue(()),
+        Already::Ask(look) => Step::Look(look),
+        Already::CannotTell(cause) => unlisted(view, status, cause, &connection.endpoint.to_string()),
+        Already::Other => after_another(view, status),
+        Already::Perhaps => {
+            view.record(transition.held_after_all(status, messages::ambiguous_job()), Some(IN_ANY_CASE))
+        }
+        Already::Lost(first) => lost(view, status, connection, first.number().saturating_sub(1)),
+        Already::Found { attempt, jobs, how } => {
+            let status = transition.answered(status, list.map_or(AnsweredBy::Nobody, AnsweredBy::from));
+            let last_job_id = list.and_then(JobList::last_id);
+            let taken = transition.intent(status, &attempt, connection, SendTimes::OVER, last_job_id);
+            view.go_on(transition.found(taken, jobs, how))
+        }
+    })
 }
 
 /// Whether the attempt before seemed to have started nothing, so that the next one needs another look.

@@ -1,6 +1,6 @@
 //! What a decision says to do. Pure values.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use crate::{
     api::{AttemptId, Cancel, JobId, SalesforceBackupStatus},
@@ -32,6 +32,16 @@ pub enum Step {
     Kill(Box<Kills>),
     /// Say why the object may go, and let it go.
     Release(Box<Release>),
+}
+
+/// One rung of a decision: it goes on with a value, or the step is found.
+pub(super) type Rung<T> = ControlFlow<Step, T>;
+
+/// The step of a decision that came to its end, on whichever rung.
+pub(super) fn found(rung: Rung<Step>) -> Step {
+    match rung {
+        ControlFlow::Continue(step) | ControlFlow::Break(step) => step,
+    }
 }
 
 /// A CreateTask call that may be made once its intent is written.

@@ -1,6 +1,9 @@
 //! The Command Center accepted the backup: its jobs are followed to their end. Pure.
 
-use std::time::Duration;
+use std::{
+    ops::ControlFlow::{Break, Continue},
+    time::Duration,
+};
 
 use crate::{
     api::{JobId, Phase, ReadyWhen, Reason, SalesforceBackupStatus},
@@ -13,7 +16,7 @@ use crate::{
             more_jobs::{self, More},
             open,
             settled::{Settlement, settlement, until_settled},
-            step::{Step, UNTIL_THE_WATCH_FOLLOWS},
+            step::{Rung, Step, UNTIL_THE_WATCH_FOLLOWS, found},
             view::{IN_ANY_CASE, INCOMPLETE, REFUSED_A_MOMENT_AGO, REFUSED_LOOKS, View, headline, since},
         },
         delays,
@@ -155,6 +158,17 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&JobsUpda
             End::Unknown => {}
         }
     }
+    going_on_with(view, (submitted, told), status, (&known, all_ended && looks_for_more))
+}
+
+/// The status of a run whose jobs go on, or of which more are looked for.
+fn going_on_with(
+    view: &View<'_>,
+    (submitted, told): (&Submitted<'_>, Option<&JobsUpdate>),
+    status: SalesforceBackupStatus,
+    (known, only_looks_for_more): (&[Job], bool),
+) -> Step {
+    let endpoint = submitted.endpoint.unwrap_or_default();
     match told.and_then(|told| trouble(view, told, endpoint)) {
         Some(Trouble { why, .. }) if why.reason == Reason::JobLost => {
             view.record(view.transition.held(status, why, Submission::Yes), Some(IN_ANY_CASE))
@@ -166,10 +180,8 @@ fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&JobsUpda
             let finalizer = view.finalizer_trouble();
             let looks_again = finalizer.is_some();
             let finding = || Trouble { why: messages::finding_more_jobs(), needs_person: false };
-            let trouble = trouble
-                .or(finalizer)
-                .or_else(|| suspended(&known))
-                .or_else(|| (all_ended && looks_for_more).then(finding));
+            let trouble =
+                trouble.or(finalizer).or_else(|| suspended(known)).or_else(|| only_looks_for_more.then(finding));
             let missing = told.is_some_and(|told| told.jobs.iter().any(|(_, known)| known.missing_since.is_some()));
             let again =
                 if missing { view.settings.settle.clamp(UNTIL_THE_WATCH_FOLLOWS, IN_ANY_CASE) } else { IN_ANY_CASE };
@@ -254,68 +266,78 @@ fn unfollowable(view: &View<'_>, status: &SalesforceBackupStatus, why: Why) -> S
 
 /// The Command Center named only a task: its jobs are found as those of a lost answer are, for as long.
 pub(super) fn find_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Step {
+    found(finding_jobs(view, submitted))
+}
+
+fn finding_jobs(view: &View<'_>, submitted: &Submitted<'_>) -> Rung<Step> {
     let (status, seen) = (submitted.status.clone(), &view.observed.seen);
     let endpoint = submitted.endpoint.unwrap_or_default();
     let left = view.until_poll(view.settings.poll_interval);
     let next_poll = left.unwrap_or(view.settings.poll_interval);
     if seen.job_list.is_none() && left.is_some() {
-        return Step::Rest(left);
+        return Break(Step::Rest(left));
     }
-    match &seen.connection {
-        None => return Step::Look(Look::Secret),
-        Some(Err(problem)) => {
-            let why = messages::secret_problem(problem, view.observed.secret_name());
-            let report = Report::Running(Some(Trouble { why, needs_person: !problem.passes() }));
-            let next_look = next_poll.min(delays::until_next_look(Duration::MAX, view.observed.uid()));
-            return view.record(view.transition.report(status, &report), Some(next_look));
-        }
-        Some(Ok(connection)) if connection.endpoint.to_string() != endpoint => {
-            return unfollowable(view, &status, messages::connection_changed(endpoint, view.observed.secret_name()));
-        }
-        Some(Ok(_)) => {}
-    }
+    at_its_command_center(view, submitted, next_poll)?;
     let no_job = |status| view.go_on(view.transition.held(status, messages::no_job(), Submission::Yes));
     let Some((attempt, id)) = status.attempt.as_ref().and_then(|attempt| Some((attempt, attempt.id.as_ref()?))) else {
-        return no_job(status);
+        return Break(no_job(status));
     };
     // What a list shows is as of when it was asked for, however long ago that is.
     let as_of = seen.job_list.as_ref().map_or(view.now, |list| list.as_of);
     let waited = view.observed.remembered.open_for(id, as_of.boot);
     let (over, late) = match settlement(view, (attempt, id), &as_of) {
-        Settlement::Ask(look) => return Step::Look(look),
+        Settlement::Ask(look) => return Break(Step::Look(look)),
         Settlement::Awaited { late, .. } => (false, late),
         Settlement::Settled => (true, false),
     };
     // A list that does not come is given time by this process, however old the task is.
     let given_up = over && waited >= until_settled(view, attempt) + view.settings.settle.saturating_mul(INCOMPLETE);
     let verdict = match seen.job_list.as_ref().map(|list| &list.listing) {
-        None => return Step::Look(Look::JobList(open::query(attempt, waited))),
+        None => return Break(Step::Look(Look::JobList(open::query(attempt, waited)))),
         Some(Listing::Read(list)) => AttributionCase::of(attempt, id, true).attribute(list),
         Some(Listing::NotAllowed(_) | Listing::Failed(_)) => Verdict::Incomplete(Vec::new()),
     };
     match verdict {
         Verdict::Ours(jobs) if over || jobs.len() >= attempt.targets.len() => {
-            return view.go_on(view.transition.found(status, jobs, Found::ByDescription));
+            return Break(view.go_on(view.transition.found(status, jobs, Found::ByDescription)));
         }
         Verdict::Incomplete(jobs) if given_up && !jobs.is_empty() => {
-            return view.go_on(view.transition.found(status, jobs, Found::ByDescription));
+            return Break(view.go_on(view.transition.found(status, jobs, Found::ByDescription)));
         }
         Verdict::OfTarget(jobs) if over => {
-            let Some(others) = &seen.others else { return Step::Look(Look::Others) };
+            let Some(others) = &seen.others else { return Break(Step::Look(Look::Others)) };
             if !claims::disputed(others, endpoint, &attempt.targets, attempt.floor(), &jobs) {
-                return view.go_on(view.transition.found(status, jobs, Found::ByTarget));
+                return Break(view.go_on(view.transition.found(status, jobs, Found::ByTarget)));
             }
-            return no_job(status);
+            return Break(no_job(status));
         }
-        Verdict::Ambiguous | Verdict::Nothing if over => return no_job(status),
-        Verdict::Incomplete(_) if given_up => return no_job(status),
+        Verdict::Ambiguous | Verdict::Nothing if over => return Break(no_job(status)),
+        Verdict::Incomplete(_) if given_up => return Break(no_job(status)),
         Verdict::Ours(_) | Verdict::OfTarget(_) | Verdict::Ambiguous | Verdict::Nothing | Verdict::Incomplete(_) => {}
     }
     // What was told once of restarts is told until the wait is over.
     let late = !over && (late || headline(&status).is_some_and(|why| why.reason == Reason::OperatorRestarted));
     let why = if late { messages::operator_restarted() } else { messages::finding_jobs() };
     let finding = Report::Running(Some(Trouble { why, needs_person: false }));
-    view.record(view.transition.report(status, &finding), Some(next_poll))
+    Continue(view.record(view.transition.report(status, &finding), Some(next_poll)))
+}
+
+/// Goes on where the Secret leads to the Command Center that accepted the backup.
+fn at_its_command_center(view: &View<'_>, submitted: &Submitted<'_>, next_poll: Duration) -> Rung<()> {
+    let (status, endpoint) = (submitted.status, submitted.endpoint.unwrap_or_default());
+    Break(match &view.observed.seen.connection {
+        None => Step::Look(Look::Secret),
+        Some(Err(problem)) => {
+            let why = messages::secret_problem(problem, view.observed.secret_name());
+            let report = Report::Running(Some(Trouble { why, needs_person: !problem.passes() }));
+            let next_look = next_poll.min(delays::until_next_look(Duration::MAX, view.observed.uid()));
+            view.record(view.transition.report(status.clone(), &report), Some(next_look))
+        }
+        Some(Ok(connection)) if connection.endpoint.to_string() != endpoint => {
+            unfollowable(view, status, messages::connection_changed(endpoint, view.observed.secret_name()))
+        }
+        Some(Ok(_)) => return Continue(()),
+    })
 }
 
 /// The run ends; a new one that was asked for meanwhile comes next.
