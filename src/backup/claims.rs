@@ -104,7 +104,7 @@ impl Other {
     /// lost.
     ///
     /// Another namespace keeps nobody waiting for longer than one attempt takes, and not with an attempt that it began after
-    /// the other came; nor by a name alone, which may be anything. (Rules 1 to 4 of `protocol.md`.)
+    /// the other came; nor by a name alone, which may be anything. (Rules 9.1 to 9.4 of `protocol.md`.)
     #[must_use]
     pub fn comes_before(&self, applicant: &Applicant<'_>) -> bool {
         let here = self.namespace == applicant.namespace;

@@ -1,4 +1,4 @@
-//! The protocol of design, section 4, explored by a model checker: two replicas, one or two objects, a Command Center, and
+//! The rules of `src/backup/protocol.md`, explored by a model checker: two replicas, one or two objects, a Command Center, and
 //! whatever may go wrong between them. What decides, and what stores intents and records outcomes, is the production code.
 //!
 //! Small worlds are explored with all tests; `SFB_MODEL=full cargo test --test model -- --nocapture` explores larger ones

@@ -1,4 +1,4 @@
-//! What must hold: design, section 4, "What holds". Steps leave traces in the ghosts of the [`World`]; these read them.
+//! What must hold: group 11 of `src/backup/protocol.md`. Steps leave traces in the ghosts of the [`World`]; these read them.
 
 use salesforce_backup_operator::{
     api::{BackupLevel, Phase},

@@ -23,7 +23,7 @@ use crate::{
 pub const TICK: Duration = Duration::from_mins(5);
 /// The tick at which a path begins, so that something can have been before.
 pub const BEGIN: u32 = 100;
-/// How long an ended job counts for an object that is created again (design, section 4, rule 6).
+/// How long an ended job counts for an object that is created again (`protocol.md`, rule 6.1).
 const RECENT: Duration = Duration::from_mins(10);
 /// How far ahead the wall clock of the second replica is, where clocks differ.
 const AHEAD: Duration = Duration::from_hours(1);
