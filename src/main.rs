@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::run(*args).await,
-        Command::Crds => crds::yaml().and_then(|text| print(&text)),
+        Command::Crds(args) => crds::text(&args).and_then(|text| print(&text)),
         Command::Render(args) => render::run(&args).and_then(|text| print(&text)),
         Command::Simulate(args) => simulate::run(args).await,
         Command::SelfTest(args) => self_test::run(args).await,

@@ -5,6 +5,7 @@ mod association;
 mod backup;
 pub mod conditions;
 mod crd;
+mod explanation;
 pub mod fields;
 mod ids;
 mod level;
@@ -18,6 +19,7 @@ pub use crate::api::backup::{
 };
 pub use crate::api::conditions::{ConditionType, Conditions, Reason};
 pub use crate::api::crd::{all_crds, salesforce_backup_crd};
+pub use crate::api::explanation::Explanation;
 pub use crate::api::fields::{Fields, Persisted, Served};
 pub use crate::api::ids::{AttemptId, JobId, TaskId};
 pub use crate::api::level::BackupLevel;

@@ -1,6 +1,38 @@
-//! `crds`: the definitions in, YAML out.
+//! `crds`: the definitions in, YAML or a reference page out.
+
+mod markdown;
+
+use clap::ValueEnum;
 
 use crate::api::all_crds;
+
+/// Flags of `crds`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// How the definitions are printed: as YAML for kubectl, or as a reference page.
+    #[arg(long, value_enum, default_value = "yaml")]
+    pub format: Format,
+}
+
+/// The forms of the definitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// YAML documents, to be piped into kubectl apply -f -.
+    Yaml,
+    /// A page in Markdown with every field.
+    Markdown,
+}
+
+/// The CustomResourceDefinitions in the form that `args` names.
+///
+/// # Errors
+/// When a definition cannot be written, which no input can cause.
+pub fn text(args: &Args) -> anyhow::Result<String> {
+    match args.format {
+        Format::Yaml => yaml(),
+        Format::Markdown => Ok(all_crds()?.iter().map(markdown::page).collect()),
+    }
+}
 
 /// The CustomResourceDefinitions as YAML documents.
 ///

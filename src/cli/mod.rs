@@ -25,7 +25,7 @@ pub enum Command {
     /// Run the controller.
     Run(Box<run::Args>),
     /// Print the CustomResourceDefinitions, to be piped into kubectl apply -f -.
-    Crds,
+    Crds(crds::Args),
     /// Print the exact request for each SalesforceBackup of a file, without sending it.
     Render(render::Args),
     /// Run a simulated Command Center to try the operator against; nothing is backed up.
