@@ -42,7 +42,7 @@ macro_rules! reasons {
         pub enum Reason { $($(#[$doc])+ $name),+ }
 
         impl Reason {
-            /// Every reason there is, in the order of the table in README.
+            /// Every reason there is, in the order of the reference.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
             /// The reason as it is written in `conditions[].reason`.

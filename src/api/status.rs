@@ -103,7 +103,7 @@ pub struct SalesforceBackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_one")]
     pub cancel: Option<Cancel>,
 
-    /// Submitted, Finished, Ready, Reconciling, Stalled and Simulated; see the table in README.
+    /// Submitted, Finished, Ready, Reconciling, Stalled and Simulated; see docs/reference/conditions.md.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "readable")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

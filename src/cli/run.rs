@@ -78,7 +78,7 @@ pub struct Args {
     #[arg(long, env = "SFB_ALLOW_INSECURE_HTTP", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = value::boolean, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub allow_insecure_http: bool,
 
-    /// How many backups are worked on at once.
+    /// Reconciles that work at once; one that waits for a Command Center does not count.
     #[arg(long, env = "SFB_CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
 
@@ -109,15 +109,15 @@ pub struct Args {
     #[arg(skip = Duration::from_hours(1))]
     pub hour: Duration,
 
-    /// How long one call to a Command Center may take.
+    /// Timeout of one call to a Command Center, from the first byte to the last.
     #[arg(long, env = "SFB_REQUEST_TIMEOUT", default_value = "30s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub request_timeout: Duration,
 
-    /// How long after it was permitted a CreateTask call may begin.
+    /// Time after its permission was stored in which a CreateTask call may begin; later it is never sent.
     #[arg(long, env = "SFB_SEND_WINDOW", default_value = "15s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub send_window: Duration,
 
-    /// How long a Command Center may take until it lists what it executed.
+    /// Time in which a Command Center lists what it executed; a lost answer is resolved only after it.
     #[arg(long, env = "SFB_SETTLE", default_value = "2m", value_parser = duration::parse, value_name = "DURATION")]
     pub settle: Duration,
 
@@ -126,7 +126,7 @@ pub struct Args {
     #[arg(long, env = "SFB_CANCEL_TIMEOUT", default_value = "10m", value_parser = duration::parse, value_name = "DURATION")]
     pub cancel_timeout: Duration,
 
-    /// How long to wait at shutdown for calls under way to end and to be recorded.
+    /// How long shutdown waits for calls under way to end and to be recorded.
     #[arg(long, env = "SFB_SHUTDOWN_GRACE_PERIOD", default_value = "60s", value_parser = duration::parse, value_name = "DURATION")]
     pub shutdown_grace_period: Duration,
 
@@ -142,15 +142,15 @@ pub struct Args {
     #[arg(long, env = "SFB_LEASE_NAMESPACE", value_parser = validate::namespace_name, value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
 
-    /// How long a replica that stands by waits for a leader that does not renew, in whole seconds.
+    /// How long standbys wait before they take over an unrenewed lease, in whole seconds.
     #[arg(long, env = "SFB_LEASE_DURATION", default_value = "15s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub lease_duration: Duration,
 
-    /// How long a leader goes on without having renewed; then it ends. Shorter than --lease-duration.
+    /// How long a leader tries to renew the lease before its process ends. Shorter than --lease-duration.
     #[arg(long, env = "SFB_RENEW_DEADLINE", default_value = "10s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub renew_deadline: Duration,
 
-    /// How often the leader renews, and the others look. Shorter than --renew-deadline.
+    /// How often the leader renews the lease and standbys look at it. Shorter than --renew-deadline.
     #[arg(long, env = "SFB_RETRY_PERIOD", default_value = "2s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub retry_period: Duration,
 
@@ -162,11 +162,11 @@ pub struct Args {
     #[arg(long, env = "SFB_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
-    /// How log lines are written.
+    /// Format of log lines.
     #[arg(long, env = "SFB_LOG_FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,
 
-    /// What is logged, by level and module.
+    /// Filter of log lines by level and module.
     #[arg(long, env = "SFB_LOG_FILTER", default_value = "info,kube_client=off", value_name = "FILTER")]
     pub log_filter: String,
 }

@@ -150,7 +150,7 @@ impl Turn<'_> {
 
     /// Attempts that this process has seen, or whose jobs this list shows, but those whose jobs ended too long ago.
     fn known(&mut self, listed: Option<&Listing>) -> BTreeSet<u8> {
-        // README: where the job list is refused for good, calls are made without a look.
+        // docs/explanation/the-promise.md: where the job list is refused for good, calls are made without a look.
         if self.protocol.scenario.lists_refused {
             return BTreeSet::new();
         }

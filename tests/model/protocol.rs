@@ -228,7 +228,7 @@ impl Protocol {
     }
 
     /// Whether somebody can tell of every call when a status is lost: the one process that made it, or the job list. That
-    /// another process finds no status while a call is under way, README names as not covered.
+    /// another process finds no status while a call is under way, docs/explanation/the-promise.md names as not covered.
     fn may_be_told(&self, world: &World) -> bool {
         let remembers = self.scenario.each_its_own && world.left.crashes == self.scenario.budget.crashes;
         let is_call = |task: &Task| matches!(task, Task::Unsure(_) | Task::Permitted(_) | Task::Waiting(_));

@@ -2,7 +2,7 @@
 # The node suite on a one-node cluster that is brought up for it and taken down again: tests/node/lab.sh LAB
 #
 # LAB is a folder with build.sh, node-up.sh and node-down.sh (a cluster without a container engine, in a network namespace of its
-# own; needs root). Elsewhere take kind: its README section shows how.
+# own; needs root). Elsewhere take kind: CONTRIBUTING.md shows how.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 lab=$(cd "${1:?the folder of the lab}" && pwd)
