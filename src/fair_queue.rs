@@ -1,12 +1,13 @@
-//! A queue that is fair between groups, such as namespaces: each group has its turn in its order, and a group with many that
-//! wait does not delay the one of another group. Pure.
+//! A queue that is fair between groups, such as namespaces: the groups take turns, one item each. Before the n-th item
+//! of a group, at most n items of each other group leave the queue, however many wait there. Within a group, items
+//! leave in the order in which they came. Items go in with their group, the next item comes out. Pure, no client.
 
 use std::collections::VecDeque;
 
-/// Those who wait, group by group.
+/// The waiting items, group by group.
 #[derive(Clone, Debug)]
 pub struct FairQueue<T> {
-    /// The group that has its turn next comes first; none is empty.
+    /// The group in front has the next turn. No group is empty.
     groups: VecDeque<(String, VecDeque<T>)>,
 }
 
@@ -17,7 +18,7 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// `item` waits from now on, last of its group. Gives how many come before it.
+    /// Adds `item` as the last of its group. Returns the number of items that come before it.
     pub fn push(&mut self, group: &str, item: T) -> usize {
         let place = self.groups.iter().position(|(name, _)| name == group).unwrap_or(self.groups.len());
         if place == self.groups.len() {
@@ -29,7 +30,8 @@ impl<T> FairQueue<T> {
         self.before(place, index)
     }
 
-    /// The next one for which `may` holds does not wait any more. Those before it keep their places.
+    /// Removes and returns the next item for which `may` is true. The items before it keep their places, and its group
+    /// goes to the end.
     pub fn pop_where(&mut self, mut may: impl FnMut(&T) -> bool) -> Option<T> {
         let found = self.groups.iter().enumerate().find_map(|(place, (_, items))| {
             let index = items.iter().position(&mut may)?;
@@ -44,7 +46,7 @@ impl<T> FairQueue<T> {
         item
     }
 
-    /// The next one does not wait any more.
+    /// Removes and returns the next item.
     pub fn pop(&mut self) -> Option<T> {
         let (group, mut items) = self.groups.pop_front()?;
         let item = items.pop_front();
@@ -54,18 +56,18 @@ impl<T> FairQueue<T> {
         item
     }
 
-    /// Whether nobody waits.
+    /// True if nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
 
-    /// Everyone who waits, group by group.
+    /// All items, group by group.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.groups.iter().flat_map(|(_, items)| items)
     }
 
-    /// Those for whom `stays` is false wait no more.
+    /// Keeps the items for which `stays` is true.
     pub fn retain(&mut self, stays: impl Fn(&T) -> bool) {
         for (_, items) in &mut self.groups {
             items.retain(&stays);
@@ -73,7 +75,7 @@ impl<T> FairQueue<T> {
         self.groups.retain(|(_, items)| !items.is_empty());
     }
 
-    /// The one of `group` that `is` the one looked for, and how many come before it.
+    /// The item of `group` for which `is` is true, and the number of items that come before it.
     pub fn find(&self, group: &str, is: impl Fn(&T) -> bool) -> Option<(&T, usize)> {
         let place = self.groups.iter().position(|(name, _)| name == group)?;
         let (_, items) = self.groups.get(place)?;
@@ -81,7 +83,7 @@ impl<T> FairQueue<T> {
         Some((items.get(index)?, self.before(place, index)))
     }
 
-    /// How many come before the one that has this index in the group at this place.
+    /// The number of items that come before the one with this index in the group at this place.
     fn before(&self, place: usize, index: usize) -> usize {
         let before = self.groups.iter().enumerate().map(|(other, (_, items))| match other {
             other if other < place => items.len().min(index.saturating_add(1)),

@@ -1,14 +1,15 @@
-//! Through which proxy an address is reached, by the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in
-//! upper or in lower case, as curl and kubectl read them. Pure.
+//! The proxies of the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or in lower case,
+//! as curl and kubectl read them. The variables and an address go in; the proxy for the address comes out, or none.
+//! Pure, no client.
 
 use std::{fmt, net::IpAddr};
 
 use url::{Host, Url};
 
-/// The schemes of proxies that can be used; of `socks5h` the proxy looks names up.
+/// The schemes of proxies that can be used. With `socks5h` the proxy looks names up.
 const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
 
-/// What the environment says of proxies.
+/// The proxies of the environment, and the addresses that need none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     http: Option<Proxy>,
@@ -16,12 +17,12 @@ pub struct Proxies {
     exempt: Vec<Exempt>,
 }
 
-/// The address of a proxy, perhaps with a password, which is not shown.
+/// The address of a proxy. It may have a password, which is not shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy(Url);
 
 impl Proxy {
-    /// The address, with the password.
+    /// The address, with its password.
     #[must_use]
     pub const fn reveal(&self) -> &Url {
         &self.0
@@ -37,30 +38,30 @@ impl fmt::Debug for Proxy {
 /// A variable of the environment does not name a proxy that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
-    /// It is no address.
+    /// It is not an address.
     #[error("{variable} is not the address of a proxy: give it as http://HOST:PORT, or unset it")]
     Address {
         /// The variable.
         variable: &'static str,
     },
-    /// A proxy that speaks something else.
+    /// The proxy speaks a protocol that is not supported.
     #[error(
         "{variable} names a proxy of the scheme {scheme}, which is not supported: use one of http, https, socks5 and socks5h, or unset it"
     )]
     Scheme {
         /// The variable.
         variable: &'static str,
-        /// What stands before `://`.
+        /// The part before `://`.
         scheme: String,
     },
 }
 
-/// What is reached without a proxy, by one entry of `NO_PROXY`.
+/// The addresses that one entry of `NO_PROXY` exempts from the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Exempt {
     Everything,
     Network(IpAddr, u8),
-    /// This name, unless it is only meant for what is below it, and every name below it; at this port, or at any.
+    /// This name and every name below it, or only the names below it; at this port, or at any port.
     Domain {
         name: String,
         only_below: bool,
@@ -69,10 +70,11 @@ enum Exempt {
 }
 
 impl Proxies {
-    /// What these variables say. Of two spellings the one in upper case counts, and an empty value is none.
+    /// Reads the variables. The spelling in upper case goes before the one in lower case, and an empty value counts as
+    /// none.
     ///
     /// # Errors
-    /// When they name a proxy that cannot be used.
+    /// A variable names a proxy that cannot be used.
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ProxyError> {
         let value = |upper: &str| {
             let set =
@@ -89,7 +91,7 @@ impl Proxies {
         })
     }
 
-    /// The proxy by which `address` is reached; none when it is reached directly.
+    /// The proxy for `address`. None if it is reached directly.
     #[must_use]
     pub fn of_address(&self, address: &Url) -> Option<&Proxy> {
         let proxy = match address.scheme() {
@@ -102,7 +104,7 @@ impl Proxies {
         (!exempt).then_some(proxy)
     }
 
-    /// The proxy by which the API server at `address` is reached: as kubectl does, none for this machine itself.
+    /// The proxy for the API server at `address`. As with kubectl, there is none for this machine itself.
     #[must_use]
     pub fn of_api_server(&self, address: &Url) -> Option<&Proxy> {
         let here = match address.host()? {
@@ -175,7 +177,7 @@ impl Exempt {
     }
 }
 
-/// The first bits of an address, and how long such an address is.
+/// The first bits of an address, and the length of an address of its kind.
 fn first_bits(ip: IpAddr, bits: u8) -> (u8, u128) {
     let (length, number) = match ip.to_canonical() {
         IpAddr::V4(ip) => (32, u128::from(ip.to_bits())),

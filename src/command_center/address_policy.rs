@@ -1,4 +1,6 @@
-//! The IP addresses that a connection may be opened to: decided for a URL, enforced when its name is resolved. Pure.
+//! The IP addresses that may be connected to. An address and the policy of its URL go in; out comes the reason to
+//! refuse it, if there is one. Pure, no client. [`crate::command_center::endpoint`] makes the policy for a URL, and the
+//! resolver of the client enforces it when it resolves the name.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -7,8 +9,8 @@ use std::{
 
 use ipnet::IpNet;
 
-/// Addresses of services that give an instance its credentials: of AWS (also ECS and EKS), Azure, Google, Oracle, Alibaba and
-/// others that follow them. See the clouds' documents on instance metadata.
+/// Addresses of the services that give an instance its credentials: of AWS (also ECS and EKS), Azure, Google, Oracle,
+/// Alibaba and others that follow them. The clouds' documents on instance metadata list them.
 const METADATA_V4: [Ipv4Addr; 6] = [
     Ipv4Addr::new(169, 254, 169, 254),
     Ipv4Addr::new(169, 254, 170, 2),
@@ -23,47 +25,48 @@ const METADATA_V6: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
 ];
 
-/// The kind of an address, as far as it decides who may be connected to.
+/// The kind of an address, as far as the decision depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AddressKind {
     /// A metadata service, a multicast group, or a tunnel whose other end cannot be told.
     Never,
-    /// This machine, or a neighbour that needs no route.
+    /// This machine, or a neighbour that is reached without a router.
     Local,
-    /// Any other.
+    /// Any other address.
     Routed,
 }
 
-/// Where connections for one URL may go.
+/// The addresses that may be connected to for one URL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AddressPolicy {
-    /// Loopback and link-local addresses.
+    /// The rule for loopback and link-local addresses.
     pub local: LocalAddresses,
-    /// True if whoever writes a Secret chooses the address, so that what is met there must not be told.
+    /// True if no allow list covers the URL, so that whoever writes a Secret chooses the address. The result of a
+    /// connection must not be disclosed then.
     pub any_address: bool,
     /// Networks that are never connected to.
     pub refused: Arc<[IpNet]>,
 }
 
-/// The rule for local addresses.
+/// The rule for loopback and link-local addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LocalAddresses {
-    /// They may.
+    /// They may be connected to.
     Allowed,
-    /// A connection to one is never opened.
+    /// They are never connected to.
     Refused,
 }
 
-/// Why an address may not be connected to.
+/// The reason why an address may not be connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoReach {
-    /// Of a kind that nobody allows.
+    /// Its kind is never allowed.
     #[error("addresses of cloud metadata services, multicast groups and tunnels are never called")]
     Never,
-    /// Loopback or link-local.
+    /// It is loopback or link-local.
     #[error("loopback and link-local addresses are not called unless an --allowed-endpoint lists them")]
     Local,
-    /// In a network of `--refused-cidr`.
+    /// It is in a network of `--refused-cidr`.
     #[error("it is in a network that --refused-cidr of the operator names (chart value refusedCidrs)")]
     Refused,
 }
@@ -72,7 +75,7 @@ impl AddressPolicy {
     /// Checks that `ip` may be connected to.
     ///
     /// # Errors
-    /// Why it may not.
+    /// The reason why it may not.
     pub fn check(&self, ip: IpAddr) -> Result<(), NoReach> {
         let inner = unwrapped(ip);
         if kind_of(inner) == AddressKind::Never || kind_of(ip) == AddressKind::Never {
@@ -100,18 +103,19 @@ fn kind_of(ip: IpAddr) -> AddressKind {
     }
 }
 
-/// True if `ip` is in a prefix of local NAT64 (RFC 8215), of Teredo (RFC 4380), or site-local (deprecated by RFC 3879): where such
-/// an address leads depends on the network.
+/// True if `ip` is in a prefix of local NAT64 (RFC 8215) or Teredo (RFC 4380), or is site-local, which RFC 3879
+/// deprecates. The other end of such an address depends on the network.
 fn is_tunnel(ip: Ipv6Addr) -> bool {
     matches!(ip.segments(), [0x64, 0xff9b, 1, ..] | [0x2001, 0, ..] | [0xfec0..=0xfeff, ..])
 }
 
-/// The IPv4 address in an IPv4-mapped, IPv4-compatible, NAT64 (`64:ff9b::/96`) or 6to4 (`2002::/16`) address; else `ip` itself.
+/// The IPv4 address in an IPv4-mapped, IPv4-compatible, NAT64 (`64:ff9b::/96`) or 6to4 (`2002::/16`) address; otherwise
+/// `ip` itself.
 fn unwrapped(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let from = |high: u16, low: u16| IpAddr::from(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match v6.segments() {
-        // Unspecified and loopback have their own meaning.
+        // The unspecified address and loopback are IPv6 addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => ip,
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
             from(high, low)

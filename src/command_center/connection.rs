@@ -1,4 +1,5 @@
-//! The connection to a Command Center, read from the keys of a Secret and held against the operator's policy. Pure.
+//! The connection to a Command Center. The data of a Secret and the operator's policy go in, a [`Connection`] or the
+//! mistake in the Secret comes out. Pure, no client.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -12,24 +13,26 @@ use crate::command_center::{
     trim::{trimmed, without_byte_order_mark},
 };
 
-/// Where to call, with what token, and which certificates to trust: all of it from one Secret.
+/// The address to call, the token and the certificates to trust: all of it from one Secret.
 #[derive(Clone)]
 pub struct Connection {
-    /// The base address, allowed by the policy.
+    /// The base URL, which the policy allows.
     pub endpoint: Endpoint,
-    /// Where connections for it may go.
+    /// The IP addresses that may be connected to for it.
     pub reach: AddressPolicy,
     /// The token.
     pub token: Token,
-    /// The tokens that no text of the Command Center may show: this one, the key `refreshToken`, and those before them.
+    /// The tokens that no shown text of the Command Center may quote: this one, the key `refreshToken`, and the ones
+    /// before them.
     pub redaction: Redaction,
-    /// The certificates to trust instead of the system's, when the Secret names any.
+    /// The certificates to trust instead of the system's, if the Secret has any.
     pub roots: Option<Roots>,
     /// resourceVersion of the Secret.
     pub version: String,
 }
 
-/// The identity of a connection: what is learned by its calls holds for it first. Two Secrets with one base URL are two of them.
+/// The identity of a connection. A result of a call counts for this connection first. Two Secrets with one base URL are
+/// two connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId {
     /// The namespace of the Secret.
@@ -41,14 +44,14 @@ pub struct ConnectionId {
 }
 
 impl ConnectionId {
-    /// The one of Secret `secret` in `namespace`.
+    /// The id for Secret `secret` in `namespace`.
     #[must_use]
     pub fn new(namespace: &str, secret: &str, endpoint: &Endpoint) -> Self {
         Self { namespace: namespace.to_owned(), secret: secret.to_owned(), endpoint: endpoint.to_string() }
     }
 }
 
-/// Certificates of a private authority, by their DER bytes.
+/// Certificates of a private authority, as DER.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Roots(Arc<Vec<Vec<u8>>>);
 
@@ -68,10 +71,10 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Why a Secret is not a connection.
+/// The reason why a Secret is not a connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionError {
-    /// A Secret whose type says that it is for something else.
+    /// The type of the Secret says that it is for something else.
     #[error(
         "is of type {0}, which Kubernetes or Helm keeps for something else: whoever may add a url to it need not be one who may read it, so nothing of it is sent anywhere. Put url and token into a Secret of their own, of type Opaque"
     )]
@@ -81,45 +84,45 @@ pub enum ConnectionError {
         "has no key url: set it to the base address of the Command Center's API, such as https://commandcenter.example.com/commandcenter/api"
     )]
     UrlMissing,
-    /// A key `url` that is no base address.
+    /// The key `url` is not a base URL.
     #[error("has a key url that cannot be used: {0}")]
     UrlInvalid(#[source] EndpointError),
     /// No key `token`.
     #[error("has no key token: set it to a token of the Command Center")]
     TokenMissing,
-    /// A key `token` that no header can carry.
+    /// No header can carry the key `token`.
     #[error("has a key token that cannot be used: {0}")]
     TokenInvalid(#[source] NotAToken),
-    /// A key `refreshToken` that is no token, where tokens are renewed.
+    /// The key `refreshToken` is not a token, and tokens are to be renewed.
     #[error("has a key refreshToken that cannot be used: {0}")]
     RefreshTokenInvalid(#[source] NotAToken),
-    /// A key `ca.crt` without a certificate.
+    /// The key `ca.crt` holds no certificate.
     #[error(
         "has a key ca.crt that holds no usable certificate: it must be PEM, beginning with -----BEGIN CERTIFICATE-----"
     )]
     CertificateInvalid,
-    /// A key `ca.crt` with more than any authority needs.
+    /// The key `ca.crt` holds more certificates than any authority needs.
     #[error(
         "has a key ca.crt of more than 64 certificates or 256 KiB: put only the certificate of the authority there that signed the Command Center's, not a bundle of all"
     )]
     CertificatesTooMany,
-    /// An address that the policy does not allow.
+    /// The policy does not allow the address.
     #[error("has a url that the operator may not call: {0}")]
     NotAllowed(#[source] NotAllowed),
 }
 
-/// Certificates that are read of a key `ca.crt`, and its bytes: each client keeps them, and each new session looks through them.
+/// Most certificates, and bytes, of a key `ca.crt`: each client keeps them, and each new session searches them.
 const MAX_CERTIFICATES: usize = 64;
 const MAX_PEM: usize = 256 << 10;
-/// Domains of types of Secrets that have a purpose of their own, in which some have a key `token`.
+/// Domains of the types of Secrets that are for something else. Some of these have a key `token`.
 const TYPES_WITH_A_PURPOSE: [&str; 2] = ["kubernetes.io", "helm.sh"];
 /// Most characters of a type that are shown.
 const MAX_TYPE: usize = 64;
 
-/// Whether a Secret of this type may be a connection: one of a type of Kubernetes or Helm may not.
+/// Refuses a Secret whose type belongs to Kubernetes or Helm; see [`ConnectionError::TypeForbidden`].
 ///
 /// # Errors
-/// When it may not.
+/// The type is one of theirs.
 pub fn check_type(type_: Option<&str>) -> Result<(), ConnectionError> {
     let type_ = type_.unwrap_or_default();
     let domain = type_.split_once('/').map_or("", |(domain, _)| domain).to_ascii_lowercase();
@@ -133,10 +136,10 @@ pub fn check_type(type_: Option<&str>) -> Result<(), ConnectionError> {
 }
 
 impl Connection {
-    /// The connection in the data of a Secret.
+    /// The connection in the data of a Secret, whose resourceVersion is `version`.
     ///
     /// # Errors
-    /// The first thing that is wrong, in the order in which a person would mend it.
+    /// The first mistake, in the order in which a person would mend them.
     pub fn from_secret(
         data: &BTreeMap<String, ByteString>,
         version: &str,
@@ -164,7 +167,8 @@ fn roots(pem: &[u8]) -> Result<Roots, ConnectionError> {
     if pem.len() > MAX_PEM {
         return Err(ConnectionError::CertificatesTooMany);
     }
-    // Only a line that begins with it is the begin of a certificate, and others would be passed over in silence.
+    // A certificate begins only at the start of a line; the parser would skip any other without an error. So the space
+    // and byte order marks before it are removed.
     let lines = pem.split(|byte| *byte == b'\n').map(|line| without_byte_order_mark(line.trim_ascii()).trim_ascii());
     let pem = lines.collect::<Vec<_>>().join(&b'\n');
     let certificates: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&pem)
@@ -239,7 +243,7 @@ mod tests {
     #[test]
     fn byte_order_marks_and_white_space_around_a_key_are_not_part_of_it() {
         let pem = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap().cert.pem();
-        // As `cat` makes one of two files that an editor of Windows wrote.
+        // As `cat` joins two files that a Windows editor wrote.
         let bundle = format!("\u{feff}{}\n\u{feff}  {}", pem("a").replace('\n', "\r\n"), pem("b"));
         let around = |text: &str| format!("\u{feff} {text}\r\n\u{feff}");
         let (url, token) = (around(URL.1), around(TOKEN.1));

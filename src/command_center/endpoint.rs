@@ -1,4 +1,5 @@
-//! Where a token may go: the address in a Secret, held against what the operator may call. Pure.
+//! The addresses to which a token may be sent. The `url` of a Secret and the operator's flags go in; out comes an
+//! [`Endpoint`] and the [`AddressPolicy`] for it, or the reason why it may not be called. Pure, no client.
 
 use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
@@ -13,13 +14,14 @@ use crate::{
     },
 };
 
-/// The base address of a Command Center's API, for example `https://host/commandcenter/api`: an absolute http or https
-/// URL without user, query and fragment, and without a slash at its end.
+/// The base URL of a Command Center's API, for example `https://host/commandcenter/api`: an absolute http or https URL
+/// without user, query and fragment, and without a slash at its end.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// As it is called: a name with a dot at its end is not completed with the search list of the resolver.
+    /// The URL that is called. A host name with a dot at its end keeps it, because without it the resolver would try
+    /// its search list.
     called: Url,
-    /// As it is shown, stored and compared: other spellings of the same address have the same.
+    /// The URL that is shown, stored and compared. It is the same for all spellings of one address.
     known: Url,
 }
 
@@ -31,7 +33,7 @@ impl PartialEq for Endpoint {
 
 impl Eq for Endpoint {}
 
-/// What is wrong with an address.
+/// The mistake in an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// It cannot be read as a URL.
@@ -46,12 +48,12 @@ pub enum EndpointError {
     /// It has a query or a fragment.
     #[error("it must not hold a query or a fragment")]
     Query,
-    /// It has white space or control characters in it, which some readers drop and others do not.
+    /// It has white space or control characters, which some readers drop and others do not.
     #[error(
         "it must not hold white space or control characters, such as a tab or a line break: write it anew in one line"
     )]
     WhiteSpace,
-    /// Its path is written in a way that servers read in different ways.
+    /// Servers read its path in different ways.
     #[error("its path must be plain: without ;, //, \\, %2f, %5c and %25")]
     Path,
     /// It has a `*`.
@@ -62,11 +64,11 @@ pub enum EndpointError {
     TooLong,
 }
 
-/// Characters that an address may have; it stands in the status.
+/// Most characters of an address, because it is stored in the status.
 const MAX_LENGTH: usize = 2048;
 
 impl Endpoint {
-    /// The address of an operation, `path` being relative to the base, for example `CreateTask`.
+    /// The URL of an operation. `path` is relative to the base, for example `CreateTask`.
     #[must_use]
     pub fn join(&self, path: &str) -> Url {
         let mut url = self.called.clone();
@@ -92,7 +94,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         let text = trimmed(text);
-        // Before it is parsed: the parser drops tabs and line breaks, and takes a backslash for a slash.
+        // Checked before parsing: the parser drops tabs and line breaks, and reads a backslash as a slash.
         if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
             return Err(EndpointError::WhiteSpace);
         }
@@ -113,9 +115,9 @@ impl FromStr for Endpoint {
             return Err(EndpointError::TooLong);
         }
         let path = url.path().trim_end_matches('/').to_owned();
-        // What one server takes for a part of a name, another takes for a way up: `/allowed/..;/other`.
+        // One server reads it as a part of a name, another as a step up: `/allowed/..;/other`.
         let folded = path.to_ascii_lowercase();
-        // A part that is decoded twice on its way, as `%252f` is, has a percent sign that is encoded.
+        // A segment that is decoded twice on its way, such as `%252f`, has an encoded percent sign.
         if [";", "//", "%2f", "%5c", "%25"].iter().any(|form| folded.contains(form)) {
             return Err(EndpointError::Path);
         }
@@ -134,36 +136,36 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What the operator may call, from its flags.
+/// The addresses that the operator may call, from its flags.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointPolicy {
-    /// URL prefixes; when there are any, nothing outside of them is called.
+    /// URL prefixes. If there are any, no other address is called.
     pub allowed: Vec<Endpoint>,
-    /// Development only: http, loopback and link-local addresses are called too.
+    /// For development only: http, loopback and link-local addresses are called too.
     pub allow_insecure_http: bool,
-    /// Networks that are never called, whatever is listed.
+    /// Networks that are never called, even if they are listed.
     pub refused: Arc<[IpNet]>,
 }
 
-/// Why an address may not be called.
+/// The reason why an address may not be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
-    /// http, where https is required.
+    /// It is http, and https is required.
     #[error("https is required, so that the token is not sent in the clear (for development: --allow-insecure-http)")]
     Insecure,
-    /// Outside of every `--allowed-endpoint`.
+    /// No `--allowed-endpoint` covers it.
     #[error("it is not below any --allowed-endpoint of the operator (chart value allowedEndpoints)")]
     NotListed,
-    /// An address that is not connected to.
+    /// It is an IP address that is not connected to.
     #[error(transparent)]
     NoReach(#[from] NoReach),
 }
 
 impl EndpointPolicy {
-    /// Whether `endpoint` may be called, and where connections for it may go.
+    /// The IP addresses that may be connected to for `endpoint`.
     ///
     /// # Errors
-    /// Why it may not be called.
+    /// The reason why `endpoint` may not be called.
     pub fn check(&self, endpoint: &Endpoint) -> Result<AddressPolicy, NotAllowed> {
         if !endpoint.is_https() && !self.allow_insecure_http {
             return Err(NotAllowed::Insecure);
@@ -182,7 +184,7 @@ impl EndpointPolicy {
     }
 }
 
-/// Whether `url` is `prefix` or below it, compared by scheme, host, port and whole path segments.
+/// True if `url` is `prefix` or below it, compared by scheme, host, port and whole path segments.
 fn covers(prefix: &Url, url: &Url) -> bool {
     fn segments(url: &Url) -> impl Iterator<Item = &str> {
         url.path().split('/').filter(|segment| !segment.is_empty())
@@ -340,7 +342,7 @@ mod tests {
                 policy(&[other]).check(&one).is_ok() && policy(&[&one.to_string()]).check(&endpoint(other)).is_ok()
             );
         }
-        // Names with a dot at their end are not completed with the search list of the resolver, so they are asked for as written.
+        // A host name with a dot at its end is called as written: the resolver's search list does not apply to it.
         assert_eq!(endpoint("https://h./api").join("Jobs").as_str(), "https://h./api/Jobs");
         for other in ["http://cc.example.com/api", "https://cc.example.com:8443/api", "https://cc.example.com/API"] {
             assert_ne!(endpoint(other), one, "{other}");

@@ -1,6 +1,7 @@
-//! The Command Center: where it is and how to reach it, what is asked of it, what it answers.
+//! The Command Center: its address and how to reach it, the requests that are sent to it, and the meaning of its
+//! answers.
 //!
-//! Everything that is known of its API, and how sure it is:
+//! The facts that are known of its API, and how sure each one is:
 //!
 #![doc = include_str!("api.md")]
 

@@ -1,18 +1,19 @@
-//! Numbers of an answer: servers write the same one as a number or as text, with or without a fraction. Pure.
+//! Numbers of an answer. A JSON value or a text goes in, a [`Number`] comes out. Pure, no client. Servers write the
+//! same number as a number or as text, with or without a fraction.
 
 use serde_json::Value;
 
-/// A number, however it was written.
+/// A number, in whatever form it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
-    /// Without its fraction.
+    /// The number without its fraction.
     whole: i64,
-    /// Whether the fraction is 0.
+    /// True if the fraction is 0.
     exact: bool,
 }
 
 impl Number {
-    /// The number that `value` is.
+    /// The number in `value`.
     #[must_use]
     pub fn of(value: &Value) -> Option<Self> {
         match value {
@@ -25,7 +26,7 @@ impl Number {
         }
     }
 
-    /// The number that `text` is.
+    /// The number in `text`.
     #[must_use]
     pub fn written(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -34,7 +35,7 @@ impl Number {
             Ok(whole) if fraction.bytes().all(|digit| digit.is_ascii_digit()) => {
                 Some(Self { whole, exact: fraction.bytes().all(|digit| digit == b'0') })
             }
-            // With an exponent, but none of the words that are numbers to the parser.
+            // A number with an exponent. Words that the parser reads as numbers, such as `inf`, are none.
             _ if text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) => {
                 text.parse().ok().and_then(Self::rounded_down)
             }
@@ -48,7 +49,7 @@ impl Number {
         Self { whole, exact: true }
     }
 
-    /// Floating point holds whole numbers exactly up to 2^53; what is larger is no number of the API.
+    /// A number without its fraction. Floating point is exact up to 2^53; a larger number is not one of the API.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "that is the point, and the bound is checked before")]
     #[expect(clippy::float_cmp, reason = "both are whole")]
@@ -57,19 +58,19 @@ impl Number {
         (number.abs() < EXACT).then(|| Self { whole: number.trunc() as i64, exact: number.trunc() == number })
     }
 
-    /// An id, time or count, which is whole and above 0.
+    /// The value of an id, time or count: whole and above 0.
     #[must_use]
     pub fn positive(self) -> Option<u64> {
         u64::try_from(self.whole).ok().filter(|number| *number > 0 && self.exact)
     }
 
-    /// A code, which is whole.
+    /// The value of a code: whole.
     #[must_use]
     pub fn code(self) -> Option<i64> {
         self.exact.then_some(self.whole)
     }
 
-    /// Without its fraction.
+    /// The number without its fraction.
     #[must_use]
     pub const fn whole(self) -> i64 {
         self.whole

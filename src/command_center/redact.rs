@@ -1,4 +1,5 @@
-//! Texts of a server that quote a token it was sent, in whatever form, are not shown at all. Pure.
+//! Protects tokens that a server quotes in its texts. A text goes in; out comes true if it quotes a token that the
+//! server was sent, in whatever form. Pure, no client. Such a text is not shown at all.
 
 use std::{
     collections::HashSet,
@@ -10,24 +11,26 @@ use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD};
 
 use crate::command_center::Token;
 
-/// Letters and digits in a row that a text may not share with a token, or with a token in base64: what remains of a token
-/// without five of its characters is as good as none.
+/// Letters and digits in a row that a text may not share with a token, or with a token in base64. So a text can show at
+/// most five of them in a row, which is as good as none.
 const RUN: usize = 6;
-/// The same for a token in hexadecimal digits, of which numbers consist as well: four characters of the token.
+/// The same for a token in hexadecimal digits: four characters of the token. It is longer, because numbers consist of
+/// these digits as well.
 const HEX_RUN: usize = 8;
 
-/// The tokens that one Command Center was sent, of which its texts may show nothing.
+/// The tokens that were sent to one Command Center, of which its texts may show nothing.
 #[derive(Clone, Debug)]
 pub struct Redaction(Arc<Tokens>);
 
 #[derive(Debug)]
 struct Tokens {
     tokens: Vec<Token>,
-    /// Made for the first text: most connections never show one.
+    /// Computed for the first text: most connections never show one.
     runs: OnceLock<Vec<Runs>>,
 }
 
-/// Runs of so many letters and digits. Only their hashes are kept: tokens are cleared from memory, and copies would not be.
+/// The runs of so many letters and digits of a token. Only their hashes are kept: a token is cleared from memory, and
+/// copies of it would not be.
 #[derive(Debug)]
 struct Runs {
     length: usize,
@@ -35,20 +38,20 @@ struct Runs {
 }
 
 impl Redaction {
-    /// Of these tokens, without the words that stand before them in a header.
+    /// The redaction of these tokens, without the words that stand before them in a header.
     #[must_use]
     pub fn of(tokens: impl IntoIterator<Item = Token>) -> Self {
         Self(Arc::new(Tokens { tokens: tokens.into_iter().collect(), runs: OnceLock::new() }))
     }
 
-    /// The same, and of these tokens.
+    /// The same redaction, and of these tokens.
     #[must_use]
     pub fn and(&self, tokens: impl IntoIterator<Item = Token>) -> Self {
         Self::of(self.0.tokens.iter().cloned().chain(tokens))
     }
 
-    /// True if `text` holds a part of a token: as it is, in base64, in hexadecimal or percent form, or escaped as in HTML or
-    /// JSON; in any case, and whatever stands between its letters and digits.
+    /// True if `text` holds a part of a token: as it is, in base64, in hexadecimal or percent form, or escaped as in
+    /// HTML or JSON; in any case, and whatever stands between its letters and digits.
     #[must_use]
     pub fn is_quoted_in(&self, text: &str) -> bool {
         let runs = self.0.runs.get_or_init(|| self.0.tokens.iter().flat_map(Runs::of).collect());
@@ -79,7 +82,7 @@ impl Runs {
 }
 
 fn windows(form: &[u8], length: usize) -> impl Iterator<Item = &[u8]> {
-    // There are no windows of nothing.
+    // An empty run has no windows.
     form.windows(length.max(1)).filter(move |_| length > 0)
 }
 
@@ -89,13 +92,13 @@ fn hash(run: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Letters and digits, in lower case.
+/// The letters and digits, in lower case.
 fn dense(bytes: impl IntoIterator<Item = u8>) -> Vec<u8> {
     bytes.into_iter().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase()).collect()
 }
 
-/// What `bytes` become in base64 behind other bytes, of which so many share a group of three with the first one; without
-/// the characters that depend on what stands before and after.
+/// `bytes` in base64, where `offset` bytes before them share a group of three with the first one. The characters that
+/// depend on the bytes before and after are left out.
 fn base64(bytes: &[u8], offset: usize) -> Vec<u8> {
     let padded: Vec<u8> = std::iter::repeat_n(0, offset).chain(bytes.iter().copied()).collect();
     let encoded = BASE64_STANDARD_NO_PAD.encode(&padded);
@@ -104,7 +107,8 @@ fn base64(bytes: &[u8], offset: usize) -> Vec<u8> {
     dense(encoded.bytes().take(whole).skip(shared))
 }
 
-/// The bytes of `text` with each escape as the one that it stands for: `%51`, `&#81;`, `&#x51;`, `\x51` and `\u0051`.
+/// The bytes of `text`, each escape replaced by the byte that it stands for: `%51`, `&#81;`, `&#x51;`, `\x51` and
+/// `\u0051`.
 fn unescaped(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -112,7 +116,7 @@ fn unescaped(text: &str) -> Vec<u8> {
         let (byte, after) = escape(rest).unwrap_or_else(|| {
             let mut buffer = [0; 4];
             let first = first.encode_utf8(&mut buffer).as_bytes();
-            // Others than ASCII stand for nothing in a token.
+            // No token has a character that is not ASCII, so its first byte will do.
             (first.first().copied().unwrap_or_default(), rest.get(first.len()..).unwrap_or_default())
         });
         bytes.push(byte);
@@ -121,7 +125,7 @@ fn unescaped(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// The byte that the escape stands for with which `text` begins, and what follows.
+/// The byte of the escape with which `text` begins, and the rest of `text`.
 fn escape(text: &str) -> Option<(u8, &str)> {
     let hex = |digits: &str| u8::from_str_radix(digits, 16).ok();
     if let Some(rest) = text.strip_prefix('%').or_else(|| text.strip_prefix("\\x")) {
@@ -149,7 +153,7 @@ mod tests {
         Redaction::of([ACCESS, REFRESH].map(|token| Token::new(token.as_bytes()).unwrap()))
     }
 
-    /// Ways in which a server may write `token`.
+    /// Forms in which a server may write `token`.
     fn forms(token: &str) -> Vec<String> {
         let each = |form: fn(char) -> String| token.chars().map(form).collect::<String>();
         let base64 = |before: &str| BASE64_STANDARD_NO_PAD.encode(format!("{before}{token} and more"));

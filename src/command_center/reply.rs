@@ -1,4 +1,4 @@
-//! The reply to a call, as the client saw it. Pure values.
+//! The reply to a call, as the client saw it. Pure values, no client.
 
 use std::time::Duration;
 
@@ -7,84 +7,85 @@ use jiff::Timestamp;
 
 use crate::command_center::tls::TlsFailure;
 
-/// What the client saw of one call.
+/// The result of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// No byte of the body left this process: the call cannot have been executed.
+    /// No byte of the body left this process, so the call cannot have been executed. For a reading call,
+    /// [`NeverSent::Undisclosed`] also stands for a lost answer.
     NeverSent(NeverSent),
-    /// The body began to flow, and no whole answer came back.
+    /// The body may have begun to flow, and no whole answer came back.
     NoAnswer(NoAnswer),
-    /// An answer.
+    /// A whole answer.
     Answer(Answer),
 }
 
-/// Why a call was never sent.
+/// The reason why a call was never sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NeverSent {
     /// The host name has no address, or the name service does not answer.
     Dns,
-    /// The host name resolves to nothing but addresses that are not connected to.
+    /// The host name resolves only to addresses that the operator does not connect to.
     AddressRefused,
     /// No TCP connection: refused, unreachable, or too slow.
     Connect,
     /// No TLS session.
     Tls(TlsFailure),
-    /// The proxy is not reached: no address, no connection, or no TLS session.
+    /// The proxy cannot be reached: no address, no connection, or no TLS session.
     ProxyUnreached,
-    /// A proxy wants a name and a password (407), or another one than it was given.
+    /// The proxy asks for a name and a password (407), or refuses those that it was given.
     ProxyLogin,
-    /// A proxy does not connect to the host.
+    /// The proxy does not connect to the host.
     ProxyRefuses,
-    /// The Command Center is not reached, or does not answer a question; why is not told, because the operator has no list of
-    /// allowed addresses.
+    /// The Command Center cannot be reached, or does not answer a reading call. The reason is withheld, because the
+    /// operator has no list of allowed addresses: whoever writes a Secret could probe the network with it.
     Undisclosed,
-    /// The connection stood only after the time to send had passed.
+    /// The time to send passed before the call could be sent.
     TooLate,
 }
 
-/// Why there is no whole answer.
+/// The reason why there is no whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NoAnswer {
     /// The request timeout passed.
     Timeout,
     /// The connection ended.
     ConnectionLost,
-    /// The body is larger than what is read.
+    /// The body is larger than the client reads.
     TooLarge,
-    /// There is no room for the body at present.
+    /// There is no memory left for the body at present.
     NoRoom,
-    /// The server wants a certificate of the client.
+    /// The server asks for a client certificate.
     ClientCertificate,
-    /// The answer is not HTTP, or its head is larger than what is read.
+    /// The answer is not HTTP, or its head is larger than the client reads.
     NotHttp,
 }
 
-/// An answer with its body read to the end.
+/// An answer whose body was read to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// How long the server asks to wait (`Retry-After`).
+    /// The time that the server asks to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
-    /// How many calls the server takes, where it says so.
+    /// The rate that the server allows, if it tells.
     pub limit: Option<RateLimit>,
-    /// The server's own time.
+    /// The server's own time (`Date`).
     pub date: Option<Timestamp>,
-    /// Whether the simulator answered.
+    /// True if the simulator answered.
     pub simulated: bool,
     /// The body.
     pub body: Bytes,
 }
 
 impl Answer {
-    /// An answer of this status and body, with nothing of note in its headers.
+    /// An answer with this status and body, and none of the headers that matter.
     #[must_use]
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
         Self { status, retry_after: None, limit: None, date: None, simulated: false, body: body.into() }
     }
 }
 
-/// How many calls a server takes (`X-RateLimit-Limit`) in which period (`X-RateLimit-Period`).
+/// The rate that a server allows: calls (`X-RateLimit-Limit`) a period (`X-RateLimit-Period`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// The calls, of the kind that was refused.

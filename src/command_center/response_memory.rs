@@ -1,6 +1,10 @@
-//! ResponseMemory in memory for what Command Centers say. A small answer always has its own; what is larger takes a share of what
-//! all may take together, and all of one namespace. So neither one that sends much nor many that send slowly make
-//! this process grow, and those who say little are heard whatever the others do.
+//! The memory that answers of Command Centers, and the job lists made of them, may take. A group and a number of bytes
+//! go in, a share of the memory or [`Full`] comes out. It needs no client. A page of jobs is counted for the namespace
+//! that asks for it, and the job list that is kept of it counts for its base URL.
+//!
+//! A small answer needs no share. A larger one takes its bytes from what all groups may take together, and from what
+//! its own group may take. So neither one server that sends much nor many that send slowly make this process grow, and
+//! small answers are read whatever the others do.
 
 use std::{
     collections::HashMap,
@@ -14,29 +18,29 @@ use tokio::{
     time::timeout,
 };
 
-/// Bytes that all may take together.
+/// Bytes that all groups may take together.
 const ALL: usize = 64 << 20;
-/// Bytes that those of one namespace may take together.
+/// Bytes that one group may take.
 const ONE: usize = 8 << 20;
-/// How long is waited for room; who gets none asks for less.
+/// Time to wait for memory. A caller that gets none asks for a smaller page.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// The room there is.
+/// The memory that is shared.
 pub struct ResponseMemory {
     all: Arc<Semaphore>,
     each: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
-/// A share of the room, which is free again when this is dropped.
+/// A share of the memory, given back when it is dropped.
 pub struct Share {
     all: Arc<Semaphore>,
     one: Arc<Semaphore>,
-    /// Bytes that are there so far.
+    /// Bytes that this share has so far.
     bytes: usize,
     taken: Vec<OwnedSemaphorePermit>,
 }
 
-/// There is no room at present.
+/// There is no memory left at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -47,7 +51,7 @@ impl Default for ResponseMemory {
 }
 
 impl ResponseMemory {
-    /// A share for something of `namespace`, of which the first `free` bytes are there in any case.
+    /// A share for the group `namespace`. Its first `free` bytes are not counted.
     #[must_use]
     pub fn share(&self, namespace: &str, free: usize) -> Share {
         let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,17 +66,17 @@ impl ResponseMemory {
 }
 
 impl Share {
-    /// A share of `bytes` that are there in any case, which does not grow.
+    /// A share of `bytes` that are not counted. It cannot grow.
     #[must_use]
     pub fn of(bytes: usize) -> Self {
         let none = Arc::new(Semaphore::const_new(0));
         Self { all: Arc::clone(&none), one: none, bytes, taken: Vec::new() }
     }
 
-    /// Makes room for `bytes` in all, and waits a moment for it.
+    /// Grows the share to `bytes` in all, and waits a moment for them.
     ///
     /// # Errors
-    /// When there is none.
+    /// There is no memory left.
     pub async fn grow(&mut self, bytes: usize) -> Result<(), Full> {
         let more = self.lacks(bytes)?;
         if more > 0 {
@@ -86,10 +90,10 @@ impl Share {
         Ok(())
     }
 
-    /// Makes room for `bytes` in all, if there is some now.
+    /// Grows the share to `bytes` in all, without waiting.
     ///
     /// # Errors
-    /// When there is none.
+    /// There is no memory left now.
     pub fn try_grow(&mut self, bytes: usize) -> Result<(), Full> {
         let more = self.lacks(bytes)?;
         if more > 0 {

@@ -1,31 +1,33 @@
-//! Texts of a server made fit to be shown: no markup, no control characters, nothing of a token, cut to size. Pure.
+//! Makes texts of a server fit to be shown. A text and the tokens that were sent go in; out comes the text without
+//! markup and control characters, cut to size, or a remark in its place if it quotes a token. Pure, no client.
 
 use crate::command_center::Redaction;
 
-/// Characters that are kept of a text.
+/// Most characters of a text that are shown.
 const SHOWN: usize = 256;
-/// Characters that are looked at; markup may make a text much longer than what is shown of it.
+/// Most characters of a text that are read. Markup may make a text much longer than the part that is shown.
 const READ: usize = 4096;
 
-/// Shown instead of a text that quotes a token.
+/// Shown in place of a text that quotes a token.
 pub const WITHHELD: &str = "(withheld: it quotes a token)";
 
-/// What may be shown of `raw`, or nothing when nothing is left. Of a text that quotes a token nothing is: what a mask leaves
-/// of it tells its length, and what stands beside it.
+/// The part of `raw` that may be shown; none if nothing is left. A text that quotes a token is withheld as a whole: a
+/// mask would tell the token's length, and what stands beside it.
 #[must_use]
 pub fn shown(raw: &str, redaction: &Redaction) -> Option<String> {
-    // Looked for after the markup is gone, which may have stood in the middle of it, and before it is cut.
+    // Tokens are searched after the markup is removed, because markup may stand inside a token, and before the text is
+    // cut.
     let plain = without_markup(raw);
     if redaction.is_quoted_in(&plain) { Some(WITHHELD.to_owned()) } else { cut(&plain) }
 }
 
-/// What may be shown of `raw`, which comes from where no token was sent to.
+/// The part of `raw` that may be shown, where `raw` comes from a sender that was sent no token.
 #[must_use]
 pub fn plain(raw: &str) -> Option<String> {
     cut(&without_markup(raw))
 }
 
-/// Whether `raw` begins with `words`, without case, once its markup is gone.
+/// True if `raw` without markup begins with `words`, without regard to case.
 #[must_use]
 pub fn begins_with(raw: &str, words: &str) -> bool {
     without_markup(raw).get(..words.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(words))
@@ -56,8 +58,8 @@ fn cut(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Control characters, those that change how the text around them is shown, and those that are not seen: the general
-/// category Cf and the property `Default_Ignorable_Code_Point` of Unicode 17.
+/// True for control characters, for characters that change how the text around them is shown, and for characters that
+/// are not seen: the general category Cf and the property `Default_Ignorable_Code_Point` of Unicode 17.
 fn is_invisible(character: char) -> bool {
     let is_format = matches!(
         character,

@@ -1,5 +1,5 @@
-//! TLS to a Command Center: which certificates are accepted besides those that an authority signed, and why a session did
-//! not come about. No decisions about calls.
+//! TLS to a Command Center. A Secret's certificates go in, the TLS side of a client comes out; an error goes in, the
+//! reason why there is no session comes out. It needs no client.
 
 use std::{io, sync::Arc};
 
@@ -18,7 +18,7 @@ use rustls::{
 
 use crate::command_center::connection::Roots;
 
-/// Why there is no TLS session.
+/// The reason why there is no TLS session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TlsFailure {
     /// The server's certificate has expired.
@@ -31,20 +31,20 @@ pub enum TlsFailure {
     WrongName,
     /// The server's certificate is not accepted for another reason.
     Certificate,
-    /// The server speaks only versions or ciphers of TLS that are too old.
+    /// The server has only versions or ciphers of TLS that are too old.
     OldProtocol,
-    /// The server wants a certificate of the client.
+    /// The server asks for a client certificate.
     ClientCertificate,
-    /// What answers does not speak TLS.
+    /// The server does not speak TLS.
     NotTls,
-    /// The server closes the connection instead of answering.
+    /// The server closes the connection instead of an answer.
     Closed,
-    /// Something else.
+    /// Any other reason.
     Other,
 }
 
 impl TlsFailure {
-    /// Why there is no session, if `cause` says so.
+    /// The reason why there is no session, if `cause` tells it.
     #[must_use]
     pub fn of(cause: &(dyn std::error::Error + 'static)) -> Option<Self> {
         if let Some(error) = cause.downcast_ref::<io::Error>() {
@@ -65,7 +65,7 @@ impl TlsFailure {
         match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
-            // An authority of the same name and another key is another one.
+            // An authority of the same name with another key is another authority.
             CertificateError::UnknownIssuer | CertificateError::BadSignature | CertificateError::Other(_) => {
                 Self::UnknownAuthority
             }
@@ -89,7 +89,7 @@ impl TlsFailure {
 /// The TLS side of a client that trusts `roots` and nothing else.
 ///
 /// # Errors
-/// When the certificates are none.
+/// One of `roots` is not a certificate.
 pub(super) fn trusting(roots: &Roots) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut store = RootCertStore::empty();
@@ -107,9 +107,9 @@ pub(super) fn trusting(roots: &Roots) -> Result<ClientConfig, rustls::Error> {
         .with_no_client_auth())
 }
 
-/// Accepts what one of the authorities signed, and a certificate that is itself one of those that are trusted. A
-/// certificate that a server made for itself usually says that it is an authority (`openssl req -x509` does so), and as
-/// such it is not accepted for a server, although it stands in the Secret and nobody else can have its key.
+/// Accepts a certificate that one of the authorities signed, and a certificate that is itself one of the trusted ones.
+/// A self-signed certificate usually says that it is an authority (`openssl req -x509` does so), and an authority's
+/// certificate is not accepted for a server. But here it stands in the Secret, and nobody else can have its key.
 #[derive(Debug)]
 struct Verifier {
     by_authority: Arc<WebPkiServerVerifier>,
@@ -126,7 +126,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         match self.by_authority.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
-            // Said after the dates were found to be good, and before the name is looked at.
+            // `webpki` says this after it has checked the dates and before the name is checked.
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))))
                 if cause.to_string() == IS_AN_AUTHORITY && self.own.der().any(|own| own == end_entity.as_ref()) =>
             {
@@ -160,5 +160,5 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// What `webpki` says of the certificate of an authority that a server shows as its own.
+/// The text of `webpki` for a server that shows the certificate of an authority as its own.
 const IS_AN_AUTHORITY: &str = "CaUsedAsEndEntity";

@@ -1,5 +1,8 @@
-//! The token of a Command Center: goes into one request header, and when it is renewed into the body of that call and the
-//! Secret that keeps it; into nothing else that a person or a log can read.
+//! The token of a Command Center. Bytes of a Secret go in, a [`Token`] or the mistake in them comes out. Pure, no
+//! client.
+//!
+//! A token leaves this type in three places: a request header, the body of the call that renews it, and the Secret that
+//! keeps the new one. It never gets into anything else that a person or a log can read.
 
 use std::fmt;
 
@@ -8,32 +11,32 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::command_center::trim::trimmed;
 
-/// A token as the Secret holds it, without the white space around it. Cleared from memory when dropped.
+/// A token as the Secret holds it, without the white space around it. It is cleared from memory when it is dropped.
 #[derive(Clone)]
 pub struct Token(SecretString);
 
-/// Bytes that a token may have; servers refuse much smaller headers.
+/// Most bytes of a token. Servers refuse headers that are much smaller.
 const MAX_TOKEN: usize = 16 * 1024;
 
 /// Words that clients put before a token in the header.
 const WORDS: [&str; 2] = ["QSDK", "Bearer"];
-/// Names of the header that is copied along with a token.
+/// Names of the header, which people copy along with a token.
 const HEADERS: [&str; 2] = ["authtoken:", "authorization:"];
-/// Marks that a token is put in where it is copied from a script or a text.
+/// Marks around a token that is copied from a script or a text.
 const QUOTATION_MARKS: [char; 9] = ['"', '\'', '`', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}', '\u{ab}', '\u{bb}'];
-/// What "QSDK ", "Bearer " and "bearer " are in base64, as far as what follows does not change it.
+/// The words "QSDK ", "Bearer " and "bearer " in base64, as far as the text that follows does not change it.
 const ENCODED_WORDS: [&str; 3] = ["UVNESy", "QmVhcmVyI", "YmVhcmVyI"];
 
-/// What is wrong with a token. Nothing of it is shown but a character that no token has.
+/// The mistake in a token. Nothing of the token is shown except a character that no token has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAToken {
-    /// Nothing is there.
+    /// It is empty.
     #[error("it is empty")]
     Empty,
     /// It is longer than any header.
     #[error("it is longer than 16 KiB")]
     TooLong,
-    /// It is in another encoding.
+    /// It is not UTF-8.
     #[error("it is not UTF-8 text; it may be from a file in another encoding, such as UTF-16")]
     NotText,
     /// It is quoted.
@@ -42,15 +45,15 @@ pub enum NotAToken {
     /// A whole header was copied.
     #[error("it begins with the name of a header: put only the token there")]
     HeaderName,
-    /// The word before the token is there, and the token is not.
+    /// It is only the word that stands before a token.
     #[error("it is only the word that stands before a token")]
     OnlyWord,
-    /// It was encoded by hand, and then by a tool.
+    /// It is in base64 twice: once by hand and once by a tool.
     #[error(
         "it is in base64 twice: put it in base64 once under data, or as the Command Center shows it under stringData"
     )]
     EncodedTwice,
-    /// It holds a control character, an invisible one, or one that is no ASCII.
+    /// It holds a control character, an invisible character, or one that is not ASCII.
     #[error("it holds the character U+{:04X}, which an HTTP header cannot carry: copy the token anew", u32::from(*.0))]
     Character(char),
 }
@@ -59,8 +62,8 @@ impl Token {
     /// The token in `bytes`, without the white space and byte order marks around it.
     ///
     /// # Errors
-    /// When nothing is left, or when what is left is certainly no token: too long for an HTTP header, nothing that one can
-    /// carry, or something that was copied along with it.
+    /// Nothing is left, or the rest is certainly no token: it is too long for an HTTP header, no header can carry it,
+    /// or something was copied along with it.
     pub fn new(bytes: &[u8]) -> Result<Self, NotAToken> {
         let text = trimmed(std::str::from_utf8(bytes).map_err(|_| NotAToken::NotText)?);
         match problem(text) {
@@ -76,7 +79,7 @@ impl Token {
         split(text).map_or(text, |(_, bare)| bare)
     }
 
-    /// This token with the word that stands before `other`, unless it has one itself.
+    /// This token with the word that stands before `other`, unless it has a word itself.
     #[must_use]
     pub fn written_like(self, other: &Self) -> Self {
         match (split(self.0.expose_secret()), split(other.0.expose_secret())) {
@@ -88,14 +91,14 @@ impl Token {
     /// The value of the `Authtoken` header, marked as sensitive so that no library prints it.
     ///
     /// # Errors
-    /// Never for a token that [`Token::new`] has made; the type of the header cannot know that.
+    /// Never for a token of [`Token::new`]; the type of the header cannot know that.
     pub fn header(&self) -> Result<HeaderValue, NotAToken> {
         let mut value = HeaderValue::from_str(self.0.expose_secret()).map_err(|_| NotAToken::NotText)?;
         value.set_sensitive(true);
         Ok(value)
     }
 
-    /// The token itself, for the call that renews it and the Secret that keeps it.
+    /// The text of the token, for the call that renews it and for the Secret that keeps it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         self.0.expose_secret()
@@ -108,7 +111,7 @@ fn split(text: &str) -> Option<(&str, &str)> {
     WORDS.iter().any(|known| known.eq_ignore_ascii_case(word)).then(|| (word, token.trim_start()))
 }
 
-/// What keeps `text` from being a token.
+/// The reason why `text` is not a token.
 fn problem(text: &str) -> Option<NotAToken> {
     let begins_with = |words: &str| text.get(..words.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(words));
     let is_carried = |character: char| character == '\t' || character == ' ' || character.is_ascii_graphic();

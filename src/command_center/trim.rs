@@ -1,6 +1,6 @@
-//! White space and byte order marks that editors leave around a text. Pure.
+//! Removes the white space and the byte order marks that editors leave around a text. Pure, no client.
 
-/// `text` without the white space and the byte order marks around it, which editors leave in files.
+/// `text` without the white space and the byte order marks around it.
 #[must_use]
 pub fn trimmed(text: &str) -> &str {
     text.trim_matches(is_padding)

@@ -1,8 +1,11 @@
-//! Connections to Command Centers, read from their Secrets at each use; where a Secret has a `refreshToken`, its token is
-//! renewed in time, and the new one kept in `<name>-renewed`. Effects: [`kept`] decides, `renew` does it.
+//! Connections to Command Centers. The key of a Secret goes in; the [`Connection`] in it, or the [`SecretProblem`],
+//! comes out. It needs a client of the API server and the client of the Command Center.
 //!
-//! One renewal of a Secret at a time, and whoever wants its connection waits for the end. A renewal that was begun is not
-//! given up: its task is waited for at shutdown.
+//! A Secret is read anew at each use. If it has a `refreshToken`, its token is renewed in time, and the new pair is
+//! kept in the Secret `<name>-renewed`. [`renewed_secret`] decides when, and `renew` does it.
+//!
+//! A Secret has at most one renewal at a time, and the callers that want its connection wait for the end of it. A
+//! renewal that has begun is not given up: shutdown waits for its task.
 
 #![expect(
     clippy::disallowed_methods,
@@ -42,13 +45,13 @@ use crate::{
     time::clock::{self, BootTime},
 };
 
-/// After a write that somebody else's came before, or whose answer was lost.
+/// Delay after a write that met a conflict, or whose answer was lost.
 const A_MOMENT: Duration = Duration::from_secs(1);
-/// After a refusal to write `<name>-renewed`, and where something is wrong with a Secret.
+/// Delay after the API server refused to write `<name>-renewed`, and after a Secret had a problem.
 const UNTIL_PERMITTED: Duration = Duration::from_mins(1);
-/// How long somebody waits for a renewal; then it is told that it takes long.
+/// Longest time that a caller waits for a renewal. After that it is told [`RenewalObstacle::Delayed`].
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How often a Secret is looked at whose token nobody uses and nobody knows the age of.
+/// Interval at which a Secret is read while its token is not in use and the age of the token is not known.
 const SELDOM: Duration = Duration::from_hours(1);
 
 /// All connections.
@@ -61,17 +64,17 @@ struct ConnectionsState {
     command_center: Arc<CommandCenter>,
     policy: EndpointPolicy,
     renew_tokens: bool,
-    /// What is known of the Secrets with a `refreshToken`, and of others that are used.
+    /// The renewals of the Secrets that have a `refreshToken` or are in use.
     known: Mutex<HashMap<SecretKey, Arc<SecretRenewals>>>,
-    /// Pairs of users' Secrets that this process has renewed.
+    /// The pairs of users' Secrets that this process has renewed.
     spent: Mutex<HashSet<Fingerprint>>,
     renewals: TaskTracker,
 }
 
-/// What this process knows of the renewals of one Secret.
+/// The knowledge of this process about the renewals of one Secret.
 #[derive(Debug, Default)]
 struct SecretRenewals {
-    /// Held for writing while a token is renewed.
+    /// Locked for writing while a token is renewed.
     renewing: RwLock<()>,
     notes: Mutex<Notes>,
 }
@@ -80,18 +83,19 @@ struct SecretRenewals {
 struct Notes {
     /// The version of the connection whose token was rejected last.
     rejected: Option<String>,
-    /// Renewals that were written down, perhaps, and not asked for, since the last one that certainly was.
+    /// Renewals whose intent may be stored and whose call was not made, since the last intent that certainly was
+    /// stored.
     unsent: Vec<RenewalId>,
-    /// What kept the last renewal of this pair from being made, and until when it is believed.
+    /// The obstacle to the last renewal of this pair, and the time until which it counts.
     hindered: Option<(Fingerprint, RenewalObstacle, BootTime)>,
-    /// How many renewals were not taken since one was.
+    /// The number of renewals that were not taken, since the last one that was.
     not_taken: u32,
-    /// When it is looked at though nobody reads it; at once where there is no time, as after a renewal.
+    /// The time at which the Secret is read although nobody uses it. None means now, as after a renewal.
     next_look: Option<BootTime>,
 }
 
 impl Connections {
-    /// Connections that `policy` allows, with tokens renewed if `renew_tokens`.
+    /// Connections that `policy` allows. Tokens are renewed if `renew_tokens`.
     #[must_use]
     pub fn new(
         cluster: Cluster,
@@ -110,11 +114,11 @@ impl Connections {
         }))
     }
 
-    /// The connection in a Secret, read anew; with a token that is renewed first where that is due. `rejected` is the version
-    /// of the connection whose token the Command Center did not take.
+    /// Reads the connection in a Secret anew. If its token is due, it is renewed first. `rejected` is the version of
+    /// the connection whose token the Command Center has rejected.
     ///
     /// # Errors
-    /// When the API server cannot be used.
+    /// The API server cannot be used.
     pub async fn read(
         &self,
         secret: &SecretKey,
@@ -123,16 +127,17 @@ impl Connections {
         Ok(self.look(secret, rejected).await?.map(|(connection, _)| connection))
     }
 
-    /// The connection in the Secret, if that has changed since it was `rejected` and leads to the same Command Center.
+    /// The connection in the Secret, if it has changed since it was `rejected` and leads to the same Command Center.
     ///
     /// # Errors
-    /// When the API server cannot be used.
+    /// The API server cannot be used.
     pub async fn newer(&self, rejected: &Connection, secret: &SecretKey) -> Result<Option<Connection>, ClusterError> {
         let now = self.read(secret, Some(&rejected.version)).await?.ok();
         Ok(now.filter(|now| now.version != rejected.version && now.endpoint == rejected.endpoint))
     }
 
-    /// Renews in time what nobody reads at present, of the Secrets that are `used`; looks `every` so often. Never ends.
+    /// Renews the tokens of the Secrets that are `used` in time, even while nobody reads them. It looks at intervals of
+    /// `every`, and never ends.
     pub async fn keep_fresh(&self, every: Duration, used: impl Fn() -> HashSet<SecretKey>) {
         loop {
             tokio::time::sleep(every).await;
@@ -151,14 +156,15 @@ impl Connections {
                     }
                     notes.next_look = Some(now.plus(SELDOM));
                 }
-                // What is begun goes on: one that does not come to an end must not keep the others waiting.
+                // A renewal that has begun goes on after this. One that does not end must not keep the other Secrets
+                // waiting.
                 let look = tokio::time::timeout(PATIENCE, self.look(&secret, None));
                 let wait = match look.await {
                     Ok(Ok(Ok((_, until_due)))) => until_due.unwrap_or(SELDOM),
                     Ok(Ok(Err(_))) => UNTIL_PERMITTED,
                     Ok(Err(_)) | Err(_) => every,
                 };
-                // Unless somebody else renewed it in the meantime.
+                // None if another caller has renewed the token in the meantime; then it stays none.
                 if let Some(next) = &mut lock(&known.notes).next_look {
                     *next = clock::now().boot.plus(wait);
                 }
@@ -166,20 +172,20 @@ impl Connections {
         }
     }
 
-    /// Whether a token of this Secret is being renewed, which may take some time.
+    /// True while a token of this Secret is renewed, which may take some time.
     #[must_use]
     pub fn is_renewing(&self, secret: &SecretKey) -> bool {
         let known = lock(&self.0.known).get(secret).map(Arc::clone);
         known.is_some_and(|known| known.renewing.try_read().is_err())
     }
 
-    /// Waits until every renewal has ended; none begins any more.
+    /// Waits until every renewal has ended. None begins any more.
     pub async fn finish(&self) {
         self.0.renewals.close();
         self.0.renewals.wait().await;
     }
 
-    /// The connection, and how long until its token is to be renewed, where that is known.
+    /// The connection, and the time until its token is due, if that is known.
     async fn look(
         &self,
         key: &SecretKey,
@@ -235,7 +241,7 @@ impl Connections {
         }
     }
 
-    /// Renews, in a task that goes on when nobody waits for it any more; and not at all after [`Self::finish`].
+    /// Renews a token in a task that goes on if the caller stops waiting. After [`Self::finish`], it renews nothing.
     async fn renew(&self, secret: &SecretKey, known: &Arc<SecretRenewals>) -> Result<(), ClusterError> {
         let under_way = self.0.renewals.token();
         if self.0.renewals.is_closed() {
@@ -247,7 +253,7 @@ impl Connections {
             let _renewing = known.renewing.write().await;
             shared.renew(&secret, &known).await
         });
-        // A panic leaves the state of the renewal, which is told as lost.
+        // After a panic the stored state stays at the intent, which counts as a lost answer.
         tokio::time::timeout(PATIENCE, task).await.unwrap_or(Ok(Ok(()))).unwrap_or(Ok(()))
     }
 }
@@ -262,7 +268,7 @@ impl ConnectionsState {
         Arc::clone(lock(&self.known).entry(secret.clone()).or_default())
     }
 
-    /// The connection in `secret`, with the token of this pair instead of its own where there is one.
+    /// The connection in `secret`. If there is a pair, its token takes the place of the Secret's own.
     fn connection(&self, secret: &Secret, instead: Option<(&Pair, String)>) -> Result<Connection, SecretProblem> {
         connection::check_type(secret.type_.as_deref()).map_err(SecretProblem::Unusable)?;
         let mut data = secret.data.clone().unwrap_or_default();
@@ -279,7 +285,7 @@ impl ConnectionsState {
         };
         let connection = Connection::from_secret(&data, &version, &self.policy);
         let usable = connection.and_then(|connection| match wrong {
-            // It was sent the pair of the Secret as well as the one that came of it.
+            // The Command Center was sent the Secret's own pair as well as the renewed one.
             None => Ok(Connection { redaction: connection.redaction.and(others), ..connection }),
             Some(wrong) => Err(ConnectionError::RefreshTokenInvalid(wrong)),
         });
@@ -303,7 +309,7 @@ impl ConnectionsState {
     }
 }
 
-/// What a connection is known by: the Secret as it is stored, and how often its token was renewed.
+/// The version of a connection: the resourceVersion of the Secret, and the number of renewals since.
 fn version(secret: &Secret, stored: &Stored) -> String {
     format!("{}/{}", secret.metadata.resource_version.as_deref().unwrap_or_default(), stored.renewals())
 }

@@ -1,22 +1,22 @@
-//! Why a Secret gives no connection. Pure values.
+//! The reason why a Secret gives no connection. Pure values.
 
 use crate::{command_center::connection::ConnectionError, connections::renewed_secret::RenewalObstacle};
 
-/// Why a Secret gives no connection.
+/// The reason why a Secret gives no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretProblem {
-    /// It does not exist.
+    /// The Secret does not exist.
     NotFound,
     /// The operator may not read it.
     Forbidden,
-    /// It does not hold what it should.
+    /// It does not hold a usable connection.
     Unusable(ConnectionError),
-    /// Its token is not taken any more, and was not renewed.
+    /// Its token is no longer accepted, and was not renewed.
     Renewal(RenewalObstacle),
 }
 
 impl SecretProblem {
-    /// Whether it passes by itself.
+    /// True if the problem passes by itself.
     #[must_use]
     pub const fn passes(&self) -> bool {
         matches!(self, Self::Renewal(RenewalObstacle::Delayed))

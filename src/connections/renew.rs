@@ -1,5 +1,8 @@
-//! One renewal of the token in a Secret: its intent is written, it is asked for, and what came of it is kept. Effects, in the
-//! order in which a crash between any two costs least; [`crate::connections::renewed_secret`] decides whether it is due.
+//! One renewal of the token in a Secret. The key of the Secret goes in; the Secret `<name>-renewed` is its result. It
+//! needs a client of the API server and the client of the Command Center.
+//!
+//! The steps are: store the intent, make the call, store the outcome. In this order a crash between any two of them
+//! costs least. [`crate::connections::renewed_secret`] decides if a renewal is due.
 
 use std::time::Duration;
 
@@ -29,10 +32,10 @@ use crate::{
     time::{backoff::doubling, clock},
 };
 
-/// The longest wait after renewals that were not taken.
+/// The longest delay after renewals that were not taken.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// Two Secrets, and what they say.
+/// The two Secrets, as they are stored and as they are read.
 struct RenewalInputs {
     secret: Secret,
     source: Source,
@@ -41,7 +44,8 @@ struct RenewalInputs {
 }
 
 impl ConnectionsState {
-    /// Intent, call, outcome, while nobody reads the connection.
+    /// Stores the intent, makes the call and stores the outcome. The caller holds the lock, so that nobody reads the
+    /// connection meanwhile.
     pub(super) async fn renew(&self, key: &SecretKey, known: &SecretRenewals) -> Result<(), ClusterError> {
         let Some(seen) = self.see(key).await? else { return Ok(()) };
         let SecretKey { namespace, name } = key;
@@ -60,7 +64,7 @@ impl ConnectionsState {
                 return Ok(());
             }
         };
-        // Before anybody else may use the same pair, which another Secret may hold, too.
+        // Noted before the call, because another Secret may hold the same pair, and nobody else may use it from now on.
         let first = stored.latest().is_none();
         if first && !lock(&self.spent).insert(source.fingerprint.clone()) {
             return Ok(());
@@ -81,7 +85,8 @@ impl ConnectionsState {
                 return Ok(());
             }
         };
-        // What was on its way before this one conflicts with it. From here on what comes of it is kept, whatever happens.
+        // Earlier intents whose answers were lost conflict with this one, so they cannot be stored any more. From here
+        // on the outcome is kept, whatever happens.
         lock(&known.notes).unsent.clear();
         let reply = match self.command_center.renew(&pass, &connection, stored.pair(source)).await {
             Ok(reply) => reply,
@@ -130,12 +135,13 @@ impl ConnectionsState {
             }
         };
         self.keep(&seen, written, &id, &after).await;
-        // When the next one is due is known only now.
+        // The time at which the next renewal is due is known only now.
         lock(&known.notes).next_look = None;
         Ok(())
     }
 
-    /// The right to make the calls of a renewal; a Command Center that was away is tried with something else first.
+    /// A pass for the calls of a renewal. A Command Center that did not answer is probed with a call that costs nothing
+    /// first.
     async fn pass(&self, id: &ConnectionId, connection: &Connection) -> Result<Pass, Duration> {
         let ask = || self.command_center.gates.renew(id).map_err(|wait| wait.left);
         let first = ask()?;
@@ -158,7 +164,8 @@ impl ConnectionsState {
         Ok(Some(RenewalInputs { secret, source, renewed, stored }))
     }
 
-    /// Writes what came of renewal `id` over `written`, and does not return before that is done.
+    /// Stores the outcome of renewal `id` in the place of `written`. Returns when it is stored, or when the Secret was
+    /// replaced.
     async fn keep(&self, seen: &RenewalInputs, written: Secret, id: &RenewalId, after: &RenewalRecord) {
         let owner = &seen.secret.metadata;
         let key =
@@ -188,7 +195,7 @@ impl ConnectionsState {
                 (Some(_), Some(kept)) if kept.is(after) => return,
                 (Some(_), Some(kept)) => kept.state == RenewalState::UnderWay(id.clone()),
                 (Some(_), None) => false,
-                // Somebody deleted it: the pair is kept as long as the Secret is there that it belongs to.
+                // Somebody has deleted it. The pair is kept as long as the Secret to which it belongs exists.
                 (None, _) => match self.cluster.secret(&key).await {
                     Ok(secret) => secret.is_some_and(|secret| secret.metadata.uid == owner.uid),
                     Err(_) => true,
@@ -212,14 +219,14 @@ impl SecretRenewals {
         lock(&self.notes).hindered = Some((source.fingerprint.clone(), obstacle, clock::now().boot.plus(wait)));
     }
 
-    /// How long to wait after one more renewal that was not taken: `wait` at least, and longer each time.
+    /// The delay after one more renewal that was not taken: at least `wait`, and longer each time.
     fn longer(&self, wait: Duration) -> Duration {
         let mut notes = lock(&self.notes);
         notes.not_taken = notes.not_taken.saturating_add(1);
         wait.max(doubling(AGAIN, notes.not_taken, LONGEST))
     }
 
-    /// The intent was not stored, or nobody knows; in any case nothing was asked for.
+    /// Notes that the intent was not stored, or may have been. In both cases no call was made.
     fn not_written(&self, source: &Source, id: RenewalId, error: &ClusterError, key: &SecretKey) {
         let SecretKey { namespace, name } = key;
         match error {

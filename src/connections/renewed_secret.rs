@@ -1,7 +1,8 @@
-//! What the Secret `<name>-renewed` keeps of the renewals of a Secret's tokens, and what has to be done about them. Pure.
+//! The renewals of the tokens in a Secret, as the Secret `<name>-renewed` keeps them. Both Secrets and the
+//! circumstances go in; a [`RenewalStep`] and the Secret to store come out. Pure, no client.
 //!
-//! A renewal is written down before it is asked for, and its answer after: so no pair of tokens is used twice, whoever
-//! crashes in between.
+//! The intent of a renewal is stored before the call, and the outcome after it. So no pair of tokens is used twice,
+//! even if the operator crashes in between.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,22 +20,22 @@ use crate::{
     kubernetes::key::SecretKey,
 };
 
-/// Says whose Secret it is.
+/// Label: the operator manages this Secret.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// Tells by which pair of the user's Secret the renewals began.
+/// Annotation: the fingerprint of the pair in the user's Secret from which the renewals started.
 const SOURCE: &str = "commandcenter.dev/renewed-from";
-/// How many renewals there were since.
+/// Annotation: the number of renewals since then.
 const RENEWALS: &str = "commandcenter.dev/renewals";
-/// That a renewal is under way, by its id, or was refused.
+/// Annotation: the id of a renewal that is in progress, or `refused`.
 const RENEWAL: &str = "commandcenter.dev/renewal";
-/// When the token expires, and when it is renewed, by the operator's clock.
+/// Annotations: the times at which the token expires and is to be renewed, by the operator's clock.
 const EXPIRES_AT: &str = "commandcenter.dev/token-expires-at";
 const RENEW_AT: &str = "commandcenter.dev/renew-at";
 /// Keys of a connection.
 const TOKEN: &str = "token";
 const REFRESH_TOKEN: &str = "refreshToken";
 
-/// How long no refresh token is left unused.
+/// The longest time for which a refresh token is left unused.
 const A_WEEK: Duration = Duration::from_hours(24 * 7);
 
 /// The pair in the user's own Secret.
@@ -42,24 +43,24 @@ const A_WEEK: Duration = Duration::from_hours(24 * 7);
 pub struct Source {
     /// The pair.
     pub pair: Pair,
-    /// What tells this pair from others without showing anything of it.
+    /// Its fingerprint.
     pub fingerprint: Fingerprint,
 }
 
-/// What tells a pair of tokens from others without showing anything of it.
+/// Tells a pair of tokens from others and shows nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(String);
 
-/// One renewal.
+/// The id of one renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenewalId(String);
 
-/// What `<name>-renewed` is.
+/// The content of `<name>-renewed`.
 #[derive(Clone, Debug)]
 pub enum Stored {
-    /// It does not exist, or speaks of another pair than the user's Secret has now.
+    /// It does not exist, or belongs to another pair than the one in the user's Secret now.
     Nothing,
-    /// It is not the operator's, or is of a type that is for something else.
+    /// It is not the operator's, or its type is for something else.
     Foreign,
     /// It keeps the renewals of this pair.
     Recorded(RenewalRecord),
@@ -68,77 +69,78 @@ pub enum Stored {
 /// The renewals of one source.
 #[derive(Clone, Debug)]
 pub struct RenewalRecord {
-    /// The latest pair, once there was a renewal.
+    /// The latest pair, if there was a renewal.
     pub latest: Option<Latest>,
-    /// How the last renewal stands.
+    /// The state of the last renewal.
     pub state: RenewalState,
 }
 
-/// The pair that the last renewal gave.
+/// The pair of the last renewal.
 #[derive(Clone, Debug)]
 pub struct Latest {
     /// The pair.
     pub pair: Pair,
-    /// How many renewals there were.
+    /// The number of renewals from the user's pair to this one.
     pub renewals: u64,
-    /// When the token expires.
+    /// The time at which the token expires.
     pub expires_at: Timestamp,
-    /// When it is to be renewed.
+    /// The time at which it is to be renewed.
     pub renew_at: Timestamp,
 }
 
-/// How the last renewal stands.
+/// The state of the last renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RenewalState {
-    /// There is none, or its pair is kept.
+    /// There is none, or its pair is stored.
     Settled,
-    /// It may be asked for at any moment, or was, and its answer is not here.
+    /// Its intent is stored and its outcome is not: the call may come at any moment, or was made and its answer is not
+    /// here.
     UnderWay(RenewalId),
-    /// It is kept for another Secret of that name, which is gone: this one is a copy, and that one's tokens may have been
-    /// renewed since.
+    /// It belongs to another Secret of that name, which is gone. This Secret is a copy of that one, whose tokens may
+    /// have been renewed since.
     OfAnother,
-    /// It was refused.
+    /// The Command Center refused it.
     Refused,
 }
 
-/// Why a token that is not taken any more is not renewed.
+/// The obstacle to the renewal of a token that is no longer accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenewalObstacle {
-    /// It is tried again soon.
+    /// The renewal will be tried again soon.
     Delayed,
     /// The last renewal may have been made, and its answer is lost.
     Lost,
     /// The Command Center does not renew this pair.
     Refused,
-    /// `<name>-renewed` is somebody else's.
+    /// `<name>-renewed` belongs to somebody else.
     NameTaken,
     /// The operator may not write `<name>-renewed`.
     NotPermitted,
 }
 
-/// What is known beside the two Secrets.
+/// The circumstances of a decision, besides the two Secrets.
 #[derive(Clone, Debug)]
 pub struct Circumstances<'a> {
     /// The Command Center rejected the latest token.
     pub rejected: bool,
-    /// Renewals that this process wrote down, perhaps, and did not ask for.
+    /// Renewals whose intent this process may have stored and whose call it did not make.
     pub unsent: &'a [RenewalId],
-    /// What kept the last renewal from being made, a moment ago.
+    /// The obstacle to the last renewal, a moment ago.
     pub hindered: Option<RenewalObstacle>,
-    /// This process used the latest pair before.
+    /// This process has used the latest pair before.
     pub spent: bool,
     /// The time.
     pub now: Timestamp,
 }
 
-/// What to do.
+/// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenewalStep {
     /// Use the latest token.
     Use,
     /// Renew the latest pair.
     Renew,
-    /// The latest token is of no use, and cannot be renewed.
+    /// The latest token is no longer accepted or has expired, and it cannot be renewed.
     Stop(RenewalObstacle),
 }
 
@@ -155,8 +157,8 @@ pub fn name_of(name: &str) -> String {
 }
 
 impl Fingerprint {
-    /// That of `pair`. Whoever may read a Secret's annotations and not its data learns nothing: tokens are
-    /// too long to be guessed.
+    /// The fingerprint of `pair`. A reader of a Secret's annotations who cannot read its data learns nothing from it:
+    /// tokens are too long to be guessed.
     #[must_use]
     pub fn of(pair: &Pair) -> Self {
         let (token, refresh) = (pair.token.reveal(), pair.refresh_token.reveal());
@@ -175,7 +177,8 @@ impl RenewalId {
 }
 
 impl Source {
-    /// The pair in the data of the user's Secret; nothing where there is no key `refreshToken`, or not two tokens.
+    /// The pair in the data of the user's Secret. None without a key `refreshToken`, or if one of the two is not a
+    /// token.
     #[must_use]
     pub fn of(data: &BTreeMap<String, ByteString>) -> Option<Self> {
         let pair = pair(data)?;
@@ -183,8 +186,8 @@ impl Source {
     }
 }
 
-/// What is wrong with the refresh token in the data of the user's Secret, if there is one: without it no renewal would be
-/// made, and nobody would hear of it.
+/// The mistake in the refresh token of the user's Secret, if it has one. It is reported, because otherwise no renewal
+/// would be made and nobody would know.
 #[must_use]
 pub fn wrong_refresh_token(data: &BTreeMap<String, ByteString>) -> Option<NotAToken> {
     let problem = Token::new(&data.get(REFRESH_TOKEN)?.0).err();
@@ -197,7 +200,7 @@ fn pair(data: &BTreeMap<String, ByteString>) -> Option<Pair> {
 }
 
 impl Stored {
-    /// What `secret` is to the renewals of `source`, which is that of the Secret with uid `owner`.
+    /// The meaning of `secret` for the renewals of `source`, which is the pair of the Secret with uid `owner`.
     #[must_use]
     pub fn of(secret: Option<&Secret>, source: &Source, owner: Option<&str>) -> Self {
         let Some(secret) = secret else { return Self::Nothing };
@@ -220,14 +223,14 @@ impl Stored {
         let latest = secret.data.as_ref().and_then(pair).map(|pair| Latest {
             pair,
             renewals: note(RENEWALS).and_then(|number| number.parse().ok()).unwrap_or(1),
-            // Without its times it is taken for old, and renewed.
+            // A pair without its times counts as old, and is renewed.
             expires_at: time(EXPIRES_AT).unwrap_or(Timestamp::MAX),
             renew_at: time(RENEW_AT).unwrap_or(Timestamp::MIN),
         });
         Self::Recorded(RenewalRecord { latest, state })
     }
 
-    /// What was kept.
+    /// The stored renewals.
     #[must_use]
     pub const fn kept(&self) -> Option<&RenewalRecord> {
         match self {
@@ -236,19 +239,19 @@ impl Stored {
         }
     }
 
-    /// The pair that the last renewal gave.
+    /// The pair of the last renewal.
     #[must_use]
     pub fn latest(&self) -> Option<&Latest> {
         self.kept()?.latest.as_ref()
     }
 
-    /// How many renewals led from the user's pair to the latest.
+    /// The number of renewals from the user's pair to the latest.
     #[must_use]
     pub fn renewals(&self) -> u64 {
         self.latest().map_or(0, |latest| latest.renewals)
     }
 
-    /// The latest pair.
+    /// The latest pair: that of the last renewal, or the user's own.
     #[must_use]
     pub fn pair<'a>(&'a self, source: &'a Source) -> &'a Pair {
         self.latest().map_or(&source.pair, |latest| &latest.pair)
@@ -256,8 +259,8 @@ impl Stored {
 }
 
 impl Latest {
-    /// Until when a rejection is not held to be its end, a third of its life: one that is rejected so young was withdrawn, and
-    /// another one would be, too.
+    /// The time before which a rejection does not lead to a renewal, about a third of the token's life. A token that is
+    /// rejected so early was withdrawn, and the next one would be, too.
     fn believed_until(&self) -> Timestamp {
         let last_third = Duration::try_from(self.expires_at.duration_since(self.renew_at)).unwrap_or_default();
         self.renew_at.checked_sub(last_third.min(A_WEEK / 2)).unwrap_or(Timestamp::MIN)
@@ -265,7 +268,7 @@ impl Latest {
 }
 
 impl RenewalRecord {
-    /// Whether `other` says the same.
+    /// True if `other` has the same state and the same latest pair.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         let latest = |kept: &Self| kept.latest.as_ref().map(|latest| Fingerprint::of(&latest.pair));
@@ -273,12 +276,12 @@ impl RenewalRecord {
     }
 }
 
-/// What to do about the token.
+/// Decides what to do about the token.
 #[must_use]
 pub fn decide(stored: &Stored, around: &Circumstances<'_>) -> RenewalStep {
     let due = match stored.latest() {
         Some(latest) => around.now >= latest.renew_at || (around.rejected && around.now >= latest.believed_until()),
-        // Nobody knows how old the user's own is.
+        // The age of the user's own token is not known.
         None => around.rejected,
     };
     if !due {
@@ -300,21 +303,21 @@ pub fn decide(stored: &Stored, around: &Circumstances<'_>) -> RenewalStep {
     }
 }
 
-/// Two thirds of the way: when a token is renewed that lives `lifetime` from `now` on, and when it expires. A long-lived one
-/// earlier, because its refresh token is void after 14 days.
+/// The times at which a token that lives for `lifetime` from `now` is renewed, and expires. It is renewed after two
+/// thirds of its life, and after a week at the latest, because its refresh token is void after 14 days.
 #[must_use]
 pub fn times(lifetime: Duration, now: Timestamp) -> (Timestamp, Timestamp) {
     let after = |wait: Duration| now.checked_add(wait).unwrap_or(Timestamp::MAX);
     (after((lifetime / 3 * 2).min(A_WEEK)), after(lifetime))
 }
 
-/// `<name>-renewed` as it keeps `kept` of `source`: in the place of `old`, and owned by the user's Secret `owner`.
+/// The Secret `<name>-renewed` that keeps `kept` of `source`. It replaces `old`, and the user's Secret `owner` owns it.
 #[must_use]
 pub fn secret(owner: &ObjectMeta, source: &Source, kept: &RenewalRecord, old: Option<&Secret>) -> Secret {
     let note = |name: &str, value: String| (name.to_owned(), value);
     let mut annotations = BTreeMap::from([note(SOURCE, source.fingerprint.0.clone())]);
     match &kept.state {
-        // Nothing is written over what is another's.
+        // `Settled` needs no annotation. `OfAnother` is never stored, because `decide` permits no renewal then.
         RenewalState::Settled | RenewalState::OfAnother => {}
         RenewalState::UnderWay(id) => annotations.extend([note(RENEWAL, id.0.clone())]),
         RenewalState::Refused => annotations.extend([note(RENEWAL, "refused".to_owned())]),

@@ -1,4 +1,5 @@
-//! Access to the cluster, as kubectl finds it or in-cluster, with time limits and without hidden retries.
+//! Clients of the API server. A kubeconfig or the service account goes in, and two clients come out. The cluster is the
+//! one that kubectl finds. The clients have time limits and no hidden retries.
 
 use std::time::Duration;
 
@@ -12,18 +13,18 @@ use url::Url;
 
 use crate::proxies::Proxies;
 
-/// No answer of the API server to one request may take longer.
+/// Longest time for the answer to one request.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
-/// A watch that tells of nothing is ended by the API server before this.
+/// Longest silence of a watch. The API server ends a watch that has nothing to tell before this.
 const WATCH_READ_TIMEOUT: Duration = Duration::from_secs(35);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Two clients of one cluster.
 #[derive(Clone)]
 pub struct Clients {
-    /// For single requests: each ends within a time limit.
+    /// For single requests. Each ends within a time limit.
     pub requests: Client,
-    /// For watches, which are long and end by their own time limit.
+    /// For watches, which are long and have a time limit of their own.
     pub watches: Client,
 }
 
@@ -33,11 +34,11 @@ impl std::fmt::Debug for Clients {
     }
 }
 
-/// The cluster that kubectl would use, through the proxy that kubectl would use; or the one of the pod, whose API server is
-/// reached directly.
+/// The cluster that kubectl would use, through the proxy that kubectl would use. Otherwise the cluster of the pod,
+/// whose API server is reached directly.
 ///
 /// # Errors
-/// When there is none, or it cannot be used.
+/// There is no cluster, or it cannot be used.
 pub fn config(proxies: &Proxies) -> anyhow::Result<Config> {
     let from_kubeconfig = Kubeconfig::read().context("it cannot be read").and_then(|found| of(&found, proxies));
     let mut config = match from_kubeconfig {
@@ -51,8 +52,8 @@ pub fn config(proxies: &Proxies) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// What `kubeconfig` says of the cluster of its current context. kube's own function reads `NO_PROXY` by itself and fails
-/// where that has an empty entry, which curl and kubectl take.
+/// The cluster of the current context of `kubeconfig`. kube's own function reads `NO_PROXY` itself and fails where that
+/// has an empty entry, which curl and kubectl accept.
 fn of(kubeconfig: &Kubeconfig, proxies: &Proxies) -> anyhow::Result<Config> {
     let current = kubeconfig.current_context.as_ref().context("it has no current-context")?;
     let context = kubeconfig.contexts.iter().find(|context| context.name == *current);
@@ -62,7 +63,7 @@ fn of(kubeconfig: &Kubeconfig, proxies: &Proxies) -> anyhow::Result<Config> {
         cluster.and_then(|found| found.cluster.as_ref()).context("the cluster of its context does not exist")?;
     let user = kubeconfig.auth_infos.iter().find(|user| Some(&user.name) == context.user.as_ref());
     let server = cluster.server.as_ref().context("its cluster has no server")?;
-    // It reads the authority, too, from wherever it is.
+    // This also reads the certificate authority, from a file or from the kubeconfig.
     let loaded = ExecAuthCluster::try_from(cluster).context("its certificate-authority cannot be read")?;
     let mut config = Config::new(server.parse().context("its server is not an address")?);
     config.default_namespace = context.namespace.clone().unwrap_or(config.default_namespace);
@@ -83,7 +84,7 @@ fn certificates(pem: &[u8]) -> anyhow::Result<Vec<Vec<u8>>> {
     parsed.collect::<Result<_, _>>().context("its certificate-authority holds no certificates in PEM")
 }
 
-/// The proxy for the API server at `address`: what the kubeconfig says of its cluster comes before the environment, and
+/// The proxy for the API server at `address`. A proxy in the kubeconfig's cluster goes before the environment's and
 /// heeds no `NO_PROXY`.
 fn proxy(cluster: &Cluster, address: &http::Uri, proxies: &Proxies) -> anyhow::Result<Option<http::Uri>> {
     let (from, proxy) = if let Some(own) = cluster.proxy_url.as_ref().filter(|own| !own.is_empty()) {
@@ -92,15 +93,15 @@ fn proxy(cluster: &Cluster, address: &http::Uri, proxies: &Proxies) -> anyhow::R
         let address = Url::parse(&address.to_string()).context("the address of the API server is none")?;
         ("the proxy of the environment", proxies.of_api_server(&address).map(|proxy| proxy.reveal().to_string()))
     };
-    // With kube the proxy looks names up, whatever the scheme says.
+    // In kube the proxy always looks names up, whichever of the two schemes it has.
     let proxy = proxy.map(|proxy| proxy.replacen("socks5h://", "socks5://", 1));
     proxy.map(|proxy| proxy.parse().with_context(|| format!("{from} is not the address of a proxy"))).transpose()
 }
 
-/// Clients for the cluster that `config` names. A retry of a write is this program's own matter, so kube does none.
+/// Clients for the cluster of `config`. This program retries writes itself, so kube must not.
 ///
 /// # Errors
-/// When the configuration cannot be used, for example for a certificate that cannot be read.
+/// The configuration cannot be used, for example because a certificate cannot be read.
 pub fn clients(mut config: Config) -> kube::Result<Clients> {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);

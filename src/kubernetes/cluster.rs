@@ -1,4 +1,5 @@
-//! The API server as one backup uses it: every call with a deadline, every failure told apart by what it leaves behind.
+//! The calls to the API server. An object goes in, the stored object or a [`ClusterError`] comes out. It needs a client
+//! of the API server. Every call has a deadline, and each error tells what a failed write may have left behind.
 
 use std::time::Duration;
 
@@ -23,18 +24,19 @@ use crate::{
     },
 };
 
-/// No call may take longer.
+/// Longest time for one call.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Objects of one page of a list: each may have a megabyte of annotations.
+/// Objects of one page of a list. Each may have a megabyte of annotations.
 pub const PAGE: u32 = 50;
 
-/// The statuses that an API server holds: all that intents and records need of it, so that a model can stand in for one.
+/// The statuses that an API server holds. Intents and records need only this of it, so a model can stand in for it.
 pub trait Statuses {
-    /// Replaces the status, if `object` is what is stored; gives the object as it is stored then.
+    /// Replaces the status, if the stored object still has the resourceVersion of `object`. Returns the object as it is
+    /// stored then.
     ///
     /// # Errors
-    /// [`ClusterError::Conflict`] when something newer is stored, [`ClusterError::Ambiguous`] when it is not known
-    /// whether it was written.
+    /// [`ClusterError::Conflict`] if something newer is stored; [`ClusterError::Ambiguous`] if the status may or may
+    /// not have been written.
     fn write_status(
         &self,
         object: &SalesforceBackup,
@@ -43,7 +45,7 @@ pub trait Statuses {
     /// The object as it is stored now, if it exists.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// It cannot be read.
     fn backup(
         &self,
         namespace: &str,
@@ -65,76 +67,76 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
-/// The API server's `OpenAPI` document of our group and version, which tells what its definitions have.
+/// The API server's `OpenAPI` document of our group and version, which tells the fields of its definitions.
 #[derive(Debug)]
 pub enum Document {
-    /// The one that is known.
+    /// The document has not changed since the known tag.
     Unchanged,
-    /// There is none: the group has no kinds.
+    /// There is no document: the group has no kinds.
     Missing,
-    /// This, with the tag by which it is known.
+    /// The document, and its tag (`ETag`).
     Is(Value, Option<String>),
 }
 
-/// Why a call to the API server did not give what was asked for.
+/// The reason why a call to the API server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// Something newer is stored: look again.
+    /// Something newer is stored. The caller has to look again.
     #[error("{what}: it was changed in the meantime")]
     Conflict {
-        /// What was tried.
+        /// The action.
         what: String,
     },
     /// The object does not exist any more.
     #[error("{what}: it does not exist")]
     Gone {
-        /// What was tried.
+        /// The action.
         what: String,
     },
     /// The operator's service account has no right to do this.
     #[error("{what}: the operator has no right to: {message}")]
     Forbidden {
-        /// What was tried.
+        /// The action.
         what: String,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// The API server refused; nothing was changed.
+    /// The API server refused. Nothing was changed.
     #[error("{what}: refused: {message}")]
     Refused {
-        /// What was tried.
+        /// The action.
         what: String,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// The object is larger than what is stored of one; nothing was changed.
+    /// The object is larger than the API server can store. Nothing was changed.
     #[error("{what}: the object is too large to be stored")]
     TooLarge {
-        /// What was tried.
+        /// The action.
         what: String,
     },
-    /// The API server takes no more calls at present; nothing was changed.
+    /// The API server takes no more calls at present. Nothing was changed.
     #[error("{what}: the API server is too busy: {message}")]
     Busy {
-        /// What was tried.
+        /// The action.
         what: String,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// No usable answer; a write may have been applied, or may still be.
+    /// There is no usable answer. A write may have been applied, or may be applied later.
     #[error("{what}: no usable answer")]
     Ambiguous {
-        /// What was tried.
+        /// The action.
         what: String,
-        /// What the client saw, unless the deadline passed.
+        /// The error of the client, unless the deadline passed.
         #[source]
         source: Option<Box<kube::Error>>,
     },
 }
 
 impl Cluster {
-    /// The API server behind `client`, of which `namespaces` are worked on (none means all); events are reported by
-    /// `instance`.
+    /// The API server behind `client`. The operator works on `namespaces`, where none means all, and `instance` is the
+    /// reporter of its events.
     #[must_use]
     pub fn new(client: Client, instance: String, namespaces: Vec<String>) -> Self {
         let reporter = Reporter { controller: OPERATOR.to_owned(), instance: Some(instance) };
@@ -144,18 +146,18 @@ impl Cluster {
     /// The Secret, if it exists.
     ///
     /// # Errors
-    /// When it cannot be known whether it exists.
+    /// It is not known if the Secret exists.
     pub async fn secret(&self, key: &SecretKey) -> Result<Option<Secret>, ClusterError> {
         let SecretKey { namespace, name } = key;
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         call(|| format!("reading Secret {namespace}/{name}"), api.get_opt(name)).await
     }
 
-    /// Stores a Secret: a new one when it has no resourceVersion, else in the place of that version.
+    /// Stores a Secret. Without a resourceVersion it is created, otherwise it replaces that version.
     ///
     /// # Errors
-    /// [`ClusterError::Conflict`] when something newer is stored, or anything where there was to be nothing;
-    /// [`ClusterError::Ambiguous`] when it is not known whether it was stored.
+    /// [`ClusterError::Conflict`] if something newer is stored, or anything where a Secret was to be created;
+    /// [`ClusterError::Ambiguous`] if it may or may not have been stored.
     pub async fn write_secret(&self, secret: &Secret) -> Result<Secret, ClusterError> {
         let metadata = &secret.metadata;
         let (namespace, name) = (metadata.namespace.as_deref().unwrap_or_default(), secret.name_any());
@@ -168,20 +170,20 @@ impl Cluster {
         }
     }
 
-    /// What a Namespace is.
+    /// The metadata of a Namespace.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// It cannot be read.
     pub async fn namespace(&self, name: &str) -> Result<ObjectMeta, ClusterError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         Ok(call(|| format!("reading Namespace {name}"), api.get(name)).await?.metadata)
     }
 
-    /// How long ago the API server stored a status of the object last, by its own clock alone: its time now, less the time
-    /// that it noted with the fields of the status. Nothing when it does not tell.
+    /// The time since the API server last stored a status of the object, by its own clock alone: its present time, less
+    /// the time that it noted with the fields of the status. None unless it tells both.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// There is no answer.
     pub async fn status_stored_for(&self, namespace: &str, name: &str) -> Result<Option<Duration>, ClusterError> {
         let asked = async {
             let url = SalesforceBackup::url_path(&(), Some(namespace));
@@ -196,10 +198,11 @@ impl Cluster {
         call(|| format!("reading when the status of SalesforceBackup {namespace}/{name} was stored"), asked).await
     }
 
-    /// Gives every object of the namespaces that are worked on to `visit`, as it is stored now; read in pages.
+    /// Passes every object of the namespaces that the operator works on to `visit`, as it is stored now. The objects
+    /// are read in pages.
     ///
     /// # Errors
-    /// When they cannot all be read.
+    /// Not all of them can be read.
     pub async fn visit_backups(&self, mut visit: impl FnMut(Read)) -> Result<(), ClusterError> {
         let apis: Vec<Api<Stored>> = if self.namespaces.is_empty() {
             vec![Api::all(self.client.clone())]
@@ -220,11 +223,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// Sets `finalizer`, or removes it, if `object` is what is stored.
+    /// Sets `finalizer` or removes it, if the stored object still has the resourceVersion of `object`.
     ///
     /// # Errors
-    /// [`ClusterError::Conflict`] when something newer is stored, [`ClusterError::Ambiguous`] when it is not known whether it
-    /// was done.
+    /// [`ClusterError::Conflict`] if something newer is stored; [`ClusterError::Ambiguous`] if it may or may not have
+    /// been done.
     pub async fn set_finalizer(
         &self,
         object: &SalesforceBackup,
@@ -244,10 +247,10 @@ impl Cluster {
         call(what, api.patch_metadata(&name, &params, &Patch::Merge(patch))).await.map(drop)
     }
 
-    /// What the definitions have, unless it is what `known` is the tag of.
+    /// The `OpenAPI` document of the definitions, unless its tag is still `known`.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// It cannot be read.
     pub async fn document(&self, known: Option<&str>) -> Result<Document, ClusterError> {
         let read = async {
             let request = http::Request::get(format!("/openapi/v3/apis/{GROUP}/{VERSION}"))
@@ -276,7 +279,7 @@ impl Cluster {
     /// Publishes an event about `object`.
     ///
     /// # Errors
-    /// When it could not be published; the caller goes on without it.
+    /// It could not be published. The caller goes on without it.
     pub async fn publish(&self, object: &SalesforceBackup, event: &Event) -> Result<(), ClusterError> {
         let reference = object.object_ref(&());
         call(|| format!("publishing event {}", event.reason), self.recorder.publish(event, &reference)).await
@@ -307,7 +310,7 @@ impl Statuses for Cluster {
     }
 }
 
-/// How long before `now` a field of the status was written last, whoever wrote it.
+/// The time from the last write of a status field to `now`, whoever wrote it.
 fn stored_for(metadata: &ObjectMeta, now: Timestamp) -> Option<Duration> {
     let of_status =
         metadata.managed_fields.iter().flatten().filter(|fields| fields.subresource.as_deref() == Some("status"));
@@ -319,7 +322,7 @@ fn http_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp())
 }
 
-/// How long to wait between the tries of a write that must land.
+/// The delays between the tries of a write that must land.
 pub fn until_it_lands() -> impl Iterator<Item = Duration> {
     let waits =
         ExponentialBuilder::new().with_min_delay(Duration::from_millis(100)).with_max_delay(Duration::from_secs(5));
@@ -341,7 +344,7 @@ fn classify(what: String, error: kube::Error) -> ClusterError {
     let message = status.message.clone();
     match status.code {
         413 => ClusterError::TooLarge { what },
-        // How an API server passes on what etcd says.
+        // The words of etcd, as an API server passes them on.
         400..=599 if ["request is too large", "message larger than max"].iter().any(|said| message.contains(said)) => {
             ClusterError::TooLarge { what }
         }

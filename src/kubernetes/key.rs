@@ -11,7 +11,7 @@ pub struct SecretKey {
     pub name: String,
 }
 
-/// An object of ours, by its namespace and name.
+/// An object of our kinds, by its namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
     /// Its namespace.
@@ -40,7 +40,7 @@ impl ObjectKey {
     }
 }
 
-/// The uid of `object`; empty for one that was never stored.
+/// The uid of `object`, empty if it was never stored.
 #[must_use]
 pub fn uid(object: &impl ResourceExt) -> &str {
     object.meta().uid.as_deref().unwrap_or_default()

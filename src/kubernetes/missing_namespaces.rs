@@ -1,4 +1,5 @@
-//! Tells of namespaces that are to be watched and do not exist: nothing comes from them, and nobody would know why. Effects.
+//! Warns of namespaces of `--watch-namespace` that do not exist. The names go in, log messages come out. It needs a
+//! client of the API server. Without a warning, nobody would know why nothing happens for such a namespace.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -10,13 +11,13 @@ use crate::kubernetes::{
     watched::Objects,
 };
 
-/// By then the objects of the namespaces are listed; one that has some exists.
+/// By this time the watches have listed the objects. A namespace that has objects exists.
 const A_MOMENT: Duration = Duration::from_secs(2);
-/// How often those that were missing are looked for.
+/// Interval at which missing namespaces are looked for again.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Says which of `namespaces` do not exist, and when each of these does. Ends when all of them do, or when the operator may
-/// not read them, which its watch tells of.
+/// Logs the namespaces that do not exist, and each of them again when it does. Ends when all exist. One that the
+/// operator may not read counts as existing; its watch reports that.
 pub async fn tell_of_missing(cluster: &Cluster, objects: &Objects, namespaces: &[String]) {
     tokio::time::sleep(A_MOMENT).await;
     let known: HashSet<String> = objects.all().iter().filter_map(|object| object.namespace()).collect();
@@ -41,7 +42,7 @@ pub async fn tell_of_missing(cluster: &Cluster, objects: &Objects, namespaces: &
     }
 }
 
-/// False only where the API server says so.
+/// False only if the API server says that the namespace does not exist.
 async fn exists(cluster: &Cluster, namespace: &str) -> bool {
     !matches!(cluster.namespace(namespace).await, Err(ClusterError::Gone { .. }))
 }

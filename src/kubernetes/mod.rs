@@ -1,4 +1,4 @@
-//! The API server: how it is reached, its objects, and how its calls fail.
+//! The API server: the clients for it, its objects, and the ways in which its calls fail.
 
 pub mod client;
 pub mod cluster;

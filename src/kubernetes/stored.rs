@@ -1,6 +1,8 @@
-//! Objects as the API server stores them, read one by one: what cannot be read of one keeps nobody from the others. A field of
-//! a status may pass the definition and be no value of ours all the same, such as a time with an offset of 99 hours; it is left
-//! out, and the status is written anew. Pure.
+//! Objects as the API server stores them. The JSON of one object goes in, the part of it that can be read comes out.
+//! Pure, no client. Each object is read by itself, so one that cannot be read does not hide the others.
+//!
+//! A field of a status may pass the definition and still not be a value of ours, such as a time with an offset of 99
+//! hours. Such a field is left out, and the status is written anew.
 
 use std::borrow::Cow;
 
@@ -12,7 +14,7 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::api::SalesforceBackup;
 
-/// More fields than this are not left out of one status.
+/// Most fields that are left out of one status.
 const MOST_LEFT_OUT: usize = 100;
 
 /// An object, as far as it can be read.
@@ -26,7 +28,7 @@ pub enum Read {
     Whole(Box<SalesforceBackup>),
     /// All but these fields of its status.
     Without(Box<SalesforceBackup>, Vec<String>),
-    /// Nothing but its metadata, for this reason.
+    /// Only its metadata, for this reason.
     Nothing(Box<ObjectMeta>, String),
 }
 
@@ -67,7 +69,8 @@ fn read_in_part(mut object: Value) -> serde_json::Result<Read> {
     }
 }
 
-/// Removes what is at `path`, if that is below the status: without a status nobody would know what it said.
+/// Removes the value at `path`, if that is inside the status. The status as a whole is never removed, because its
+/// content would be lost.
 fn remove_from_status(object: &mut Value, path: &Path) -> bool {
     let mut segments = path.iter();
     let is_of_status = matches!(segments.next(), Some(Segment::Map { key }) if key == "status");

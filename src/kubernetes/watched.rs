@@ -1,4 +1,5 @@
-//! The objects as the watches told of them last. Possibly older than what the API server has.
+//! The objects that the watches have delivered. The stores of the watches go in, objects come out. It needs no client.
+//! The objects may be older than those of the API server.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -20,7 +21,7 @@ impl Objects {
         Self(stores)
     }
 
-    /// Whether the object `uid` is there under this name.
+    /// True if the object `uid` exists under this name.
     #[must_use]
     pub fn has(&self, uid: &str, object: &ObjectKey) -> bool {
         let reference = ObjectRef::new(&object.name).within(&object.namespace);
@@ -28,7 +29,7 @@ impl Objects {
         found.is_some_and(|object| object.metadata.uid.as_deref() == Some(uid))
     }
 
-    /// The Secrets that objects refer to.
+    /// The Secrets to which objects refer.
     #[must_use]
     pub fn secrets(&self) -> HashSet<SecretKey> {
         let of = |object: &Arc<SalesforceBackup>| {

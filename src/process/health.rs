@@ -1,4 +1,5 @@
-//! The answers of `/livez`, `/readyz` and `/metrics`.
+//! The answers of `/livez`, `/readyz` and `/metrics`. The state of the process goes in, routes come out. It needs no
+//! client.
 
 use std::sync::{
     Arc,
@@ -16,7 +17,7 @@ use axum::{
     routing::get,
 };
 
-/// Probes of the kubelet: ready while `ready` is true and there is no `obstacle`.
+/// The routes for the probes of the kubelet. `/readyz` answers 200 while `ready` is true and there is no `obstacle`.
 pub fn probes(
     ready: Arc<AtomicBool>,
     obstacle: impl Fn() -> Option<String> + Clone + Send + Sync + 'static,
@@ -27,12 +28,12 @@ pub fn probes(
         .route("/readyz", get(move || async move { readiness(ready.load(Ordering::Acquire), obstacle()) }))
 }
 
-/// The page of metrics.
+/// The route of the metrics page.
 pub fn metrics(metrics: Metrics) -> Router {
     Router::new().route("/metrics", get(move || async move { page(&metrics) }))
 }
 
-/// A process that cannot do its work any more is to be started anew.
+/// Answers 503 if a task cannot be kept alive, so that the kubelet restarts the process.
 fn liveness(broken: &[Task]) -> (StatusCode, String) {
     if broken.is_empty() {
         return (StatusCode::OK, "ok\n".to_owned());

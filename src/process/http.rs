@@ -1,4 +1,5 @@
-//! An HTTP server that strangers may call: each connection is small, short, and one of few.
+//! An HTTP server that strangers may call. Routes and bounds go in; it serves until it is stopped. It needs no client.
+//! Each connection is small and short, and their number is bounded.
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -15,29 +16,30 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::warn;
 
-/// What one listener gives to all of its callers.
+/// The bounds of one listener, for all its callers together.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Connections at once. For one more the oldest is closed, so that whoever opens many and says nothing keeps nobody out.
+    /// Most connections at once. For one more the oldest is closed. So a caller that opens many and sends nothing keeps
+    /// nobody out.
     pub connections: usize,
-    /// The time in which the head of a request has to be there.
+    /// Time in which the head of a request must arrive.
     pub head: Duration,
-    /// The bytes that it may have.
+    /// Most bytes of the head.
     pub head_bytes: usize,
-    /// The time from the connection to the end of its answer.
+    /// Time from the connection to the end of its answer.
     pub exchange: Duration,
 }
 
 impl Bounds {
-    /// Far more than a kubelet and a few scrapers need.
+    /// Bounds far above the needs of a kubelet and a few scrapers.
     pub const DEFAULT: Self =
         Self { connections: 64, head: Duration::from_secs(5), head_bytes: 16 << 10, exchange: Duration::from_secs(30) };
 }
 
-/// The pause after a connection could not be accepted, as when there are no open files left.
+/// Pause after a connection could not be accepted, for example because no more files can be opened.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `routes` on `listener` until `stop`; one request a connection.
+/// Serves `routes` on `listener` until `stop`. A connection serves one request.
 pub async fn serve(listener: TcpListener, routes: Router, bounds: Bounds, stop: CancellationToken) {
     let mut open: VecDeque<AbortOnDropHandle<()>> = VecDeque::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
@@ -60,7 +62,7 @@ pub async fn serve(listener: TcpListener, routes: Router, bounds: Bounds, stop: 
     }
 }
 
-/// True if a connection ended before it was accepted, which is no matter of this process.
+/// True if the connection ended before it was accepted, which is no fault of this process.
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
@@ -73,7 +75,7 @@ async fn answer(stream: TcpStream, routes: Router, bounds: Bounds) {
         .max_buf_size(bounds.head_bytes)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    // A caller that goes away, or is too slow, is no event.
+    // A caller that disconnects, or is too slow, is not an event.
     let _ = timeout(bounds.exchange, connection).await;
 }
 
@@ -118,7 +120,7 @@ mod tests {
                 assert!(answer.ends_with("fine"), "{answer}");
             }
         }
-        // Of those that are closed an end is read; the others still wait.
+        // A closed connection reads its end. The others still wait.
         let mut open = half_sent.len();
         for stream in &mut half_sent[..500 - Bounds::DEFAULT.connections] {
             let read = timeout(Duration::from_mins(5), stream.read(&mut [0; 1])).await;

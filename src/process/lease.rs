@@ -1,13 +1,14 @@
-//! A fail-stop lease: of all processes that name the same Lease, at most one leads, and one that cannot prove in time
-//! that it still does ends. Needs a client whose calls are not repeated behind our back.
+//! A fail-stop lease. A [`Candidate`] goes in; a [`Leadership`], and at its end a release or [`Lost`], comes out. It
+//! needs a client of the API server that does not retry calls by itself. Of all processes that name the same Lease, at
+//! most one leads. A leader that cannot prove in time that it still holds the Lease ends its process.
 //!
 //! ```text
 //! Candidate ─acquire▶ Leadership ─keep▶ released (after what it led has ended) | Lost: end the process
 //! ```
 //!
-//! What to do is decided in [`decide`] (pure); here it is done. Every write is a POST that must create, or a PUT with the
-//! uid and the resourceVersion that were seen, so that of two writers one fails. Nothing else rests on it: what must not
-//! happen twice is guarded by the intent in the status of each object.
+//! [`decide`] is pure and makes the decisions; this file carries them out. Every write is a POST that must create, or a
+//! PUT with the uid and the resourceVersion that were seen, so that of two writers one fails. The lease is no guard
+//! against a second backup: that is the intent in the status of each object.
 
 pub mod decide;
 
@@ -38,10 +39,10 @@ use crate::{
     time::clock::{self, BootTime, Now},
 };
 
-/// Tries to give the lease back: the first may find that our own last renewal was applied unseen.
+/// Tries to release the lease. The first one may find that our own last renewal was applied and its answer lost.
 const RELEASES: usize = 2;
 
-/// A process that would like to lead.
+/// A process that wants to lead.
 #[derive(Clone)]
 pub struct Candidate {
     api: Api<Lease>,
@@ -51,18 +52,18 @@ pub struct Candidate {
     timings: Timings,
 }
 
-/// The right to lead, until it is lost or given back.
+/// The right to lead, until it is lost or released.
 #[derive(Debug)]
 #[must_use = "nobody renews it unless it is kept"]
 pub struct Leadership {
     candidate: Candidate,
-    /// The Lease by our last write or look, and when that was.
+    /// The Lease by our last write or look; `seen` has the time of it.
     lease: Option<Lease>,
     seen: LeaseSeen,
     renewed: BootTime,
 }
 
-/// The lease was lost: this process must end.
+/// The lease is lost. This process must end.
 #[derive(Debug, thiserror::Error)]
 #[error("lost the lease {lease}: {why}; another replica goes on, and this process ends")]
 pub struct Lost {
@@ -70,13 +71,13 @@ pub struct Lost {
     why: Loss,
 }
 
-/// How a call ended that did not do what was asked.
+/// The way in which a call failed.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
-    /// Somebody wrote, created or deleted the Lease in the meantime: nothing was written.
+    /// Another process wrote, created or deleted the Lease in the meantime. Nothing was written.
     #[error("the Lease was changed in the meantime")]
     Conflict,
-    /// The service account may not.
+    /// The service account has no right to do it.
     #[error(
         "the operator may not get, create and update leases.coordination.k8s.io there: add the rights to its Role, or name another --lease-namespace ({0})"
     )]
@@ -84,7 +85,7 @@ enum Failed {
     /// The API server refused or could not be reached. A write may have been applied.
     #[error(transparent)]
     Call(kube::Error),
-    /// No answer in time. A write may have been applied.
+    /// There was no answer in time. A write may have been applied.
     #[error("no answer within {0:?}")]
     Unanswered(Duration),
 }
@@ -96,21 +97,21 @@ impl std::fmt::Debug for Candidate {
 }
 
 impl Candidate {
-    /// A candidate for the Lease `name` in `namespace`. `me` must be unique to this run of the process; calls go through
-    /// `client`, which must not repeat them by itself.
+    /// A candidate for the Lease `name` in `namespace`. `me` must be unique to this run of the process. `client` must
+    /// not retry calls by itself.
     #[must_use]
     pub fn new(client: Client, namespace: String, name: String, me: String, timings: Timings) -> Self {
         Self { api: Api::namespaced(client, &namespace), namespace, name, me, timings }
     }
 
-    /// The Lease, as people name it.
+    /// The namespace and name of the Lease, for people.
     #[must_use]
     pub fn lease(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Waits until this process leads; nothing when `stop` came first. `standing_by` is true while somebody else leads
-    /// and the API server answers.
+    /// Waits until this process leads. None if `stop` came first. `standing_by` is true while another process leads and
+    /// the API server answers.
     pub async fn acquire(&self, standing_by: &AtomicBool, stop: &CancellationToken) -> Option<Leadership> {
         let mut seen: Option<LeaseSeen> = None;
         let mut trouble: Option<String> = None;
@@ -144,7 +145,8 @@ impl Candidate {
         None
     }
 
-    /// One look, and what follows from it. A write is never cut off by a stop: it would be applied unseen.
+    /// Looks at the Lease once, and claims it if it is free. `stop` never interrupts a write, because an interrupted
+    /// write may still be applied.
     async fn approach(&self, last: &mut Option<LeaseSeen>, standing_by: &AtomicBool) -> Result<Next, Failed> {
         let lease = self.look(self.timings.call_limit()).await?;
         let now = clock::now().boot;
@@ -179,7 +181,7 @@ impl Candidate {
         answered(within, self.api.get_opt(&self.name)).await
     }
 
-    /// Replaces the Lease if it still is the one that was seen; creates it when `lease` was never stored.
+    /// Replaces the Lease, if it is still the one that was seen. A `lease` that was never stored is created.
     async fn write(&self, lease: &Lease, within: Duration) -> Result<Lease, Failed> {
         let with = PostParams::default();
         if lease.metadata.resource_version.is_none() {
@@ -221,23 +223,23 @@ impl Candidate {
     }
 }
 
-/// What follows a look.
+/// The step after a look.
 enum Next {
     Lead(Box<Leadership>),
     Look(Duration),
 }
 
 impl Leadership {
-    /// Over `lease`, written by us with a call sent at `sent`.
+    /// Leadership by `lease`, which we wrote with a call sent at `sent`.
     fn over(candidate: Candidate, lease: Lease, sent: BootTime) -> Self {
         let seen = LeaseSeen::first(Some(record(&lease)), sent);
         Self { candidate, lease: Some(lease), seen, renewed: sent }
     }
 
-    /// Renews until `done`, and then gives the lease back. Cancel `done` when all that was led has ended.
+    /// Renews the lease until `done`, and then releases it. Cancel `done` when all that was led has ended.
     ///
     /// # Errors
-    /// When the lease is lost: what is led must end at once, without the time to finish anything.
+    /// The lease is lost. The work that this process leads must end at once, without time to finish anything.
     pub async fn keep(self, done: CancellationToken) -> Result<(), Lost> {
         let lease = self.candidate.lease();
         or_lost(lease, Box::pin(self.keep_on(done))).await
@@ -260,7 +262,7 @@ impl Leadership {
         Ok(())
     }
 
-    /// Renews, and says how long to wait until the next decision: not at all, when there is news.
+    /// Renews the lease. Returns the delay until the next decision, which is zero if the Lease has changed.
     async fn renew(&mut self, within: Duration) -> Duration {
         let Some(lease) = self.lease.clone() else { return Duration::ZERO };
         let sent = clock::now();
@@ -285,12 +287,12 @@ impl Leadership {
         self.candidate.timings.retry_period().min(self.left())
     }
 
-    /// The time until the deadline.
+    /// The time until the renew deadline.
     fn left(&self) -> Duration {
         self.renewed.plus(self.candidate.timings.renew_deadline()).since(clock::now().boot)
     }
 
-    /// Looks who holds the Lease, and says whether that could be seen.
+    /// Reads the Lease, to see which process holds it. Returns true if the API server answered.
     async fn look_again(&mut self, within: Duration) -> bool {
         match self.candidate.look(within).await {
             Ok(lease) => {
@@ -309,7 +311,7 @@ impl Leadership {
         self.lease = lease;
     }
 
-    /// Empties the Lease if it is ours, so that a standby need not wait for it to expire.
+    /// Empties the Lease if it is ours, so that a standby need not wait until it expires.
     async fn release(mut self) {
         let limit = self.candidate.timings.call_limit();
         for _ in 0..RELEASES {
@@ -334,12 +336,12 @@ impl Leadership {
     }
 }
 
-/// What `keeping` gives. When it panics the lease is lost: who does not renew it must not go on.
+/// The result of `keeping`. If it panics, the lease counts as lost: a process that does not renew it must not go on.
 async fn or_lost(lease: String, keeping: impl Future<Output = Result<(), Lost>>) -> Result<(), Lost> {
     AssertUnwindSafe(keeping).catch_unwind().await.unwrap_or(Err(Lost { lease, why: Loss::Panicked }))
 }
 
-/// What leading goes by in `lease`.
+/// The fields of `lease` on which a decision depends.
 fn record(lease: &Lease) -> LeaseRecord {
     let spec = lease.spec.as_ref();
     let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());

@@ -1,4 +1,5 @@
-//! Counters and a gauge for Prometheus. Labels are reasons and outcomes, never names of objects.
+//! The metrics of this process. Calls of the operator go in, a page in the text format of OpenMetrics comes out. It
+//! needs no client. Labels are reasons and outcomes, never names of objects.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// The counters of this process. Clones count together.
+/// The counters of this process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Registry>,
@@ -92,12 +93,12 @@ impl Metrics {
         self.transition.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// Counts an event that was lost.
+    /// Counts an event that could not be published.
     pub fn event_failed(&self) {
         self.events_failed.inc();
     }
 
-    /// Shows the restarts of `task`, of which there are none yet.
+    /// Shows the restarts of `task` as 0, before there are any.
     pub fn task_kept(&self, task: &'static str) {
         drop(self.task_restarts.get_or_create(&TaskLabel { task }));
     }
@@ -107,20 +108,20 @@ impl Metrics {
         self.task_restarts.get_or_create(&TaskLabel { task }).inc();
     }
 
-    /// Counts an object that could not be read, wholly or in this part.
+    /// Counts an object that could not be read as a whole, or not in this part of it.
     pub fn unreadable(&self, part: &'static str) {
         self.unreadable.get_or_create(&PartLabel { part }).inc();
     }
 
-    /// Says whether this process runs backups.
+    /// Shows if this process leads and runs backups.
     pub fn leads(&self, leads: bool) {
         self.leader.set(i64::from(leads));
     }
 
-    /// All counters in the text format of OpenMetrics.
+    /// All metrics in the text format of OpenMetrics.
     ///
     /// # Errors
-    /// When formatting fails, which text in memory does not do.
+    /// Formatting fails, which text in memory does not do.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut page = String::new();
         text::encode(&mut page, &self.registry)?;

@@ -1,4 +1,5 @@
-//! Turns signals into a token: the first SIGTERM or SIGINT asks to stop, a second one does not wait any longer.
+//! Turns signals into a token. The first SIGTERM or SIGINT cancels the token, the second one ends the process at once.
+//! It needs no client.
 
 #![expect(clippy::disallowed_methods, reason = "signals are waited for in a task of their own")]
 
@@ -8,13 +9,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// Status with which a second signal ends the process.
+/// The exit status after a second signal.
 const IMPATIENT: i32 = 130;
 
-/// A token that is cancelled by the first signal.
+/// A token that the first signal cancels.
 ///
 /// # Errors
-/// When signals cannot be listened to.
+/// Signals cannot be listened to.
 pub fn on_signal() -> io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,11 +1,12 @@
-//! Tasks that go on for as long as the process. One that ends, which only a bug makes it do, is started again and counted; one
-//! that ends again and again is told by `/livez`, so that the kubelet starts the process anew.
+//! Keeps tasks alive that must run for as long as the process. Tasks go in; the names of those that cannot be kept
+//! alive come out. It needs no client. A task ends only through a bug. It is then started again and counted. If it ends
+//! again and again, `/livez` reports it, so that the kubelet restarts the process.
 //!
-//! A panic in something else:
-//! - a reconcile, a round of questions about jobs, a renewal of a token: caught where it is started, and tried again there;
-//! - the watches: the controller lets what is under way end, and the process ends with an error;
-//! - the keeper of the lease: the lease counts as lost, and the process ends at once;
-//! - the health server: nothing answers the kubelet any more, which starts the process anew.
+//! A panic elsewhere:
+//! - a reconcile, a poll of jobs, or the renewal of a token: it is caught where it was started, and tried again there;
+//! - the watches: the controller lets the work in progress end, and the process ends with an error;
+//! - the task that keeps the lease: the lease counts as lost, and the process ends at once;
+//! - the health server: it does not answer the kubelet any more, and the kubelet restarts the process.
 
 #![expect(clippy::disallowed_methods, reason = "these are the tasks of the process")]
 
@@ -26,35 +27,36 @@ use crate::{
     time::clock::{self, BootTime},
 };
 
-/// After the first end in a row.
+/// Delay after the first end in a row.
 const FIRST: Duration = Duration::from_secs(1);
-/// After the last one.
+/// Longest delay.
 const LONGEST: Duration = Duration::from_secs(30);
-/// A task that has gone on for so long works.
+/// A task that has run for so long counts as steady.
 const STEADY: Duration = Duration::from_mins(1);
-/// Ends in a row, each before the task was steady, after which it counts as broken. The fifth comes after 15 seconds.
+/// Ends in a row, each before the task was steady, after which it counts as broken. The fifth comes after 15 seconds:
+/// after the delays of 1, 2, 4 and 8 seconds.
 const TOO_MANY: u32 = 5;
 
-/// The tasks that are kept.
+/// The tasks that are kept alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
-    /// Asks for the jobs of all running backups.
+    /// Polls the jobs of all running backups.
     Poll,
-    /// Lets callers in to Command Centers.
+    /// Grants passes at the gates of Command Centers.
     Gates,
     /// Renews tokens in time.
     Renewals,
     /// Forgets objects that are gone.
     Housekeeping,
-    /// Looks which definition the API server goes by.
+    /// Reads which definition of our kinds the API server has.
     Definition,
 }
 
 impl Task {
-    /// All of them.
+    /// All tasks.
     pub const ALL: [Self; 5] = [Self::Poll, Self::Gates, Self::Renewals, Self::Housekeeping, Self::Definition];
 
-    /// Its name in logs and metrics.
+    /// The name in logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -67,7 +69,7 @@ impl Task {
     }
 }
 
-/// Keeps tasks alive. Clones keep the same ones.
+/// Keeps tasks alive. Clones share the same tasks.
 #[derive(Clone, Debug)]
 pub struct Supervisor(Arc<SupervisorState>);
 
@@ -81,16 +83,16 @@ struct SupervisorState {
 #[derive(Debug)]
 struct KeptTask {
     life: Life,
-    /// Of the task that starts it again.
+    /// The handle of the task that starts it again.
     keeper: Option<AbortHandle>,
 }
 
-/// The lives of one task so far. Pure.
+/// The runs of one task so far. Pure.
 #[derive(Clone, Copy, Debug)]
 struct Life {
-    /// When the last one began, or will.
+    /// The time at which the last run began, or will begin.
     began: BootTime,
-    /// Lives in a row that ended before the task was steady.
+    /// Runs in a row that ended before the task was steady.
     short: u32,
 }
 
@@ -99,7 +101,7 @@ impl Life {
         Self { began: now, short: 0 }
     }
 
-    /// It ended: gives how long to wait until the next one.
+    /// The run has ended. Returns the delay until the next one.
     fn ended(&mut self, first_wait: Duration, now: BootTime) -> Duration {
         self.short = if self.is_steady(now) { 1 } else { self.short.saturating_add(1) };
         let doubled = 2u32.saturating_pow(self.short.saturating_sub(1).min(20));
@@ -118,7 +120,7 @@ impl Life {
 }
 
 impl Supervisor {
-    /// Nothing is kept yet; ends are counted in `metrics`.
+    /// A supervisor without tasks. It counts ends in `metrics`.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
         Self::waiting_first(metrics, FIRST)
@@ -131,7 +133,7 @@ impl Supervisor {
         Self(Arc::new(SupervisorState { metrics, first_wait, kept: Mutex::default() }))
     }
 
-    /// Does `work`, and again whenever it ends, until the handle is dropped.
+    /// Runs `work`, and again whenever it ends, until the handle is dropped.
     pub fn keep<F>(&self, task: Task, mut work: impl FnMut() -> F + Send + 'static) -> AbortOnDropHandle<()>
     where
         F: Future<Output = ()> + Send,
@@ -140,7 +142,8 @@ impl Supervisor {
         let supervisor = self.clone();
         let keeper = tokio::spawn(async move {
             loop {
-                // Its state is made anew, and what it shares with others is sound after each step.
+                // Unwind safe: the state of the task is made anew, and the state that it shares with others is sound
+                // after each step.
                 let panicked = AssertUnwindSafe(async { work().await }).catch_unwind().await.is_err();
                 tokio::time::sleep(supervisor.ended(task, panicked)).await;
             }
@@ -255,7 +258,7 @@ mod tests {
                 }
             }
         });
-        // It panics when its work is begun, before there is a future of it.
+        // It panics when its work begins, before there is a future of it.
         let kept = supervisor.keep(Task::Gates, || -> std::future::Pending<()> { panic!("a bug") });
         while supervisor.broken().is_empty() {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! Logs to standard error: one line an event, as text or JSON.
+//! Logs to standard error. Events go in; one line for each comes out, as text or JSON. It needs no client.
 
 use std::io::{self, IsTerminal as _};
 
@@ -10,23 +10,23 @@ use tracing_subscriber::{
     util::{SubscriberInitExt as _, TryInitError},
 };
 
-/// How a log line is written.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
 }
 
-/// Logs cannot be set up.
+/// The reason why logs cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter cannot be read.
     #[error("--log-filter cannot be read; it is a list such as info,salesforce_backup_operator=debug")]
     Filter(#[from] ParseError),
-    /// Somebody else set up logs already.
+    /// Logs were set up before.
     #[error("logs are set up already")]
     Twice(#[from] TryInitError),
 }
@@ -34,7 +34,7 @@ pub enum TelemetryError {
 /// Starts logging.
 ///
 /// # Errors
-/// When `filter` cannot be read, or when called twice.
+/// `filter` cannot be read, or logs were set up before.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let registry = tracing_subscriber::registry().with(EnvFilter::try_new(filter)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);

@@ -1,5 +1,6 @@
-//! The only file that reads clocks. Deadlines are counted on the boot clock, which goes on while the machine sleeps and
-//! which nobody sets; the wall clock is for people and for other processes.
+//! The only file that reads clocks. Nothing goes in, the time on two clocks comes out. It needs no client. Deadlines
+//! are counted on the boot clock, which goes on while the machine sleeps and which nobody can set. The wall clock is
+//! for people and for other processes.
 
 #![expect(clippy::disallowed_methods, reason = "this is the file that reads the clocks")]
 
@@ -33,14 +34,14 @@ impl BootTime {
         Self(self.0.saturating_add(later))
     }
 
-    /// The time from `earlier` to this moment, zero when it is not earlier.
+    /// The time from `earlier` to this moment, or zero if `earlier` is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// Clocks, and a pause by them: of this machine, or of one that is only thought of.
+/// Two clocks and a pause: those of this machine, or simulated ones.
 pub trait Time {
     /// This moment.
     fn now(&self) -> Now;

@@ -1,4 +1,4 @@
-//! Clocks and delays.
+//! Clocks and backoff.
 
 pub mod backoff;
 pub mod clock;

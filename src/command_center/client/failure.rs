@@ -1,4 +1,5 @@
-//! Why a call did not come about, as the errors of the HTTP client tell. Pure.
+//! The reason why a call failed, read from the errors of the HTTP client. Pure: an error goes in, a [`NeverSent`] or a
+//! [`Reply`] comes out.
 
 use std::io;
 
@@ -8,28 +9,29 @@ use crate::command_center::{
     tls::TlsFailure,
 };
 
-/// Why a name gives no address that may be called.
+/// The reason why a name gives no address that may be called.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ResolveError {
-    /// The name service does not know it, or does not answer.
+    /// The name service does not know the name, or does not answer.
     #[error("the name cannot be resolved")]
     Lookup(#[source] io::Error),
-    /// It has only addresses that are not connected to.
+    /// All its addresses are addresses that the operator does not connect to.
     #[error("the name resolves only to addresses that are not called")]
     AddressRefused,
 }
 
-/// Whether something came back that cannot be read as the head of an answer.
+/// True if the bytes that came back cannot be read as the head of an HTTP answer.
 pub(super) fn is_not_http(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse))
 }
 
-/// Whether the server ended the session because the client showed no certificate.
+/// True if the server ended the session because the client showed no certificate.
 pub(super) fn wants_certificate(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| TlsFailure::of(cause) == Some(TlsFailure::ClientCertificate))
 }
 
-/// An error and what caused it. The source of an I/O error is that of the error within it, which would be passed over.
+/// An error and its causes. `source` of an I/O error is the source of the error inside it and skips that error, so
+/// `get_ref` comes first.
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |cause| {
         let within = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -37,7 +39,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Erro
     })
 }
 
-/// What kept a connection from coming about.
+/// The reason why no connection was made.
 pub(super) fn connect_failure(error: &reqwest::Error) -> NeverSent {
     let known = causes(error).find_map(|cause| match cause.downcast_ref::<ResolveError>() {
         Some(ResolveError::Lookup(_)) => Some(NeverSent::Dns),
@@ -47,7 +49,7 @@ pub(super) fn connect_failure(error: &reqwest::Error) -> NeverSent {
     known.unwrap_or(NeverSent::Connect)
 }
 
-/// What keeps a proxy from connecting to the host. The errors have no types that could be seen here, only their words.
+/// The reason why a proxy does not connect to the host. These errors have no public types, so their texts are compared.
 fn proxy_failure(cause: &(dyn std::error::Error + 'static)) -> Option<NeverSent> {
     let words = cause.to_string();
     let tunnel = words.strip_prefix("tunnel error: ");
@@ -61,8 +63,8 @@ fn proxy_failure(cause: &(dyn std::error::Error + 'static)) -> Option<NeverSent>
     })
 }
 
-/// `reply` to a call of this kind without what it tells of the network, where whoever writes a Secret chooses the address. What
-/// became of a call that may have started something is told in any case.
+/// `reply` to a call of this kind, without anything that it tells of the network: whoever writes a Secret chooses the
+/// address. The fate of a call that may have started something is reported in any case.
 pub(super) fn undisclosed(reply: Reply, kind: CallKind) -> Reply {
     let tells = match (&reply, kind) {
         (Reply::NeverSent(cause), _) => match cause {
@@ -72,7 +74,7 @@ pub(super) fn undisclosed(reply: Reply, kind: CallKind) -> Reply {
             | NeverSent::Tls(_)
             | NeverSent::ProxyRefuses
             | NeverSent::Undisclosed => true,
-            // Those are about the operator.
+            // These are about the operator's own proxy and clock.
             NeverSent::ProxyUnreached | NeverSent::ProxyLogin | NeverSent::TooLate => false,
         },
         (Reply::NoAnswer(cause), CallKind::Read) => match cause {
@@ -84,7 +86,7 @@ pub(super) fn undisclosed(reply: Reply, kind: CallKind) -> Reply {
     if tells { Reply::NeverSent(NeverSent::Undisclosed) } else { reply }
 }
 
-/// Why a call was not sent that goes to a proxy as it would go to the host.
+/// The reason why a call was not sent, where the client connects to a proxy in place of the host.
 pub(super) const fn of_proxy(cause: NeverSent) -> NeverSent {
     match cause {
         NeverSent::Dns | NeverSent::AddressRefused | NeverSent::Connect | NeverSent::Tls(_) => {

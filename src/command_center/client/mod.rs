@@ -1,5 +1,5 @@
-//! The only file that speaks HTTP to a Command Center: takes a request and a permission, gives back a [`Reply`]. It
-//! decides nothing but whether a byte of the body can have left.
+//! The only file that speaks HTTP to a Command Center. A request, a connection and a pass of its gate go in; a
+//! [`Reply`] comes out. It decides one thing: whether a byte of the body can have left this process.
 
 mod failure;
 mod resolver;
@@ -52,56 +52,56 @@ use crate::{
     proxies::Proxies,
 };
 
-/// The header (with the value `true`) that every answer of the simulator carries.
+/// The header (with the value `true`) of every answer of the simulator.
 pub const SIMULATOR_HEADER: &str = "x-command-center-simulator";
-/// Bytes of a page of jobs that are read.
+/// Most bytes that are read of a page of jobs.
 pub(super) const MAX_PAGE: usize = 1 << 20;
-/// Bytes of any other body that are read, which have their place in any case; no answer is nearly as long.
+/// Most bytes that are read of any other body. They need no share of the response memory; no answer is nearly as long.
 const MAX_BODY: usize = 64 << 10;
-/// Bytes by which the room for a body grows.
+/// Bytes by which the buffer of a body grows.
 const STEP: usize = 64 << 10;
-/// Header fields of an answer; some proxies add many.
+/// Most header fields of an answer; some proxies add many.
 const MAX_HEADERS: usize = 1000;
-/// A connection that does not stand by then will not be of use within the send window.
+/// A connection that takes longer is of no use within the send window.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest period of a limit that a server may tell of.
+/// The longest period of a rate limit that is accepted from a server.
 const MAX_PERIOD: Duration = Duration::from_hours(24);
-/// Clients that are kept, which differ only by the certificates they trust.
+/// Most clients that are kept. They differ by [`ClientKey`].
 const MAX_CLIENTS: usize = 64;
 
-/// The permission to send one CreateTask call. Asked once, when the body begins to flow.
+/// The permission to send one call. A CreateTask asks for it once, when the body begins to flow.
 pub trait Permit: Send + Sync + 'static {
-    /// Whether the time to send has not passed.
+    /// True if the time to send has not passed.
     fn still_holds(&self) -> bool;
 }
 
-/// Calls Command Centers.
+/// The client of all Command Centers.
 #[derive(Debug)]
 pub struct CommandCenter {
-    /// Who may call, and when.
+    /// Admission control: every call needs a [`Pass`] from here.
     pub gates: Gates,
-    /// ResponseMemory for what they say.
+    /// The memory that the bodies of answers may take.
     pub(super) room: ResponseMemory,
     pub(super) request_timeout: Duration,
     proxies: Proxies,
     lookups: Lookups,
     clients: Mutex<HashMap<ClientKey, Client>>,
     pub(super) pages: PageSizes,
-    /// Base URLs where the renewal of a token carries the token as a header.
+    /// Base URLs where the renewal of a token carries the token in a header.
     pub(super) renewals_with_header: Mutex<HashSet<String>>,
 }
 
-/// The TLS side of a client could not be set up.
+/// The TLS side of a client cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client for {endpoint} cannot be set up")]
 pub struct ClientError {
-    /// Which Command Center it is for.
+    /// The base URL of the Command Center that it is for.
     pub endpoint: String,
     #[source]
     source: NoClient,
 }
 
-/// Why a client could not be set up.
+/// The reason why a client cannot be set up.
 #[derive(Debug, thiserror::Error)]
 enum NoClient {
     #[error(transparent)]
@@ -110,10 +110,10 @@ enum NoClient {
     Tls(#[from] rustls::Error),
 }
 
-/// Which certificates a client trusts.
+/// The certificates that a client trusts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Trust {
-    /// None, for an address without TLS: it is called also where there are no certificates.
+    /// None, for an address without TLS. Such an address can be called on a system that has no certificates.
     Nothing,
     /// Those of the Secret.
     Own(Roots),
@@ -121,7 +121,7 @@ enum Trust {
     System,
 }
 
-/// The things in which clients differ.
+/// The properties in which clients differ.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ClientKey {
     trust: Trust,
@@ -144,8 +144,8 @@ impl Trust {
 }
 
 impl CommandCenter {
-    /// A client whose calls end within `request_timeout`, from the first byte to the last, and of which no more are made
-    /// than `limits` allow.
+    /// A client whose calls end within `request_timeout`, from the first byte to the last, and which makes no more
+    /// calls than `limits` allow.
     #[must_use]
     pub fn new(request_timeout: Duration, limits: Limits) -> Self {
         Self {
@@ -160,7 +160,7 @@ impl CommandCenter {
         }
     }
 
-    /// The same, through these proxies instead of none.
+    /// The same client, with these proxies instead of none.
     #[must_use]
     pub fn through(self, proxies: Proxies) -> Self {
         Self { proxies, ..self }
@@ -169,7 +169,7 @@ impl CommandCenter {
     /// Sends one CreateTask call, at most once, and only while `permit` holds.
     ///
     /// # Errors
-    /// When no client can be set up for the connection's certificates; nothing was sent then.
+    /// No client can be set up for the connection's certificates; nothing was sent.
     pub async fn create_task(
         &self,
         pass: &Pass,
@@ -188,20 +188,20 @@ impl CommandCenter {
         Ok(self.call(pass, connection, CallKind::Write, begun(request, &flow)).await)
     }
 
-    /// Asks for one job.
+    /// Gets one job.
     ///
     /// # Errors
-    /// When no client can be set up for the connection's certificates.
+    /// No client can be set up for the connection's certificates.
     pub async fn job(&self, pass: &Pass, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let request = self.request(&client, Method::GET, connection, &format!("Job/{id}"));
         Ok(self.call(pass, connection, CallKind::Read, reply(request)).await)
     }
 
-    /// Asks for the details of a job, of which its task is one.
+    /// Gets the details of a job, which name its task.
     ///
     /// # Errors
-    /// When no client can be set up for the connection's certificates.
+    /// No client can be set up for the connection's certificates.
     pub async fn job_details(&self, pass: &Pass, connection: &Connection, id: JobId) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let request = self
@@ -211,11 +211,11 @@ impl CommandCenter {
         Ok(self.call(pass, connection, CallKind::Read, reply(request)).await)
     }
 
-    /// Asks for a job to be killed, if `permit` holds when that begins. To be asked once a job: the second kill discards what
-    /// it has backed up.
+    /// Kills a job, if `permit` holds when the call begins. Never call this twice for a job: the second kill discards
+    /// the data that it has backed up.
     ///
     /// # Errors
-    /// When no client can be set up for the connection's certificates; nothing was sent then.
+    /// No client can be set up for the connection's certificates; nothing was sent.
     pub async fn kill(
         &self,
         pass: &Pass,
@@ -226,16 +226,16 @@ impl CommandCenter {
         let client = self.client(connection)?;
         let request = self.request(&client, Method::POST, connection, &format!("Job/{id}/action/kill"));
         let request = request.header(header::CONTENT_LENGTH, 0);
-        // The place among the calls that are allowed may have been long in coming.
+        // The call may have waited long for its turn at the limiter, so the permit is asked here.
         let in_time =
             async { if permit.still_holds() { reply(request).await } else { Reply::NeverSent(NeverSent::TooLate) } };
         Ok(self.call(pass, connection, CallKind::Write, in_time).await)
     }
 
-    /// Asks for one page of the job list.
+    /// Gets one page of the job list.
     ///
     /// # Errors
-    /// When no client can be set up for the connection's certificates.
+    /// No client can be set up for the connection's certificates.
     pub async fn jobs(&self, pass: &Pass, connection: &Connection, page: &JobsRequest) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let Ok(body) = serde_json::to_vec(page) else { return Ok(Reply::NoAnswer(NoAnswer::ConnectionLost)) };
@@ -247,7 +247,7 @@ impl CommandCenter {
         Ok(self.call(pass, connection, CallKind::Read, page_of_jobs(request, room)).await)
     }
 
-    /// Makes a call in its turn. Where a proxy was to be reached, it is the proxy that was not.
+    /// Makes a call in its turn. Where the call goes to a proxy, a failure to connect is a failure to reach the proxy.
     async fn call(
         &self,
         pass: &Pass,
@@ -256,7 +256,7 @@ impl CommandCenter {
         reply: impl Future<Output = Reply>,
     ) -> Reply {
         let to_proxy = self.forwards(&connection.endpoint.join(""));
-        // A call is a large future, and would be copied into each that waits for it.
+        // Boxed, because the future of a call is large and would be copied into each future that awaits it.
         let reply = Box::pin(reply);
         let told = async {
             if let Err(cause) = self.check_before_proxy(connection).await {
@@ -274,8 +274,9 @@ impl CommandCenter {
         pass.call(kind, told).await
     }
 
-    /// A proxy resolves names itself, and is near to what must not be reached: an address that no list allows is looked up here
-    /// before it is asked for. What the proxy finds may be another address; only a list rules that out.
+    /// Looks up a host name before a proxy is asked for it, unless the policy allows local addresses, as it does for an
+    /// endpoint on the allow list. The proxy resolves names itself, and may be close to addresses that must not be
+    /// reached. It may find another address than we do; only an allow list rules that out.
     async fn check_before_proxy(&self, connection: &Connection) -> Result<(), NeverSent> {
         let address = connection.endpoint.join("");
         let (Some(Host::Domain(name)), Some(_)) = (address.host(), self.proxies.of_address(&address)) else {
@@ -289,7 +290,7 @@ impl CommandCenter {
         if all && !found.is_empty() { Ok(()) } else { Err(NeverSent::AddressRefused) }
     }
 
-    /// Whether a call to `address` goes to a proxy, which passes it on without a tunnel.
+    /// True if a call to `address` goes to a proxy that forwards it without a tunnel.
     fn forwards(&self, address: &Url) -> bool {
         let scheme = self.proxies.of_address(address).map(|proxy| proxy.reveal().scheme());
         address.scheme() == "http" && matches!(scheme, Some("http" | "https"))
@@ -314,7 +315,7 @@ impl CommandCenter {
         request.timeout(self.request_timeout)
     }
 
-    /// Asks for a pair of tokens to be renewed, with the header that carries the token or without.
+    /// Asks once for the renewal of a pair of tokens, with or without the header that carries the token.
     pub(super) async fn renew_once(
         &self,
         pass: &Pass,
@@ -333,17 +334,17 @@ impl CommandCenter {
         Ok(self.call(pass, connection, CallKind::Write, reply).await)
     }
 
-    /// Asks for something that costs nothing, to see whether anybody answers.
+    /// Makes a call that changes nothing, to see whether the Command Center answers.
     ///
     /// # Errors
-    /// When no client can be set up for the connection's certificates; nothing was sent then.
+    /// No client can be set up for the connection's certificates; nothing was sent.
     pub async fn knock(&self, pass: &Pass, connection: &Connection) -> Result<Reply, ClientError> {
         let client = self.client(connection)?;
         let request = self.request(&client, Method::GET, connection, "CommServ");
         Ok(self.call(pass, connection, CallKind::Read, reply(request)).await)
     }
 
-    /// A client for the connection's certificates. Making one reads the system's certificates, so they are kept.
+    /// The client for this connection. Building one reads the system's certificates, so clients are kept.
     fn client(&self, connection: &Connection) -> Result<Client, ClientError> {
         let proxy = self.proxies.of_address(&connection.endpoint.join(""));
         let proxy = proxy.and_then(|proxy| proxy.reveal().host_str()).map(str::to_owned);
@@ -363,8 +364,10 @@ impl CommandCenter {
         Ok(client)
     }
 
-    /// No redirects (they would carry the token elsewhere), no retries (they would start a second backup), no connection
-    /// kept (a dead one turns into an unknown outcome), HTTP/1.1 (one request a connection).
+    /// - No redirects: they would carry the token elsewhere.
+    /// - No retries: they would start a second backup.
+    /// - No idle connections: a dead one turns into an unknown outcome.
+    /// - HTTP/1.1: one request a connection.
     fn build_client(&self, key: &ClientKey) -> Result<Client, NoClient> {
         let proxies = self.proxies.clone();
         let resolver = Resolver { lookups: self.lookups.clone(), reach: key.reach.clone(), proxy: key.proxy.clone() };
@@ -389,7 +392,7 @@ impl CommandCenter {
     }
 }
 
-/// Why a call has no answer.
+/// The reason why a call has no answer.
 #[derive(Debug)]
 enum Failure {
     Http(reqwest::Error),
@@ -405,7 +408,7 @@ async fn reply(request: RequestBuilder) -> Reply {
     }
 }
 
-/// The reply to a call for a page of jobs, which takes its place in `room`.
+/// The reply to a call for a page of jobs, whose body takes its memory from `room`.
 async fn page_of_jobs(request: RequestBuilder, room: Share) -> Reply {
     match send(request, Reader { limit: MAX_PAGE, room }).await {
         Ok(answer) => Reply::Answer(answer),
@@ -413,7 +416,7 @@ async fn page_of_jobs(request: RequestBuilder, room: Share) -> Reply {
     }
 }
 
-/// The reply to a call that may start something, and certainly did not while its body never began to flow.
+/// The reply to a call that may start something. It certainly did not while its body never began to flow.
 async fn begun(request: RequestBuilder, flow: &Flow) -> Reply {
     match send(request, Reader::of_small_body()).await {
         Ok(answer) => Reply::Answer(answer),
@@ -432,13 +435,13 @@ async fn send(request: RequestBuilder, reader: Reader) -> Result<Answer, Failure
     Ok(Answer { status, retry_after, limit, date, simulated, body })
 }
 
-/// Reads a body, as far as there is room for it.
+/// Reads a body, as far as there is memory for it.
 struct Reader {
     limit: usize,
     room: Share,
 }
 
-/// A body and the room that it takes.
+/// A body and its share of the response memory.
 struct Held {
     body: Vec<u8>,
     _room: Share,
@@ -481,22 +484,22 @@ impl Failure {
         }
     }
 
-    /// Why there is no answer to a call that was sent.
+    /// The reason why a call that was sent has no answer.
     fn no_answer(&self) -> NoAnswer {
         match self {
             Self::TooLarge => NoAnswer::TooLarge,
             Self::NoRoom => NoAnswer::NoRoom,
             Self::Http(error) if error.is_timeout() => NoAnswer::Timeout,
             Self::Http(error) if is_not_http(error) => NoAnswer::NotHttp,
-            // With TLS 1.3 the server says so after the session stands.
+            // With TLS 1.3, the server asks for the certificate after the session stands.
             Self::Http(error) if wants_certificate(error) => NoAnswer::ClientCertificate,
             Self::Http(_) => NoAnswer::ConnectionLost,
         }
     }
 }
 
-/// How far the body of a call got. The body and whoever gives the call up both try to move it on from waiting, and only
-/// one of them can: a call that was given up does not begin to flow afterwards.
+/// The state of the body of a call. The body and the caller that gives up both try to move it on from waiting, and only
+/// one of them succeeds. So a call that was given up does not begin to flow afterwards.
 #[derive(Debug, Default)]
 struct Flow(AtomicU8);
 
@@ -505,13 +508,13 @@ impl Flow {
     const FLOWING: u8 = 1;
     const FORBIDDEN: u8 = 2;
 
-    /// Moves on from waiting, once; otherwise says where it stands.
+    /// Moves on from waiting, once. Otherwise returns the state that stands.
     fn leave_waiting(&self, to: u8) -> Result<(), u8> {
         self.0.compare_exchange(Self::WAITING, to, Ordering::SeqCst, Ordering::SeqCst).map(|_| ())
     }
 
-    /// The reply to a call that failed. Only a body that was never asked for, and now never will be, or that was asked for
-    /// too late, proves that nothing was sent.
+    /// The reply to a call that failed. Two cases prove that nothing was sent: the body was never asked for and now
+    /// never will be, or it was asked for after the permit had ended.
     fn explain(&self, failure: &Failure) -> Reply {
         match (self.leave_waiting(Self::FORBIDDEN), failure) {
             (Ok(()), Failure::Http(error)) => Reply::NeverSent(connect_failure(error)),
@@ -521,14 +524,15 @@ impl Flow {
     }
 }
 
-/// A body of one chunk that asks its permit when it is first asked for: after name resolution, connecting and TLS.
+/// A body of one chunk. It asks its permit when HTTP first asks for the chunk: after name resolution, connecting and
+/// TLS.
 struct GatedBody<P> {
     chunk: Option<Bytes>,
     permit: P,
     flow: Arc<Flow>,
 }
 
-/// Permits what has no time to keep.
+/// The permit of a call without a time limit.
 struct AtAnyTime;
 
 impl Permit for AtAnyTime {
@@ -542,7 +546,7 @@ impl Permit for AtAnyTime {
 #[error("the time to send has passed")]
 struct Expired;
 
-// Nothing of it is pinned by its address.
+// No field relies on its address.
 impl<P> Unpin for GatedBody<P> {}
 
 impl<P: Permit> Body for GatedBody<P> {
@@ -567,14 +571,14 @@ impl<P: Permit> Body for GatedBody<P> {
     }
 }
 
-/// How long the server asks to wait: `Retry-After` in seconds, or as a date held against the server's own `Date`.
+/// The time that the server asks to wait: `Retry-After` in seconds, or as a date relative to the server's own `Date`.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, "retry-after")?;
     let wait = seconds(value).or_else(|| Duration::try_from(timestamp(value)?.duration_since(date(headers)?)).ok());
     wait.map(|wait| wait.min(LONGEST_BELIEVED_WAIT))
 }
 
-/// How many calls the server takes, as it says when it got too many.
+/// The rate that the server allows, which counts only with a 429.
 fn limit(status: u16, headers: &HeaderMap) -> Option<RateLimit> {
     let calls =
         text(headers, "x-ratelimit-limit").filter(|_| status == 429)?.parse().ok().filter(|calls| *calls > 0)?;

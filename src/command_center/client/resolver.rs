@@ -1,5 +1,8 @@
-//! Name resolution, in which no namespace can keep the others waiting: a look-up takes a thread until the name service answers,
-//! which for a name that nobody knows may take half a minute, and there are only so many threads.
+//! Name resolution in which no namespace can keep the others waiting. A name goes in, the addresses that may be called
+//! come out. It needs the name service and no client.
+//!
+//! A look-up takes a thread until the name service answers. For an unknown name that may be half a minute, and the
+//! number of threads is bounded.
 
 use std::{
     collections::HashMap,
@@ -21,14 +24,15 @@ use crate::{
     time::clock::{self, BootTime},
 };
 
-/// Look-ups under way, of all and of one namespace.
+/// Most look-ups in flight, of all namespaces and of one.
 const ALL: usize = 64;
 const EACH: usize = 4;
-/// The time for which an answer of the name service is waited for, which has to leave some of the time for a connection.
+/// Time within which the name service has to answer. It is shorter than the connect timeout, so that there is time left
+/// to connect.
 const LIMIT: Duration = Duration::from_secs(8);
-/// The time for which a name that was not resolved is not looked up again.
+/// Time for which a name that was not resolved is not looked up again.
 const NEGATIVE: Duration = Duration::from_secs(5);
-/// Names that are kept as not resolved, of all namespaces.
+/// Most names that are kept as not resolved, of all namespaces.
 const MAX_FAILED: usize = 1024;
 
 task_local! {
@@ -76,7 +80,7 @@ impl Lookups {
     /// The addresses of `name`.
     ///
     /// # Errors
-    /// When the name service knows none, or does not answer in time.
+    /// The name service knows none, or does not answer in time.
     pub(super) async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, ResolveError> {
         let namespace = NAMESPACE.try_with(Arc::clone).unwrap_or_else(|_| "".into());
         let key = (namespace, name.to_owned());
@@ -91,12 +95,14 @@ impl Lookups {
         found.map_err(ResolveError::Lookup)
     }
 
-    /// Waits among those of its namespace first, so that no more than a few of each wait among all.
+    /// Waits first for a permit of its namespace and then for one of all, so that only a few look-ups of each namespace
+    /// wait for the latter.
     async fn find(&self, namespace: &Arc<str>, name: &str) -> io::Result<Vec<SocketAddr>> {
         let (find, name) = (self.0.find, name.to_owned());
         let permits = (permit(self.of(namespace)).await?, permit(Arc::clone(&self.0.all)).await?);
         let looked_up = tokio::task::spawn_blocking(move || {
-            // Held until the name service answers, also where nobody waits for it any more: the thread is taken until then.
+            // The permits are held until the name service answers, even if nobody waits for it any more, because the
+            // thread is taken until then.
             let _permits = permits;
             find(&name)
         });
@@ -105,7 +111,7 @@ impl Lookups {
 
     fn of(&self, namespace: &Arc<str>) -> Arc<Semaphore> {
         let mut each = self.0.each.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who waits, and whose look-up is under way, has a copy.
+        // Every look-up that waits or is in flight holds a copy.
         each.retain(|known, permits| known == namespace || Arc::strong_count(permits) > 1);
         Arc::clone(each.entry(Arc::clone(namespace)).or_insert_with(|| Arc::new(Semaphore::new(EACH))))
     }
@@ -116,7 +122,7 @@ impl Lookups {
         failed.get(key).is_some_and(|until| now < *until)
     }
 
-    /// True if `name` was not resolved lately for `namespace`.
+    /// True if `name` failed to resolve a moment ago for `namespace`.
     #[cfg(test)]
     pub(super) fn failed_of(&self, namespace: &str, name: &str) -> bool {
         self.failed_lately(&(namespace.into(), name.to_owned()))
@@ -136,13 +142,13 @@ async fn permit(semaphore: Arc<Semaphore>) -> io::Result<OwnedSemaphorePermit> {
     semaphore.acquire_owned().await.map_err(io::Error::other)
 }
 
-/// Resolves the names that a client connects to, and leaves out addresses that are not connected to: checked here, a name cannot
-/// be another address a moment later.
+/// Resolves the names that a client connects to, and leaves out the addresses that must not be called. The check is
+/// part of the look-up, so the name cannot resolve to another address between check and connection.
 #[derive(Clone, Debug)]
 pub(super) struct Resolver {
     pub(super) lookups: Lookups,
     pub(super) reach: AddressPolicy,
-    /// The host of the operator's own proxy, which may be anywhere: a sidecar is at localhost.
+    /// The host of the operator's own proxy. It may have any address: a sidecar is at localhost.
     pub(super) proxy: Option<String>,
 }
 
@@ -175,7 +181,7 @@ mod tests {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     static HUNG: (Mutex<bool>, Condvar) = (Mutex::new(true), Condvar::new());
 
-    /// A name service that knows one name, and for the others does not answer until it is told to.
+    /// A name service that knows one name. For the others it does not answer until the test lets it.
     fn hangs(name: &str) -> io::Result<Vec<SocketAddr>> {
         if name == "known" {
             return Ok(vec![([10, 0, 0, 1], 0).into()]);

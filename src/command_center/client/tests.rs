@@ -114,7 +114,7 @@ fn serve(
     }
 }
 
-/// What an answer gives for the connection to be closed.
+/// The result of an answer after which the server closes the connection.
 fn close() -> io::Result<()> {
     Err(io::ErrorKind::ConnectionAborted.into())
 }
@@ -547,7 +547,7 @@ async fn many_command_centers_that_send_much_and_stall_take_no_more_than_their_r
         let hostile = connection(&format!("http://{}/{number}/api", stalling.address), None);
         calls.spawn(list(Arc::clone(&center), hostile));
     }
-    // Whoever finds no room gives up; the others hold what there is.
+    // A caller that finds no memory gives up. The others hold all there is.
     for _ in 0..30 {
         assert_eq!(calls.join_next().await.unwrap().unwrap(), Reply::NoAnswer(NoAnswer::NoRoom));
     }

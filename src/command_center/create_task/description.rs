@@ -1,14 +1,14 @@
-//! The mark by which a job is recognized as ours: what is sent as its description, and what a description that comes back
-//! says. Pure.
+//! The description by which a job is recognized as ours. An attempt goes in and a `jobDescription` comes out; a listed
+//! job's description goes in and [`Described`] comes out. Pure, no client.
 
 use crate::api::AttemptId;
 
-/// First part of every job description of ours.
+/// The first part of every job description of ours.
 const MARK: &str = crate::api::OPERATOR;
-/// Hex digits of the Namespace's uid that stand in a description: two clusters may hold the same names.
+/// The hex digits of the Namespace's uid in a description. They tell two clusters with the same names apart.
 const UID_DIGITS: usize = 8;
 
-/// Who asks: the parts of the description by which a job is recognized as ours.
+/// The parts of a description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobDescription<'a> {
     /// Namespace of the object.
@@ -24,7 +24,8 @@ pub struct JobDescription<'a> {
 }
 
 impl JobDescription<'_> {
-    /// The part that all requests under one name share: `salesforce-backup-operator/<namespace>/<name>/<8 hex of the Namespace's uid>`.
+    /// The part that all requests under one name share: `salesforce-backup-operator/<namespace>/<name>/<8 hex of the
+    /// Namespace's uid>`.
     #[must_use]
     pub fn object(&self) -> String {
         let uid: String = self.namespace_uid.chars().filter(|digit| *digit != '-').take(UID_DIGITS).collect();
@@ -32,33 +33,33 @@ impl JobDescription<'_> {
         format!("{MARK}/{namespace}/{name}/{uid}")
     }
 
-    /// What all attempts of one request share: its object, and `/<runId, - if none>`.
+    /// The part that all attempts of one request share: [`Self::object`] and `/<runId, - if none>`.
     #[must_use]
     pub fn request(&self) -> String {
         format!("{}/{}", self.object(), self.run_id.unwrap_or("-"))
     }
 
-    /// The request and the id of the attempt.
+    /// The whole description: [`Self::request`] and `/<attempt id>`.
     #[must_use]
     pub fn description(&self) -> String {
         format!("{}/{}", self.request(), self.attempt)
     }
 }
 
-/// What the description of a job says.
+/// The meaning of a job's description.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Described {
-    /// Nothing, or one of ours that did not come back whole.
+    /// None, or one of ours that did not come back whole: it proves nothing.
     #[default]
     Nothing,
-    /// The job was started by this attempt of this request.
+    /// This attempt of this request started the job.
     Ours {
         /// As in [`JobDescription::request`].
         request: String,
         /// The attempt.
         attempt: AttemptId,
     },
-    /// Something that we did not write.
+    /// A text that the operator did not write.
     Other,
 }
 
@@ -93,7 +94,7 @@ impl Described {
         matches!(self, Self::Ours { request: found, .. } if found == request)
     }
 
-    /// Whether the job was started by `attempt`.
+    /// True if the job was started by `attempt`.
     #[must_use]
     pub fn is_of(&self, attempt: &AttemptId) -> bool {
         matches!(self, Self::Ours { attempt: found, .. } if found == attempt)

@@ -1,4 +1,5 @@
-//! The meaning of a reply to CreateTask. Pure: the table of `api.md`, section 1.3; what it does not name is unknown.
+//! The meaning of a reply to CreateTask. A [`Reply`] goes in, an [`Outcome`] comes out. Pure, no client. This is the
+//! table of `api.md`, section 1.3; a reply that the table does not name is unknown.
 
 use serde_json::Value;
 
@@ -14,16 +15,16 @@ use crate::{
     },
 };
 
-/// Jobs of one task that are kept, so that a status, which may name each of them twice, stays under 64 KiB. A call asks for at
-/// most 64 associations: an answer that names more jobs is not one of a backup that we asked for.
+/// Most jobs of one task that are kept: a status may name each of them twice and must stay under 64 KiB. A call asks
+/// for at most 64 associations, so an answer that names more than these jobs is not about a backup that we asked for.
 pub const MAX_JOBS: usize = 500;
 
-/// The error of a call whose target has a backup already.
+/// The `errorCode` of a call whose target already has a backup.
 const BUSY_CODE: i64 = 268;
-/// How the text of that error begins, which may come with another code or none.
+/// The first words of the text of that error. They may come with another code or with none.
 const BUSY_TEXT: &str = "Another backup is running";
 
-/// What `reply` means for a CreateTask call. No text that quotes a token of `redaction` is kept.
+/// The meaning of `reply` to a CreateTask call. A text that quotes a token of `redaction` is not kept.
 #[must_use]
 pub fn interpret(reply: &Reply, redaction: &Redaction) -> Outcome {
     match reply {
@@ -38,7 +39,7 @@ fn interpret_answer(answer: &Answer, redaction: &Redaction) -> Outcome {
     if let Some(accepted) = json.as_ref().and_then(accepted) {
         return Outcome::Accepted(accepted);
     }
-    // Ids in a place that the table does not name: something may have been started.
+    // Ids in a place that the table does not name: a backup may have been started.
     if json.as_ref().is_some_and(names_an_id) {
         return Outcome::Unknown(Unknown::Nothing);
     }
@@ -53,15 +54,15 @@ fn interpret_answer(answer: &Answer, redaction: &Redaction) -> Outcome {
     }
 }
 
-/// The refusal that `answer` is when it says in words, and not by its status alone, that the target has a backup already.
+/// The refusal of `answer`, if its body says (and not only its status) that the target already has a backup.
 ///
-/// It goes before what the status says. Only a call that was let in and read is told what its target does, so that a 401,
-/// 403 or 429 with these words is no matter of the token or of the number of calls. And after a lost answer these words
-/// are evidence that the lost call was executed: to take them for anything else would permit one more.
+/// This goes before the meaning of the status, for two reasons. A server tells the state of a target only to a call
+/// that it has let in and read, so a 401, 403 or 429 with these words is not about the token or the rate. And after a
+/// lost answer, these words are evidence that the lost call was executed: any other reading would permit one more call.
 fn busy(answer: &Answer, json: Option<&Value>, redaction: &Redaction) -> Option<Refused> {
     let refuses = answer.status == 200 || (400..500).contains(&answer.status);
     let error = match json {
-        // A body of text is recognized and never quoted; with 200 it is a page like any other.
+        // A plain text is recognized but never quoted. With 200 it is a page like any other.
         None | Some(Value::String(_)) => {
             let raw = String::from_utf8_lossy(&answer.body);
             let text = json.and_then(Value::as_str).unwrap_or(&raw);
@@ -82,7 +83,7 @@ fn is_busy(error: &Value) -> bool {
     error_code(error) == Some(BUSY_CODE) || error_texts(error).any(|raw| text::begins_with(raw, BUSY_TEXT))
 }
 
-/// The refusal that `answer` is, whose body is `json`; nothing when it does not say that nothing was done.
+/// The refusal of `answer`, whose body is `json`. None if the answer does not say that nothing was done.
 pub(crate) fn refusal(answer: &Answer, json: Option<&Value>, redaction: &Redaction) -> Option<Refused> {
     let error = json.and_then(|json| error_in(json, redaction)).unwrap_or_default();
     let kind = match answer.status {
@@ -112,12 +113,12 @@ fn accepted(json: &Value) -> Option<Accepted> {
     (task_id.is_some() || !job_ids.is_empty()).then_some(Accepted { task_id, job_ids })
 }
 
-/// A whole number above 0, however it is written.
+/// A whole number above 0, written as a number or as text.
 pub(crate) fn positive(value: &Value) -> Option<u64> {
     Number::of(value).and_then(Number::positive)
 }
 
-/// Whether an id that would mean acceptance stands anywhere in `json`. `serde_json` bounds how deep a value can be.
+/// True if an id that would mean acceptance stands anywhere in `json`. `serde_json` bounds the depth of a value.
 fn names_an_id(json: &Value) -> bool {
     match json {
         Value::Array(values) => values.iter().any(names_an_id),
@@ -129,7 +130,7 @@ fn names_an_id(json: &Value) -> bool {
     }
 }
 
-/// Whether `value` is, or a list of it holds, something that may be an id above 0, however it is written.
+/// True if `value`, or an element of it, may be an id above 0, however it is written.
 fn holds_a_number(value: &Value) -> bool {
     match value {
         Value::Number(number) => number.as_f64().is_some_and(|number| number > 0.0),
@@ -139,7 +140,7 @@ fn holds_a_number(value: &Value) -> bool {
     }
 }
 
-/// An error as a body tells it.
+/// An error in a body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct ErrorBody {
     code: Option<i64>,
@@ -152,8 +153,8 @@ impl ErrorBody {
     }
 }
 
-/// The first error other than 0, else the first one that says 0. Only the chosen one's text is made fit to be shown: a body
-/// may hold very many.
+/// The first error whose code is not 0, else the first one at all. Only the text of that one is made fit to be shown,
+/// because a body may hold very many.
 fn error_in(json: &Value, redaction: &Redaction) -> Option<ErrorBody> {
     let chosen = errors(json)
         .find(|error| error_code(error).is_some_and(|code| code != 0))
@@ -161,7 +162,7 @@ fn error_in(json: &Value, redaction: &Redaction) -> Option<ErrorBody> {
     Some(ErrorBody::of(chosen, redaction))
 }
 
-/// Whatever stands in the places where real servers put an error.
+/// The values in all the places where real servers put an error.
 fn errors(json: &Value) -> impl Iterator<Item = &Value> {
     let lists = ["/errList", "/errorList", "/error/errList", "/error/errorList", "/response", "/errors"];
     let listed = lists.into_iter().filter_map(|at| json.pointer(at)?.as_array()).flatten().flat_map(|entry| {
@@ -294,7 +295,7 @@ mod tests {
             (200, r#"{"errors":[{"errList":[{"errorCode":268,"errLogMessage":"l"}]}]}"#, Some(268), Some("l")),
             (200, r#"{"errList":[{"errorCode":268}]}"#, Some(268), None),
             (200, r#"{"errorList":[{"errorCode":268}]}"#, Some(268), None),
-            // By its words alone.
+            // Recognized by its words alone.
             (
                 200,
                 r#"{"errorCode":2,"errorMessage":"<b>another</b> BACKUP is running"}"#,
@@ -311,7 +312,7 @@ mod tests {
             (400, "Another backup is running for client [crm]", None, None),
             (404, "<html><body>Another backup is running</body></html>", None, None),
             (400, r#""Another backup is running""#, None, None),
-            // Whatever the status says besides.
+            // With any other 4xx status.
             (401, r#"{"errorCode":268}"#, Some(268), None),
             (403, r#"{"errorCode":268}"#, Some(268), None),
             (422, r#"{"errorCode":268}"#, Some(268), None),

@@ -1,4 +1,5 @@
-//! CreateTask: the body that is sent, the description by which a job is recognized as ours, and what a reply means.
+//! CreateTask: the body that is sent, the description by which a job is recognized as ours, and the meaning of the
+//! reply.
 
 pub mod description;
 pub mod interpret;

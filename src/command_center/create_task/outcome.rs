@@ -1,4 +1,4 @@
-//! What a reply means for a CreateTask call. Pure values.
+//! The meaning of a reply to a CreateTask call. Pure values, no client.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use crate::{
     command_center::reply::{NeverSent, NoAnswer},
 };
 
-/// What a reply means for a CreateTask call: exactly one of four.
+/// The meaning of a reply to a CreateTask call: exactly one of four.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The Command Center created a task or started jobs.
     Accepted(Accepted),
-    /// Nothing was started, and the Command Center says why.
+    /// Nothing was started, and the Command Center says so.
     Refused(Refused),
     /// The call never left this process.
     NeverSent(NeverSent),
@@ -33,32 +33,32 @@ impl Outcome {
     }
 }
 
-/// At least one of `task_id` and `job_ids` is there.
+/// The ids of an acceptance. At least one of `task_id` and `job_ids` is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The task, when the answer names one.
+    /// The task, if the answer names one.
     pub task_id: Option<TaskId>,
     /// The jobs, without repetition, in the answer's order.
     pub job_ids: Vec<JobId>,
 }
 
-/// Why the Command Center refused.
+/// A refusal by the Command Center.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The kind of refusal, which decides when to try again.
     pub kind: RefusedKind,
-    /// The answer's `errorCode`, when there is one.
+    /// The answer's `errorCode`, if there is one.
     pub error_code: Option<i64>,
-    /// The answer's own words, fit to be shown.
+    /// The answer's own text, fit to be shown.
     pub text: Option<String>,
-    /// How long the server asks to wait.
+    /// The time that the server asks to wait.
     pub retry_after: Option<Duration>,
-    /// Whether the answer is a web page, which a Command Center's API does not make.
+    /// True if the answer is a web page, which the API of a Command Center never sends.
     pub is_page: bool,
 }
 
 impl Refused {
-    /// Whether it is the token that is refused, be it in the body of a 200.
+    /// True if the token was refused, with a 401 or with `errorCode` 5 in another answer's body.
     #[must_use]
     pub fn is_of_token(&self) -> bool {
         const ACCESS_DENIED: i64 = 5;
@@ -83,31 +83,31 @@ impl From<RefusedKind> for Refused {
 /// The kind of refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusedKind {
-    /// 400.
+    /// Status 400.
     BadRequest,
-    /// 401.
+    /// Status 401.
     TokenRejected,
-    /// 403.
+    /// Status 403.
     Forbidden,
-    /// 404.
+    /// Status 404.
     NotFound,
-    /// 409, or an error that says that another backup is running.
+    /// Status 409, or an error that says that another backup of the target is running.
     Conflict,
-    /// 429.
+    /// Status 429.
     RateLimited,
-    /// 200 with an error in the body.
+    /// Status 200 with an error in the body.
     Error,
 }
 
-/// Why it is not known whether a backup was started.
+/// The reason why it is not known whether a backup was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unknown {
-    /// No whole answer.
+    /// There was no whole answer.
     NoAnswer(NoAnswer),
-    /// A status that says nothing about it, such as 500 or 302.
+    /// A status that neither accepts nor refuses, such as 500 or 302.
     Status(u16),
-    /// 200 with something else than JSON, such as a maintenance page.
+    /// Status 200 with a body that is not JSON, such as a maintenance page.
     NotJson,
-    /// 200 with neither a task, nor a job, nor an error.
+    /// Status 200 with neither a task, nor a job, nor an error.
     Nothing,
 }

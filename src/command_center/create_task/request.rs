@@ -1,5 +1,7 @@
-//! The body of a CreateTask call, made from a spec. Pure. Names and types are those of the vendor's page; the plain enum
-//! names and the numeric level are what real clients send.
+//! The body of a CreateTask call. A spec and a description go in, the body comes out. Pure, no client.
+//!
+//! Names and types are those of the vendor's page; the plain enum names and the numeric level are those that real
+//! clients send.
 
 use serde::Serialize;
 
@@ -8,14 +10,14 @@ use crate::{
     command_center::create_task::description::JobDescription,
 };
 
-/// The operation, relative to the base address.
+/// The operation, relative to the base URL.
 pub const OPERATION: &str = "CreateTask";
 /// The header that carries the token.
 pub const TOKEN_HEADER: &str = "Authtoken";
-/// What is sent and what is asked for; without `Accept` a server may answer XML.
+/// The content type that is sent and asked for. Without `Accept`, a server may answer XML.
 pub const JSON: &str = "application/json";
 
-/// What is sent to `POST {base}/CreateTask`.
+/// The body of `POST {base}/CreateTask`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateTask {
@@ -80,7 +82,7 @@ struct CommonOpts {
 }
 
 impl CreateTask {
-    /// The call for `spec`; fields that are not set are not sent.
+    /// The call for `spec`. A field that is not set is not sent.
     #[must_use]
     pub fn new(spec: &SalesforceBackupSpec, description: JobDescription<'_>) -> Self {
         let options = Options {
@@ -106,7 +108,7 @@ impl CreateTask {
     }
 }
 
-/// The level as the API numbers it.
+/// The number of the level in the API.
 const fn level_number(level: BackupLevel) -> u8 {
     match level {
         BackupLevel::Full => 1,

@@ -1,12 +1,14 @@
-//! Who may call one Command Center, and when: those who want to go in, out comes who may, and why and how long the others
-//! wait. Pure; [`crate::command_center::gate`] lets them wait.
+//! Admission control for one Command Center. A caller, its connection and its need go in; out comes a grant, or the
+//! cause of the wait and its length. Pure, no client; [`crate::command_center::gate`] makes the callers wait.
 //!
-//! So many calls are under way at once, and no more a period than the budgets allow or the server said. A host that does
-//! not answer is asked by one call at a time, and when it answers again, calls come back one after another. Who waits is
-//! served by turns: kills first, then those who start backups and those who look, and of each kind one namespace after another.
+//! - Concurrency limit: only so many calls are in flight at once.
+//! - Rate limiters: each kind of call has a token bucket, and heeds what the server asks for (429, `Retry-After`).
+//! - Circuit breaker: a host that does not answer is probed by one call at a time. After it answers, the number of
+//!   calls in flight grows by one with each answer.
+//! - Fair queues: kills come first, then submissions and looks alternate; within each queue, the namespaces take turns.
 //!
-//! What the server says, or that it does not answer, holds for the connection that met it, whose token may be the reason; it
-//! holds for the base URL when connections of two namespaces met it.
+//! A refusal of the server, or its silence, first counts only for the connection that met it, because its token may be
+//! the reason. It counts for the base URL once connections of two namespaces met it.
 
 use std::{collections::HashMap, hash::Hash, mem::discriminant, sync::Arc, time::Duration};
 
@@ -25,52 +27,55 @@ use crate::{
     time::clock::BootTime,
 };
 
-/// The time for which a place is kept for one whose turn has come: longer than an API server may take to let it look.
+/// Time for which a caller keeps its grant after it was told of its turn. It is longer than an API server may take to
+/// let the caller look again.
 const KEPT: Duration = Duration::from_mins(1);
 
-/// The forms in which a token may have to be renewed, each in a call of its own.
+/// A renewal may have to be tried in two forms, each in a call of its own: without and with the token in a header.
 const FORMS: u32 = 2;
 
-/// That somebody may call.
+/// The permission to call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     connection: Arc<ConnectionId>,
     need: Need,
-    /// True if it is the one call of its connection that tries again.
+    /// True if this is the one call that probes for its connection.
     tries_connection: bool,
-    /// True if it is the one call of all that tries the host again.
+    /// True if this is the one call that probes for the whole base URL.
     tries_host: bool,
 }
 
-/// One Command Center, by its base URL.
+/// The gate of one Command Center, that is, of one base URL.
 #[derive(Debug)]
 pub struct Gate<K> {
     limits: Limits,
-    /// What holds for all connections.
+    /// The limits that hold for all connections together.
     host: Scope,
     scopes: HashMap<Arc<ConnectionId>, Scope>,
     queues: Queues<K>,
-    /// Whose turn has come, until when their places are kept.
+    /// Callers that were told of their turn and have not asked since, each with its grant and the time until which it
+    /// keeps it.
     called: HashMap<K, (Grant, BootTime)>,
 }
 
-/// Those whose turn it is, and how long until it may be somebody else's.
+/// The result of [`Gate::serve`].
 #[derive(Debug)]
 pub struct Served<K> {
-    /// They are to ask again: their places are kept for a moment, or the host does not answer.
+    /// Callers that are to ask again: each has a grant for a moment, or has left the queue because the host does not
+    /// answer.
     pub called: Vec<K>,
-    /// How long until it has to be looked again.
+    /// Time until the gate has to be served again.
     pub next: Option<Duration>,
 }
 
 impl Grant {
-    /// The calls that are reserved: those that read, and those that change something.
+    /// The number of reserved calls: those that read, and those that change something.
     #[must_use]
     pub const fn reserved(&self) -> (u32, u32) {
         (self.need.reads(), self.need.writes())
     }
 
-    /// Whether it is for the one call that tries a host that does not answer.
+    /// True if this grant is for the one call that probes a host that does not answer.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         self.tries_connection || self.tries_host
@@ -84,7 +89,7 @@ impl Grant {
 }
 
 impl<K: Clone + Eq + Hash> Gate<K> {
-    /// A Command Center that was not called yet.
+    /// The gate of a Command Center that was not called yet.
     #[must_use]
     pub fn new(limits: &Limits, now: BootTime) -> Self {
         Self {
@@ -96,10 +101,11 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         }
     }
 
-    /// `key` would like to call by connection `id`. Who has to wait keeps its place until its turn, or until it leaves.
+    /// Asks for a grant for `key` by connection `id`. A caller that has to wait keeps its place until its turn, or
+    /// until it leaves.
     ///
     /// # Errors
-    /// When it has to wait.
+    /// The caller has to wait.
     pub fn ask(&mut self, key: &K, id: &ConnectionId, need: Need, now: BootTime) -> Result<Grant, Wait> {
         self.host.used = now;
         match self.called.remove(key) {
@@ -121,18 +127,20 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         Err(self.wait(id, need, before, Duration::ZERO, now))
     }
 
-    /// Somebody would like to renew the token of `id`. What was let in may wait for it, so it comes before everything else,
-    /// however many call and whatever was called; the two calls that it may need are counted. When it is time to try a host
-    /// that did not answer, the one call that is granted is for that ([`Grant::is_probe`]): a renewal whose answer is lost costs the
-    /// token.
+    /// Asks for a grant to renew the token of `id`. Callers that already hold a grant may wait for this token; so the
+    /// renewal goes ahead of every queue, whatever the number of calls in flight and the state of the buckets. The two
+    /// calls that it may need are counted.
+    ///
+    /// When it is time to probe a host that did not answer, the one call that is granted is the probe
+    /// ([`Grant::is_probe`]). The renewal must not be the probe itself: a renewal whose answer is lost costs the token.
     ///
     /// # Errors
-    /// When the host does not answer at present, or asked for no calls.
+    /// The host does not answer at present, or asked for no calls.
     pub fn renew(&mut self, id: &ConnectionId, now: BootTime) -> Result<Grant, Wait> {
         let connection = self.known(id, now);
         let wait = |cause, left| Wait { cause, left, passed: Duration::ZERO };
         if self.is_unavailable(id) {
-            // Whoever waits in queue for the host may wait for this token, so this goes by no other limit.
+            // Callers in the queue of the host may wait for this token, so no other limit applies to the probe.
             return match self.open_for(id, Need::Look, now) {
                 Some(left) => Err(wait(WaitCause::CircuitOpen, left)),
                 None => Ok(self.let_in(connection, Need::Look, now)),
@@ -150,7 +158,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         Ok(Grant { connection, need, tries_connection: false, tries_host: false })
     }
 
-    /// `key` does not want to call any more.
+    /// `key` does not want to call any more: it loses its grant and its place in the queue.
     pub fn leave(&mut self, key: &K) {
         if let Some((grant, _)) = self.called.remove(key) {
             self.give_back(&grant);
@@ -158,7 +166,8 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         self.queues.leave(key);
     }
 
-    /// Lets in whom it may; `exists` says who still wants it, `leaves_when_open` who does not wait for a host that does not answer.
+    /// Grants calls to waiting callers, as far as the limits allow. `exists` is true for a caller that still wants its
+    /// call, and `leaves_when_open` for one that does not wait while the circuit breaker is open.
     pub fn serve(
         &mut self,
         exists: impl Fn(&K) -> bool,
@@ -192,15 +201,16 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         Served { called, next }
     }
 
-    /// Those whose turn has come and who have not asked since.
+    /// Callers that were told of their turn and have not asked since.
     pub fn called(&self) -> impl Iterator<Item = &K> {
         self.called.keys()
     }
 
-    /// Somebody who was let in makes a call of this kind, with what was reserved for it if `reserved`.
+    /// Counts one call of this kind that is made under `grant`. `reserved` is true if it is one of the calls that the
+    /// grant reserved.
     ///
     /// # Errors
-    /// When it has to wait, and for how long.
+    /// The time that a call that was not reserved has to wait.
     pub fn make(&mut self, grant: &Grant, kind: CallKind, reserved: bool, now: BootTime) -> Result<(), Duration> {
         let Self { host, scopes, .. } = self;
         let mut limiters: Vec<_> =
@@ -215,7 +225,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         Ok(())
     }
 
-    /// A call of this kind, made with `grant`, was answered so.
+    /// Takes the reply to a call of this kind that was made under `grant`.
     pub fn answered(&mut self, kind: CallKind, reply: &Reply, grant: &Grant, now: BootTime) {
         let Some(scope) = self.scopes.get_mut(&grant.connection) else { return };
         match reply {
@@ -251,7 +261,8 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             ) => {
                 self.failed(grant, now);
             }
-            // That is the Secret's address or certificate, or the operator's rules, and says nothing of the host.
+            // The cause is the Secret's address or certificate, or the operator's own rules. It says nothing of the
+            // host.
             Reply::NoAnswer(NoAnswer::NotHttp | NoAnswer::ClientCertificate)
             | Reply::NeverSent(
                 NeverSent::Tls(_) | NeverSent::ProxyLogin | NeverSent::AddressRefused | NeverSent::TooLate,
@@ -259,7 +270,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         }
     }
 
-    /// Somebody who was let in is done, and made `reads` and `writes` fewer calls than were reserved.
+    /// Ends a grant under which `reads` and `writes` fewer calls were made than it reserved.
     pub fn done(&mut self, grant: &Grant, reads: u32, writes: u32, now: BootTime) {
         self.host.done((grant.need, grant.tries_host), (reads, writes), now);
         if let Some(scope) = self.scopes.get_mut(&grant.connection) {
@@ -267,25 +278,25 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         }
     }
 
-    /// Whether the host does not answer connection `id` at present.
+    /// True if the circuit breaker of connection `id`, or of the base URL, is open.
     #[must_use]
     pub fn is_unavailable(&self, id: &ConnectionId) -> bool {
         self.both(id).any(|scope| scope.breaker.is_open())
     }
 
-    /// Whether nobody misses it: nobody is there, and what it knows has passed.
+    /// True if the gate can be dropped: nobody waits or calls, and all that it knows is too old to matter.
     #[must_use]
     pub fn is_idle(&self, now: BootTime) -> bool {
         let mut all = std::iter::once(&self.host).chain(self.scopes.values());
         self.queues.is_empty() && self.called.is_empty() && all.all(|scope| scope.is_idle(&self.limits, now))
     }
 
-    /// What is known of `id`, from now on also if nothing was.
+    /// The shared id of a connection, whose limits are kept from now on.
     fn known(&mut self, id: &ConnectionId, now: BootTime) -> Arc<ConnectionId> {
         if let Some((known, _)) = self.scopes.get_key_value(id) {
             return Arc::clone(known);
         }
-        // Whoever waits, was called or calls holds the name of its connection.
+        // Every caller that waits, has a grant or calls holds the id of its connection.
         self.scopes.retain(|id, scope| Arc::strong_count(id) > 1 || !scope.is_idle(&self.limits, now));
         let id = Arc::new(id.clone());
         let limits = Limits { writes: None, reads: None, ..self.limits };
@@ -328,17 +339,17 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         }
     }
 
-    /// The next one that may call.
+    /// The next caller that may call.
     fn next(&mut self, now: BootTime) -> Option<Ticket<K>> {
-        // Taken out for a moment, so that the rest can be asked.
+        // Taken out for a moment, because the obstacles are asked of `self`.
         let mut queues = std::mem::take(&mut self.queues);
         let next = queues.next(|id, need| self.obstacle(id, need, now).is_none());
         self.queues = queues;
         next
     }
 
-    /// What is reserved for `need` at `now`: of kills as many as may be made, and one at least; for the others one asks again.
-    /// Jobs run on while they wait, and their objects do not wait for ever.
+    /// The part of `need` that is reserved at `now`. Of kills it is as many as the bucket has room for, at least one;
+    /// the caller asks again for the others. So a kill does not wait for the whole bucket while its jobs run on.
     fn fitting(&self, id: &ConnectionId, need: Need, now: BootTime) -> Need {
         match need {
             Need::Kills(jobs) => {
@@ -361,7 +372,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         self.done(grant, reads, writes, self.host.used);
     }
 
-    /// What keeps anybody with this need from being let in now.
+    /// The reason why nobody with this need can be let in now, if there is one.
     fn obstacle(&self, id: &ConnectionId, need: Need, now: BootTime) -> Option<Wait> {
         let wait = self.wait(id, need, 0, Duration::ZERO, now);
         let free = wait.cause == WaitCause::Busy && self.both(id).all(|scope| scope.has_room(need));
@@ -372,7 +383,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         self.both(id).filter_map(|scope| scope.open_for(need, now)).max()
     }
 
-    /// How one waits with so many before it.
+    /// The wait of a caller with `before` others ahead of it.
     fn wait(&self, id: &ConnectionId, need: Need, before: usize, passed: Duration, now: BootTime) -> Wait {
         let before = u32::try_from(before).unwrap_or(u32::MAX);
         let wait = |cause, left| Wait { cause, left, passed };
@@ -385,7 +396,8 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     }
 }
 
-/// Whether the host, or what stands before it, says that it does not work at present.
+/// True if the host, or a proxy in front of it, says that it does not work at present: 502 to 504, or a 200 with a page
+/// of markup.
 fn is_unavailable(answer: &Answer) -> bool {
     matches!(answer.status, 502..=504) || (answer.status == 200 && answer.body.trim_ascii_start().starts_with(b"<"))
 }

@@ -1,4 +1,4 @@
-//! Who may call one Command Center, as a table of what happens and what is said.
+//! Admission to one Command Center, as a table of events and of what the gate answers.
 
 use super::*;
 use crate::command_center::{
@@ -46,17 +46,17 @@ fn answer_of_a_proxy() -> Reply {
 const LOST: Reply = Reply::NoAnswer(NoAnswer::Timeout);
 
 impl Gate<u32> {
-    /// The callers whose turn it is, all of which are still there.
+    /// The callers that are called, while all of them still exist.
     fn calls(&mut self, seconds: u64) -> Vec<u32> {
         self.serve(|_| true, |_| false, at(seconds)).called
     }
 
-    /// One looks, and sees this.
+    /// A caller looks, and gets this reply.
     fn look(&mut self, key: u32, reply: &Reply, seconds: u64) -> Result<(), WaitCause> {
         self.look_of("n", key, reply, seconds)
     }
 
-    /// One of this namespace looks, and sees this.
+    /// A caller of this namespace looks, and gets this reply.
     fn look_of(&mut self, namespace: &str, key: u32, reply: &Reply, seconds: u64) -> Result<(), WaitCause> {
         let grant = self.ask(&key, &id(namespace), Need::Look, at(seconds)).map_err(|wait| wait.cause)?;
         self.make(&grant, CallKind::Read, true, at(seconds)).unwrap();
@@ -65,7 +65,7 @@ impl Gate<u32> {
         Ok(())
     }
 
-    /// What keeps one of this namespace from looking, who does not wait for it.
+    /// The obstacle to a look from this namespace; the caller then leaves.
     fn keeps_out(&mut self, namespace: &str, seconds: u64) -> Option<(WaitCause, u64)> {
         match self.ask(&u32::MAX, &id(namespace), Need::Look, at(seconds)) {
             Ok(grant) => {

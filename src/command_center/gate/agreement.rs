@@ -1,8 +1,10 @@
-//! What holds for a whole base URL, because connections of two namespaces met it: one alone may have a token that the server
-//! limits, or that a web page answers, and says nothing of the others. Pure.
+//! Agreement between connections: a failure holds for a whole base URL when connections of two namespaces met it. The
+//! scopes of a base URL go in; out comes whether it answers, and until when it asked for no calls. Pure, no client.
 //!
-//! A connection counts until somebody is answered at the same base URL: two that are refused for ever do not keep out a
-//! third one that is not.
+//! One connection alone proves nothing of the others: the server may limit its token, or answer it with a web page.
+//!
+//! A failure counts until any connection is answered at the same base URL. So two connections that are refused for ever
+//! do not keep out a third one that is not.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,17 +16,17 @@ use crate::{
     time::clock::BootTime,
 };
 
-/// The longest wait that connections agree on: a third one has heard nothing of it.
+/// The longest wait on which connections can agree, because a third connection was not asked to wait.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// True if connections of two namespaces were not answered, and nobody else was since.
+/// True if connections of two namespaces were not answered, and no other connection has been answered since.
 pub(super) fn is_unavailable<'a>(scopes: impl Iterator<Item = (&'a ConnectionId, &'a Scope)>) -> bool {
     let mut namespaces = scopes.filter(|(_, scope)| scope.breaker.is_unanswered()).map(|(id, _)| &id.namespace);
     let first = namespaces.next();
     namespaces.any(|other| Some(other) != first)
 }
 
-/// The time before which no call of `kind` is made: connections of two namespaces were asked to wait at least as long.
+/// The time until which no call of `kind` is made: connections of two namespaces were asked to wait at least as long.
 pub(super) fn quiet<'a>(
     scopes: impl Iterator<Item = (&'a ConnectionId, &'a Scope)>,
     kind: CallKind,

@@ -1,5 +1,11 @@
-//! A circuit breaker: after some calls in a row without an answer it is open, and one call at a time tries again, more and
-//! more rarely; when one is answered, calls come back one after another. Pure.
+//! A circuit breaker. The results of calls go in; out comes when the next call may begin, and how many may be in
+//! flight. Pure, no client.
+//!
+//! - Closed: calls go through. Some calls in a row without an answer open it.
+//! - Open: no call goes through until the next probe is due. The delay doubles with each probe that is not answered, up
+//!   to a longest one.
+//! - Half-open: one call, the probe, is in flight. Its answer closes the breaker, and from then on the number of calls
+//!   in flight grows by one with each answer.
 
 use std::time::Duration;
 
@@ -8,13 +14,13 @@ use crate::{
     time::{backoff::doubling, clock::BootTime},
 };
 
-/// Calls in a row without an answer after which it opens.
+/// Calls in a row without an answer after which the breaker opens.
 pub(super) const FAILURES: u32 = 5;
 
-/// Whether calls go through, and how many at once.
+/// The state of the breaker, and the number of calls that may be in flight.
 #[derive(Debug)]
 pub(super) struct Breaker {
-    /// The longest time between two tries.
+    /// The longest delay between two probes.
     longest: Duration,
     failures: u32,
     open: Option<Open>,
@@ -26,17 +32,17 @@ struct Open {
     try_at: BootTime,
     trying: bool,
     tries: u32,
-    /// Whether nobody was answered since it opened.
+    /// True if no call at the same base URL was answered since the breaker opened.
     unanswered: bool,
 }
 
 impl Breaker {
-    /// One that is closed.
+    /// A closed breaker.
     pub(super) const fn new(longest: Duration) -> Self {
         Self { longest, failures: 0, open: None, max_in_flight: MAX_CALLS_IN_FLIGHT }
     }
 
-    /// True if it is open.
+    /// True if it is open or half-open.
     pub(super) const fn is_open(&self) -> bool {
         self.open.is_some()
     }
@@ -46,24 +52,24 @@ impl Breaker {
         self.open.as_ref().is_some_and(|open| open.unanswered)
     }
 
-    /// How many may call at once.
+    /// The number of calls that may be in flight at once.
     pub(super) const fn max_in_flight(&self) -> usize {
         self.max_in_flight
     }
 
-    /// The time until the next try, unless that may begin now. While one is under way there is no other.
+    /// The time until the next probe, if a call cannot begin now. While a probe is in flight, no other begins.
     pub(super) fn keeps_out(&self, now: BootTime) -> Option<Duration> {
         let open = self.open.as_ref()?;
         let left = open.try_at.since(now);
         (open.trying || !left.is_zero()).then_some(left)
     }
 
-    /// The time until the next try, if it is open.
+    /// The time until the next probe, if the breaker is open.
     pub(super) fn left(&self, now: BootTime) -> Option<Duration> {
         self.open.as_ref().map(|open| open.try_at.since(now))
     }
 
-    /// A call begins; gives whether it is the one that tries.
+    /// Begins a call. Returns true if it is the probe.
     pub(super) const fn begin(&mut self) -> bool {
         match &mut self.open {
             Some(open) => {
@@ -74,30 +80,30 @@ impl Breaker {
         }
     }
 
-    /// The call that tried is over.
+    /// The probe has ended, with an answer or without.
     pub(super) const fn end_try(&mut self) {
         if let Some(open) = &mut self.open {
             open.trying = false;
         }
     }
 
-    /// A call was answered; gives whether it was open.
+    /// A call was answered. Returns true if the breaker was open.
     pub(super) fn answered(&mut self) -> bool {
         self.failures = 0;
         let was_open = self.open.take().is_some();
-        // One after another: whoever waited must not fall upon the host all at once.
+        // One call at first: the callers that waited must not all reach the host at once.
         self.max_in_flight = if was_open { 1 } else { self.max_in_flight.saturating_add(1).min(MAX_CALLS_IN_FLIGHT) };
         was_open
     }
 
-    /// A call of somebody else was answered at the same base URL.
+    /// A call of another connection was answered at the same base URL.
     pub(super) const fn other_answered(&mut self) {
         if let Some(open) = &mut self.open {
             open.unanswered = false;
         }
     }
 
-    /// A call of somebody else was answered where nobody was: the next try need not wait.
+    /// A call of another connection was answered after the whole base URL gave no answer: the next probe need not wait.
     pub(super) const fn try_now(&mut self, now: BootTime) {
         if let Some(open) = &mut self.open {
             open.try_at = now;
@@ -108,14 +114,14 @@ impl Breaker {
     pub(super) fn failed(&mut self, was_try: bool, now: BootTime) {
         self.failures = self.failures.saturating_add(1);
         if self.is_open() {
-            // Others were under way when it opened.
+            // A call that began before the breaker opened is no probe.
             self.try_failed(was_try, now);
         } else if self.failures >= FAILURES {
             self.open(now);
         }
     }
 
-    /// The call that tried was not answered.
+    /// A call was not answered while the breaker was open. Only the probe counts.
     pub(super) fn try_failed(&mut self, was_try: bool, now: BootTime) {
         if let Some(open) = self.open.as_mut().filter(|_| was_try) {
             open.tries = open.tries.saturating_add(1);
@@ -123,7 +129,7 @@ impl Breaker {
         }
     }
 
-    /// It opens.
+    /// Opens the breaker.
     pub(super) fn open(&mut self, now: BootTime) {
         let try_at = now.plus(FIRST_DELAY.min(self.longest));
         self.open = Some(Open { try_at, trying: false, tries: 1, unanswered: true });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Most calls that are under way to one Command Center at once.
+/// Most callers that hold a pass of one gate at once. It does not hold up the renewal of a token.
 pub const MAX_CALLS_IN_FLIGHT: usize = 16;
 /// The longest wait that a server is believed: then one call tries again.
 pub const LONGEST_BELIEVED_WAIT: Duration = Duration::from_mins(5);
@@ -11,23 +11,23 @@ pub(super) const FIRST_DELAY: Duration = Duration::from_secs(5);
 /// Longest delay between two calls that probe a Command Center which does not answer.
 pub(super) const LONGEST_DELAY: Duration = Duration::from_mins(1);
 
-/// What is known of every Command Center before it is called.
+/// The limits that every Command Center has before it is called.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Calls a period that change something.
+    /// Calls a period that change something. None: no limit.
     pub writes: Option<u32>,
-    /// Calls a period that only read.
+    /// Calls a period that only read. None: no limit.
     pub reads: Option<u32>,
     /// The period.
     pub period: Duration,
-    /// How long after it was let in a call may arrive.
+    /// Longest time between a call being let in and its arrival at the server.
     pub delay: Duration,
-    /// The longest time between two calls to a host that is away.
+    /// The longest time between two probes of a host that does not answer.
     pub probe: Duration,
 }
 
 impl Limits {
-    /// No limits but those that the server says.
+    /// No limits but those that the server tells.
     pub const NONE: Self = Self {
         writes: None,
         reads: None,

@@ -1,5 +1,8 @@
-//! Lets callers in to Command Centers: [`crate::command_center::gate::admission`] says who may and when, here they wait, and come back when it is their
-//! turn. One gate for each base URL, shared by everything that this process does there; a caller names its connection.
+//! Admission control for Command Centers, one gate for each base URL. A caller names its connection and its need, and
+//! gets a [`Pass`] or a [`Wait`]. It needs no client: [`admission`] decides, this file keeps the clock, the locks and
+//! the wake-ups.
+//!
+//! All calls of this process to a base URL go through the gate of that URL.
 
 pub mod admission;
 mod agreement;
@@ -34,16 +37,16 @@ use crate::{
     time::clock::{self, BootTime},
 };
 
-/// Who waits.
+/// The caller that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Caller {
-    /// An object: its uid, its namespace and its name. It is called when its turn has come.
+    /// An object: its uid, its namespace and its name. The gate tells its reconciler when its turn comes.
     Object(String, String, String),
-    /// Something that waits in its place.
+    /// A task that awaits its pass, see [`Gates::pass`].
     Task(u64),
 }
 
-/// All gates.
+/// All gates, by base URL.
 #[derive(Debug)]
 pub struct Gates(Arc<GatesState>);
 
@@ -51,24 +54,24 @@ pub struct Gates(Arc<GatesState>);
 struct GatesState {
     limits: Limits,
     gates: Mutex<HashMap<String, Gate<Caller>>>,
-    /// What wakes those who wait in their places.
+    /// Wakes the tasks that await a pass.
     tasks: Mutex<HashMap<u64, Arc<Notify>>>,
     last_task: AtomicU64,
     changed: Notify,
 }
 
-/// The right to call one Command Center, until it is dropped.
+/// The right to call one Command Center, held until it is dropped.
 #[derive(Debug)]
 pub struct Pass {
     shared: Arc<GatesState>,
     grant: Grant,
-    /// Calls that are reserved and were not made.
+    /// Reserved calls that were not made yet.
     reads: AtomicU32,
     writes: AtomicU32,
 }
 
 impl Gates {
-    /// Nobody is there yet.
+    /// No gate yet. The first call to a base URL makes its gate.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self(Arc::new(GatesState {
@@ -80,11 +83,11 @@ impl Gates {
         }))
     }
 
-    /// `caller` would like to call by connection `id`. Who has to wait is called when its turn has come, as long as it does not
-    /// [`Self::leave`].
+    /// Asks for a pass for `caller` by connection `id`. A caller that has to wait keeps its place in the queue until it
+    /// calls [`Self::leave`], and is told when its turn comes.
     ///
     /// # Errors
-    /// When it has to wait.
+    /// The caller has to wait.
     pub fn ask(&self, id: &ConnectionId, caller: &Caller, need: Need) -> Result<Pass, Wait> {
         let asked = self.0.at(id, |gate, now| gate.ask(caller, id, need, now));
         match asked {
@@ -96,18 +99,18 @@ impl Gates {
         }
     }
 
-    /// Somebody would like to renew the token of connection `id`: it may, before everything else.
+    /// Asks for a pass to renew the token of connection `id`. A renewal goes ahead of every queue.
     ///
     /// # Errors
-    /// When the host does not answer at present, or asked for no calls.
+    /// The host does not answer at present, or asked for no calls.
     pub fn renew(&self, id: &ConnectionId) -> Result<Pass, Wait> {
         self.0.at(id, |gate, now| gate.renew(id, now)).map(|grant| Pass::new(&self.0, grant))
     }
 
-    /// Waits until somebody may call by connection `id`.
+    /// Waits until a task may call by connection `id`.
     ///
     /// # Errors
-    /// When the host does not answer at present.
+    /// The host does not answer at present.
     pub async fn pass(&self, id: &ConnectionId, need: Need) -> Result<Pass, Wait> {
         let place = Place::new(&self.0, id);
         loop {
@@ -118,7 +121,7 @@ impl Gates {
         }
     }
 
-    /// Whether the Command Center does not answer connection `id` at present.
+    /// True if the circuit breaker of connection `id`, or of its base URL, is open.
     #[must_use]
     pub fn is_unavailable(&self, id: &ConnectionId) -> bool {
         self.0.at(id, |gate, _| gate.is_unavailable(id))
@@ -130,7 +133,8 @@ impl Gates {
         self.0.changed.notify_one();
     }
 
-    /// Gives everyone who waits its turn, for ever: objects that `exists` knows are given to `call`.
+    /// Grants passes to waiting callers; never returns. An object for which `exists` is true is passed to `call`; an
+    /// object that is gone loses its place.
     pub async fn run(&self, exists: impl Fn(&str, &str, &str) -> bool, call: impl Fn(&str, &str)) {
         let tell = |called: Vec<Caller>| {
             for caller in called {
@@ -140,7 +144,8 @@ impl Gates {
                 }
             }
         };
-        // A life before this one may have ended between giving a turn and saying so. Who has none waits again.
+        // An earlier run of this task may have panicked after it granted a pass and before it told the caller. Each of
+        // them is told now; a task without a pass waits again.
         tell(self.0.called());
         loop {
             let (called, next) = self.0.serve(&exists);
@@ -179,7 +184,7 @@ impl GatesState {
         (all, next)
     }
 
-    /// Whose turn has come, and everyone who waits in its place: it asks again.
+    /// The objects that hold a grant, and every task that waits: each of them asks again.
     fn called(&self) -> Vec<Caller> {
         let objects: Vec<Caller> = self.lock().values().flat_map(Gate::called).cloned().collect();
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,7 +203,7 @@ impl GatesState {
     }
 }
 
-/// The place of a task that waits, which is free again when this is dropped.
+/// The place of a waiting task. Dropping it gives the place up.
 struct Place<'a> {
     shared: &'a GatesState,
     id: &'a ConnectionId,
@@ -230,7 +235,7 @@ impl Pass {
         Self { shared: Arc::clone(shared), grant, reads, writes }
     }
 
-    /// Whether it is for the one call that tries a host that does not answer.
+    /// True if this pass is for the one call that probes a host that does not answer.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         self.grant.is_probe()
@@ -242,13 +247,14 @@ impl Pass {
         self.grant.connection()
     }
 
-    /// Calls that change something and may be made without waiting.
+    /// The number of writing calls that are still reserved, and need not wait.
     #[must_use]
     pub fn writes(&self) -> u32 {
         self.writes.load(Ordering::Acquire)
     }
 
-    /// Makes one call of this kind: what it gives is counted. One that was not reserved waits until there may be another.
+    /// Makes one call of this kind and counts its reply. A call that was not reserved waits until the limiters allow
+    /// it.
     pub(super) async fn call<F: Future<Output = Reply>>(&self, kind: CallKind, call: F) -> Reply {
         self.may_make(kind).await;
         let reply = call.await;

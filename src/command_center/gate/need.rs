@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The kind of a call, each of which has limits of its own.
+/// The kind of a call. Each kind has limits of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallKind {
     /// It only reads.
@@ -11,36 +11,36 @@ pub enum CallKind {
     Write,
 }
 
-/// What somebody wants to do.
+/// The purpose of a caller, which says how many calls to reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// To look, and then to start a backup.
+    /// A look at the job list, then a CreateTask: one read, one write.
     Submission,
-    /// To look.
+    /// A look at jobs: one read.
     Look,
-    /// To have so many jobs killed.
+    /// Kills of so many jobs: one write each.
     Kills(u32),
 }
 
-/// Why somebody has to wait.
+/// The reason why a caller has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitCause {
-    /// As many call as may at once.
+    /// As many calls are in flight as may be.
     Busy,
-    /// As many calls were made as are allowed.
+    /// A bucket is empty, or the server asked for a wait.
     Limited,
     /// The host does not answer.
     CircuitOpen,
 }
 
-/// That somebody has to wait.
+/// A caller has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Why.
+    /// The cause.
     pub cause: WaitCause,
-    /// How long at least, as far as it is known.
+    /// The least time that is left, as far as it is known.
     pub left: Duration,
-    /// For how long already.
+    /// The time since the caller began to wait.
     pub passed: Duration,
 }
 

@@ -1,5 +1,6 @@
-//! Those who wait to call one base URL: three queues, each in rounds of namespaces. Who waits for a connection that is held
-//! keeps its place, and those behind it are served. Pure.
+//! The queues of the callers that wait to call one base URL: one for kills, one for submissions, one for looks. Tickets
+//! go in; the next ticket that may call comes out. Each queue is fair between namespaces ([`FairQueue`]). A caller
+//! whose connection may not call keeps its place, and those behind it are served. Pure, no client.
 
 use std::{collections::HashSet, hash::Hash, sync::Arc};
 
@@ -9,7 +10,7 @@ use crate::{
     time::clock::BootTime,
 };
 
-/// One who waits.
+/// One caller that waits.
 #[derive(Clone, Debug)]
 pub(super) struct Ticket<K> {
     pub(super) key: K,
@@ -18,14 +19,14 @@ pub(super) struct Ticket<K> {
     pub(super) since: BootTime,
 }
 
-/// Everyone who waits.
+/// All callers that wait.
 #[derive(Debug)]
 pub(super) struct Queues<K> {
     kills: FairQueue<Ticket<K>>,
     submissions: FairQueue<Ticket<K>>,
     looks: FairQueue<Ticket<K>>,
     waiting: HashSet<K>,
-    /// Of those who start and those who look, the ones that come next.
+    /// True if the next look goes before the next submission. The two take turns.
     looks_next: bool,
 }
 
@@ -47,14 +48,14 @@ impl<K: Clone + Eq + Hash> Queues<K> {
         self.kills.is_empty() && self.submissions.is_empty() && self.looks.is_empty()
     }
 
-    /// Since when `key` waits so, and how many come before it.
+    /// The time since which `key` waits with this connection and need, and the number of callers before it.
     pub(super) fn find(&self, key: &K, id: &ConnectionId, need: Need) -> Option<(BootTime, usize)> {
         let is = |ticket: &Ticket<K>| ticket.key == *key && *ticket.connection == *id;
         let found = if self.waiting.contains(key) { self.queue(need).find(&id.namespace, is) } else { None };
         found.map(|(ticket, before)| (ticket.since, before))
     }
 
-    /// One more waits; gives how many come before it.
+    /// Puts a caller last in its namespace. Returns the number of callers before it.
     pub(super) fn push(&mut self, ticket: Ticket<K>) -> usize {
         self.leave(&ticket.key);
         self.waiting.insert(ticket.key.clone());
@@ -71,7 +72,7 @@ impl<K: Clone + Eq + Hash> Queues<K> {
         }
     }
 
-    /// The next one of those who `may` call, who does not wait any more.
+    /// Removes and returns the next caller that `may` call.
     pub(super) fn next(&mut self, may: impl Fn(&ConnectionId, Need) -> bool) -> Option<Ticket<K>> {
         let order = if self.looks_next { [Need::Look, Need::Submission] } else { [Need::Submission, Need::Look] };
         for need in [Need::Kills(1), order[0], order[1]] {
@@ -90,7 +91,7 @@ impl<K: Clone + Eq + Hash> Queues<K> {
         !self.queue(need).iter().any(once_each(need, may))
     }
 
-    /// Those for whom `leaves` is true wait no more.
+    /// Removes the callers for which `leaves` is true, and returns their keys.
     pub(super) fn take(&mut self, leaves: impl Fn(&Ticket<K>) -> bool) -> Vec<K> {
         let mut taken = Vec::new();
         for queue in [&mut self.kills, &mut self.submissions, &mut self.looks] {
@@ -106,7 +107,7 @@ impl<K: Clone + Eq + Hash> Queues<K> {
         taken
     }
 
-    /// The needs that somebody waits with.
+    /// The needs with which somebody waits.
     pub(super) fn needs(&self) -> impl Iterator<Item = Need> {
         let needs = [Need::Kills(1), Need::Submission, Need::Look];
         needs.into_iter().filter(|need| !self.queue(*need).is_empty())
@@ -129,7 +130,7 @@ impl<K: Clone + Eq + Hash> Queues<K> {
     }
 }
 
-/// Asks `may` once for those of one connection that wait one after another: there may be thousands.
+/// Asks `may` once for a run of tickets of the same connection: there may be thousands.
 fn once_each<K>(need: Need, may: impl Fn(&ConnectionId, Need) -> bool) -> impl FnMut(&Ticket<K>) -> bool {
     let mut known: Option<(Arc<ConnectionId>, bool)> = None;
     move |ticket| match &known {

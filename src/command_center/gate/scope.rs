@@ -1,5 +1,6 @@
-//! What limits the calls of one connection, or of all connections of one base URL together: both limiters of the calls, the
-//! breaker, and how many calls are under way. Pure.
+//! The limits of one connection, or of all connections of one base URL together: a limiter for reads, one for writes,
+//! the circuit breaker, and the number of callers inside. Callers go in; out comes the time until the next may begin.
+//! Pure, no client.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// One with the budgets of `limits`.
+    /// A scope whose buckets have the sizes that `limits` says.
     pub(super) fn new(limits: &Limits, now: BootTime) -> Self {
         Self {
             reads: Limiter::new(limits.reads, limits, now),
@@ -35,21 +36,21 @@ impl Scope {
         }
     }
 
-    /// One call for `need` begins; gives whether it tries what does not answer.
+    /// Lets a caller in for `need`. Returns true if its call is the probe of an open circuit breaker.
     pub(super) const fn begin(&mut self, need: Need, now: BootTime) -> bool {
         self.used = now;
         self.reserve(need);
         self.breaker.begin()
     }
 
-    /// Counts a caller, and the calls that it may make.
+    /// Counts a caller, and reserves the calls that it may make.
     pub(super) const fn reserve(&mut self, need: Need) {
         self.busy = self.busy.saturating_add(1);
         self.reads.reserve(need.reads());
         self.writes.reserve(need.writes());
     }
 
-    /// A caller is done, and made so many fewer calls than were reserved.
+    /// A caller has ended, and made so many fewer calls than were reserved.
     pub(super) const fn done(&mut self, (need, was_try): (Need, bool), (reads, writes): (u32, u32), now: BootTime) {
         self.used = now;
         self.busy = self.busy.saturating_sub(1);
@@ -60,7 +61,8 @@ impl Scope {
         }
     }
 
-    /// The time until it may be tried, if it does not answer. A kill is asked for once, and not of a host that does not answer.
+    /// The time until the next probe, if the circuit breaker is open. A kill is never the probe, because it must be
+    /// sent only once: it waits until the breaker is closed.
     pub(super) fn open_for(&self, need: Need, now: BootTime) -> Option<Duration> {
         if matches!(need, Need::Kills(_)) { self.breaker.left(now) } else { self.breaker.keeps_out(now) }
     }
@@ -70,7 +72,7 @@ impl Scope {
         self.reads.until(need.reads(), before, now).max(self.writes.until(need.writes(), before, now))
     }
 
-    /// True if one more may call at once. After a refusal it is one call that tries again.
+    /// True if one more caller fits under the concurrency limit. After a refusal, only one call tries again.
     pub(super) const fn has_room(&self, need: Need) -> bool {
         let tries = (need.reads() > 0 && self.reads.tries()) || (need.writes() > 0 && self.writes.tries());
         !tries && self.busy < self.breaker.max_in_flight()
@@ -83,7 +85,7 @@ impl Scope {
         }
     }
 
-    /// True if what it knows has passed.
+    /// True if nothing that the scope knows matters any more.
     pub(super) fn is_idle(&self, limits: &Limits, now: BootTime) -> bool {
         let quiet = self.reads.quiet.max(self.writes.quiet);
         self.busy == 0 && quiet <= now && now.since(self.used) > limits.period

@@ -1,28 +1,37 @@
-//! So many calls a period, whatever happens: a call and the time go in, whether it may be made comes out. Pure.
+//! A token bucket that limits the calls of a period, in the form of the generic cell rate algorithm (GCRA): it stores
+//! one time, at which the bucket is full, and no counter. A time goes in; out comes the number of calls that may be
+//! made, or the time until one may. Pure, no client.
 //!
-//! A quarter of the calls may be made at once, the others come back evenly. A bucket begins empty: a process that is
-//! restarted again and again does not know what the ones before it used, and makes no more calls than one of them.
+//! A quarter of the calls of a period may be made at once, the others come back evenly. Of `calls` a period, `burst` is
+//! a quarter, and one call comes back each `period / (calls - burst)`. So in any one period at most `burst` calls are
+//! made at once and `calls - burst` come back, which makes `calls`.
+//!
+//! The bucket starts empty. A process that is restarted does not know how many calls the process before it made; with a
+//! full bucket, each restart would be another burst. Starting empty, any number of restarts make no more calls than one
+//! process.
 
 use std::time::Duration;
 
 use crate::time::clock::BootTime;
 
-/// So much of what is allowed may be used at once.
+/// The burst is the calls of a period divided by this.
 const BURST: u32 = 4;
 
 /// The calls of one kind that may be made.
 #[derive(Clone, Debug)]
 pub struct TokenBucket {
-    /// How many may be made at once.
+    /// The most calls that may be made at once.
     burst: u32,
-    /// How long until one that was made may be made again.
+    /// The time after which one call that was made comes back.
     interval: Duration,
-    /// When all of `burst` may be made.
+    /// The time at which the bucket is full, so that all of `burst` may be made.
     full: BootTime,
 }
 
 impl TokenBucket {
-    /// At most `calls` a `period`, counted where they arrive, which is up to `delay` after they were made.
+    /// An empty bucket of at most `calls` a `period`, counted where they arrive. A call arrives up to `delay` after it
+    /// was made, so that the calls of one period at the server may come from `period + delay` here: the bucket spreads
+    /// them over that.
     #[must_use]
     pub fn new(calls: u32, period: Duration, delay: Duration, now: BootTime) -> Self {
         let calls = calls.max(1);
@@ -35,32 +44,32 @@ impl TokenBucket {
         Self { burst, interval, full: now.plus(interval.saturating_mul(burst)) }
     }
 
-    /// One call every `interval`.
+    /// One call every `interval`, the first after one `interval`.
     #[must_use]
     pub fn one_every(interval: Duration, now: BootTime) -> Self {
         Self { burst: 1, interval, full: now.plus(interval) }
     }
 
-    /// How many calls may be made now.
+    /// The number of calls that may be made now.
     #[must_use]
     pub fn available(&self, now: BootTime) -> u32 {
         let missing = self.full.since(now).as_nanos().div_ceil(self.interval.as_nanos().max(1));
         self.burst.saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX))
     }
 
-    /// One call is made.
+    /// Counts one call.
     pub fn take(&mut self, now: BootTime) {
         self.full = self.full.max(now).plus(self.interval);
     }
 
-    /// How long until the last of so many calls may be made, if all are made as soon as they may.
+    /// The time until the last of so many calls may be made, if each is made as soon as it may.
     #[must_use]
     pub fn until(&self, calls: u32, now: BootTime) -> Duration {
         let spent = self.full.max(now).plus(self.interval.saturating_mul(calls));
         spent.since(now.plus(self.interval.saturating_mul(self.burst)))
     }
 
-    /// How long until a call that was made may be made again.
+    /// The time after which one call that was made comes back.
     #[must_use]
     pub const fn interval(&self) -> Duration {
         self.interval

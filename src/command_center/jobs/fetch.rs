@@ -1,4 +1,5 @@
-//! Asks for the job list, page by page.
+//! Reads the job list, page by page. A query, a connection and a pass go in, a [`Listed`] comes out. It needs the
+//! client; [`list`] decides which page comes next.
 
 use std::time::Duration;
 
@@ -15,21 +16,21 @@ use crate::{
     time::clock,
 };
 
-/// A job list, and how long the server wants to be left alone.
+/// A job list, and the wait that the server asked for.
 #[derive(Debug)]
 pub struct Listed {
     /// The list.
     pub listing: Listing,
-    /// That the server gets too many calls (429), or is away and says for how long (503): how long it asks to wait, nothing
-    /// at all when it does not say.
+    /// The wait that the server asked for with 429 or 503. A 429 without a time counts as zero; a 503 without a time
+    /// counts as nothing.
     pub asked_to_wait: Option<Duration>,
 }
 
 impl CommandCenter {
-    /// Asks for the list, as far as it is needed.
+    /// Reads the list, as far as the query needs it.
     ///
     /// # Errors
-    /// When no client can be set up for the connection's certificates.
+    /// No client can be set up for the connection's certificates.
     pub async fn list(&self, pass: &Pass, connection: &Connection, query: &JobQuery) -> Result<Listed, ClientError> {
         let endpoint = connection.endpoint.to_string();
         let first = self.pages.of(pass.connection());
@@ -53,7 +54,7 @@ impl CommandCenter {
                 (_, Next::Done(listing)) => return Ok(Listed { listing, asked_to_wait }),
                 (read, Next::Page(offset, limit)) => (pages, at) = (read, (offset, limit)),
             }
-            // Pages that were too large once are not asked for again.
+            // A size of page that was too large is not asked for again.
             if reply == Reply::NoAnswer(NoAnswer::TooLarge) {
                 self.pages.note(pass.connection(), at.1);
             }
@@ -61,7 +62,7 @@ impl CommandCenter {
     }
 }
 
-/// How far the server's clock is ahead of this machine's, by an answer that has just come.
+/// The time by which the server's clock is ahead of this machine's, by an answer that has just come.
 fn server_ahead(reply: &Reply) -> SignedDuration {
     let Reply::Answer(answer) = reply else { return SignedDuration::ZERO };
     answer.date.map_or(SignedDuration::ZERO, |date| date.duration_since(clock::now().wall))
@@ -114,7 +115,7 @@ mod tests {
         client.list(&pass, connection, query).await.unwrap()
     }
 
-    /// The whole list, and with how many calls it was read.
+    /// The whole list, and the number of calls that it took.
     async fn whole(
         client: &CommandCenter,
         simulator: &Simulator,
@@ -129,7 +130,7 @@ mod tests {
         }
     }
 
-    /// How many jobs are listed, and with how many calls.
+    /// The number of jobs that are listed, and of the calls that it took.
     async fn list(client: &CommandCenter, simulator: &Simulator, connection: &Connection) -> (usize, u64) {
         let (list, calls) = whole(client, simulator, connection, &EVERYTHING).await;
         (list.jobs.len(), calls)
@@ -164,7 +165,7 @@ mod tests {
         for _ in 1..1100 {
             start();
         }
-        // Until the short list lacks what has ended.
+        // Wait until the short list no longer has the jobs that have ended.
         while list(&client, &simulator, &connection).await.0 > 1 {}
         let query = JobQuery { ended_within: Duration::from_hours(1), ..EVERYTHING };
         client.pages.note(&id(&connection), 20);
@@ -181,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_wants_to_be_left_alone_says_for_how_long() {
         let (simulator, connection) = simulator().await;
-        // Each time one that was not asked to wait before.
+        // A new client each time, which was not asked to wait before.
         let client = || CommandCenter::new(Duration::from_secs(30), Limits::NONE);
         for (status, wait) in [(429, Some(Duration::ZERO)), (503, None)] {
             let status = http::StatusCode::from_u16(status).unwrap();

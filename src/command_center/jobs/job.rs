@@ -1,4 +1,5 @@
-//! What the Command Center tells of a job. Pure: an answer of `GET Job/{id}` becomes a [`JobReading`].
+//! A job, as the Command Center tells of it. The reply to `GET Job/{id}`, or a row of the job list, goes in; a
+//! [`JobReading`] or a [`Job`] comes out. Pure, no client.
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
@@ -18,50 +19,51 @@ use crate::{
     },
 };
 
-/// What one look at one job gave.
+/// The result of one look at one job.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "few are kept, and not for long")]
 pub enum JobReading {
-    /// The job, as it is.
+    /// The job was found.
     Found(Job),
-    /// The Command Center does not list the job; a new one may take some seconds.
+    /// The Command Center does not list the job. A new job may take some seconds to appear.
     Missing,
-    /// A 404 that does not say who says so: of the Command Center, the job is missing.
+    /// A 404 without a JSON object, which may come from another server. If the Command Center sent it, the job is
+    /// missing.
     NotFound,
     /// No usable answer this time.
     Unreadable(Unreadable),
 }
 
-/// Why a job could not be read.
+/// The reason why a job could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unreadable {
-    /// 401 or 403.
+    /// Status 401 or 403.
     Refused(RefusedKind),
-    /// No connection.
+    /// The call was never sent.
     NeverSent(NeverSent),
-    /// No whole answer, or one that says nothing about the job.
+    /// No whole answer, or an answer that says nothing about the job.
     Unusable(Unusable),
 }
 
-/// A job and whether it goes on.
+/// A job and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
-    /// Its line in the status.
+    /// Its entry in `status.jobs`.
     pub shown: JobStatus,
-    /// Whether it goes on, or how it ended.
+    /// Its state: active, or the way in which it ended.
     pub state: JobState,
-    /// What it backs up, as far as the Command Center shows it.
+    /// The ids that it backs up, as far as the Command Center shows them.
     pub target: Target,
-    /// How much it backs up, when the Command Center says so.
+    /// Its backup level, if the Command Center tells it.
     pub level: Option<BackupLevel>,
-    /// Whose it is, by its description.
+    /// The request that it belongs to, by its description.
     pub described: Described,
-    /// Whether the Command Center's own clients do not show it (`isVisible`): it is none that somebody started.
+    /// True if the Command Center's own clients do not show it (`isVisible`): nobody started it.
     pub hidden: bool,
 }
 
 impl Job {
-    /// The job behind its line in the status.
+    /// The job of an entry in `status.jobs`.
     #[must_use]
     pub fn from_shown(shown: JobStatus) -> Self {
         let state = state::read_shown(shown.status.as_deref().unwrap_or_default(), shown.ended_at.is_some());
@@ -70,32 +72,34 @@ impl Job {
 }
 
 impl Job {
-    /// Whether it goes on.
+    /// True if it is active.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.state == JobState::Active
     }
 
-    /// Whether it is known how it ended, so that nothing new is told of it.
+    /// True if its end is known, so that nothing new can be told of it.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         matches!(self.state, JobState::EndedWell | JobState::EndedInPart | JobState::Failed)
     }
 
-    /// Whether it was asked to be killed already, by whoever: a second kill would discard what it has backed up.
+    /// True if somebody has killed it and it has not ended yet. A second kill would discard the data that it has backed
+    /// up.
     #[must_use]
     pub fn is_being_killed(&self) -> bool {
         self.shown.status.as_deref() == Some(KILL_PENDING)
     }
 
-    /// Whether it goes on only when somebody, or the next day, lets it: an organization's API calls may be used up.
+    /// True if it is suspended. It continues when somebody resumes it, or on the next day, if an organization's API
+    /// calls were used up.
     #[must_use]
     pub fn is_suspended(&self) -> bool {
         matches!(self.shown.status.as_deref(), Some("Suspended" | "Suspend" | "Suspend Pending"))
     }
 }
 
-/// What `reply` to `GET Job/{id}` tells of job `id`.
+/// The meaning of `reply` to `GET Job/{id}` for job `id`.
 #[must_use]
 pub fn read_job(reply: &Reply, id: JobId, redaction: &Redaction) -> JobReading {
     let answer = match reply {
@@ -128,7 +132,7 @@ fn read_rows(answer: &Answer, id: JobId, redaction: &Redaction) -> JobReading {
     }
 }
 
-/// Whether an answer without the job says that there is none.
+/// True if an answer without the job says that there is no such job.
 fn says_that_none(head: &Head) -> bool {
     head.rows == 0 && (head.lists || head.total == Some(0))
 }
@@ -171,7 +175,7 @@ fn target(ids: &Ids<'_>) -> Target {
     }
 }
 
-/// The level by its name, whatever its case and spaces.
+/// The level by its name, without regard to case and spaces.
 fn level(name: &str) -> Option<BackupLevel> {
     let plain: String = name.chars().filter(char::is_ascii_alphabetic).collect();
     [
@@ -184,14 +188,14 @@ fn level(name: &str) -> Option<BackupLevel> {
     .find_map(|(known, level)| known.eq_ignore_ascii_case(&plain).then_some(level))
 }
 
-/// Epoch seconds above 0; 0 means "not yet".
+/// Epoch seconds above 0. A 0 means "not yet".
 fn seconds(said: &Scalar<'_>) -> Option<Time> {
     let seconds = said.number().and_then(Number::positive)?;
     Timestamp::from_second(i64::try_from(seconds).ok()?).ok().map(Time)
 }
 
-/// How far `count` jobs are together of which `known` are known: the mean of their percentages, an ended one counting as 100,
-/// and one of which nothing is known as 0.
+/// The progress of `count` jobs, of which `known` are known, in percent: the mean of their percentages. An ended job
+/// counts as 100, a job of which nothing is known as 0.
 #[must_use]
 pub fn progress(known: &[Job], count: usize) -> Option<u8> {
     let parts = known.iter().map(|job| match job.state {
@@ -204,7 +208,7 @@ pub fn progress(known: &[Job], count: usize) -> Option<u8> {
 
 #[cfg(test)]
 impl Job {
-    /// A job of which nothing is known but its id.
+    /// A job of which only the id is known.
     pub(crate) fn bare(id: u64) -> Self {
         Self::from_shown(JobStatus {
             id: JobId::new(id).unwrap(),

@@ -1,4 +1,4 @@
-//! What an answer to `POST Job/{id}/action/kill` means. Pure.
+//! The meaning of a reply to `POST Job/{id}/action/kill`. A [`Reply`] goes in, a [`Kill`] comes out. Pure, no client.
 
 use serde_json::Value;
 
@@ -8,19 +8,19 @@ use crate::command_center::{
     reply::{NeverSent, Reply},
 };
 
-/// What came of asking for a job to be killed.
+/// The result of a kill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kill {
-    /// The Command Center was asked, or may have been: it is not asked again, because a second kill discards what the job
-    /// has backed up.
+    /// The Command Center was asked, or may have been. It is not asked again, because a second kill discards the data
+    /// that the job has backed up.
     Asked,
-    /// It says that it did nothing.
+    /// The Command Center says that it did nothing.
     Refused(Refused),
     /// The call never left this process.
     NeverSent(NeverSent),
 }
 
-/// What `reply` to a kill means. No text that quotes a token of `redaction` is kept.
+/// The meaning of `reply` to a kill. A text that quotes a token of `redaction` is not kept.
 #[must_use]
 pub fn read_kill(reply: &Reply, redaction: &Redaction) -> Kill {
     match reply {

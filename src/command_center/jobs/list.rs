@@ -1,4 +1,5 @@
-//! The job list: which jobs to ask for, page by page (`POST Jobs`), and what the pages say together. Pure.
+//! The job list (`POST Jobs`). A query goes in, the request for a page comes out; replies go in, and out comes the next
+//! page to ask for or the [`Listing`] that all of them make. Pure, no client.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -26,29 +27,29 @@ use crate::{
     },
 };
 
-/// The operation, relative to the base address.
+/// The operation, relative to the base URL.
 pub const OPERATION: &str = "Jobs";
-/// Rows of a page, unless that is more than what is read of an answer.
+/// Rows of a page, unless they are more than the client reads of an answer.
 pub const PAGE: u64 = 1000;
-/// A page of so few rows that is too large is not asked for again.
+/// A page of so few rows that is still too large is not asked for again.
 const SMALLEST_PAGE: u64 = 16;
-/// Calls that are made for one list: the cloud service allows 1,000 an hour.
+/// Most calls for one list: the cloud service allows 1,000 an hour.
 const MAX_READS: u64 = 200;
-/// Rows that are read for one list.
+/// Most rows that are read for one list.
 const MAX_ROWS: u64 = 20_000;
-/// Bytes of a list that have their place in any case: some hundred jobs.
+/// Bytes of a list that need no share of the response memory: some hundred jobs.
 pub(super) const FREE: usize = 256 << 10;
 
-/// Which jobs to list: all that are active, and those that ended within a time.
+/// The jobs to list: all that are active, and those that ended within a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobQuery {
-    /// How far back ended jobs are listed, by the Command Center's own clock.
+    /// The time within which a listed job may have ended, by the Command Center's own clock.
     pub ended_within: Duration,
-    /// Only jobs of these clients; none means all.
+    /// Only jobs of these clients are listed; none means all.
     pub clients: Vec<i64>,
-    /// The list, which begins with the newest jobs, is not read further than to this job.
+    /// The list begins with the newest jobs, and is not read further than to this job.
     pub down_to: i64,
-    /// What is read instead of further pages, where not all of the list is needed.
+    /// The shorter list that is read instead of further pages, where it is enough.
     pub enough: Option<Enough>,
 }
 
@@ -63,13 +64,13 @@ impl JobQuery {
         Self { ended_within, clients, down_to: 0, enough: None }
     }
 
-    /// The same, not further than to job `id`, or one below it.
+    /// The same query, read no further than to job `id` or the first one below it.
     #[must_use]
     pub fn down_to(self, id: i64) -> Self {
         Self { down_to: id, ..self }
     }
 
-    /// The same, of which this is enough once the newest job is known.
+    /// The same query, for which `enough` will do once the newest job is known.
     #[must_use]
     pub fn enough(self, enough: Enough) -> Self {
         let is_less = enough.ended_within < self.ended_within;
@@ -95,7 +96,7 @@ impl JobQuery {
     }
 }
 
-/// What is sent to `POST {base}/Jobs`.
+/// The body of `POST {base}/Jobs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobsRequest {
@@ -131,64 +132,67 @@ struct Client {
     client_id: i64,
 }
 
-/// What asking for the list gave.
+/// The result of reading the list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Listing {
-    /// Jobs.
+    /// The list was read.
     Read(JobList),
-    /// The Command Center does not give the list to this token, or does not have one.
+    /// The Command Center refuses the list to this token, or does not have one.
     NotAllowed(Refused),
     /// No usable answer this time.
     Failed(Unreadable),
 }
 
 impl Listing {
-    /// Whether the token is refused.
+    /// True if the token was refused.
     #[must_use]
     pub fn rejects_the_token(&self) -> bool {
         matches!(self, Self::NotAllowed(Refused { kind: RefusedKind::TokenRejected, .. }))
     }
 }
 
-/// The jobs that were listed; by default, an answer that tells of none and does not say that there are none.
+/// The listed jobs. The default is an answer that has no jobs and does not say that there are none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobList {
-    /// One for each id, the lowest id first, whatever order the pages had.
+    /// One job for each id, the lowest id first, in whatever order the pages came.
     pub jobs: Vec<Job>,
-    /// Whether every row was read, down to where it was asked for, and their number is the one that the Command Center gave.
+    /// True if every row was read, down to where the query asked, and their number is the one that the Command Center
+    /// gave.
     pub whole: bool,
-    /// What else is to be said of it.
+    /// A remark on the list.
     pub remark: Remark,
-    /// Whether it comes from the simulator.
+    /// True if it comes from the simulator.
     pub simulated: bool,
-    /// How far the Command Center's clock is ahead of this machine's, as its answer's Date says; nothing when it has none.
+    /// The time by which the Command Center's clock is ahead of this machine's, by the `Date` of its answer; zero
+    /// without one.
     pub server_ahead: SignedDuration,
-    /// What it takes of the room for lists.
+    /// The share of the response memory that the list takes.
     pub room: HeldMemory,
 }
 
-/// What is to be said of a list.
+/// A remark on a list.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Remark {
-    /// Nothing.
+    /// Nothing to remark.
     #[default]
     Nothing,
-    /// It is empty, without saying in numbers that it is.
+    /// It is empty, and the answer does not say so in numbers.
     Silent,
-    /// It is too long to be read whole: asking again is of no use.
+    /// It is too long to be read whole. Asking again is of no use.
     Cut,
     /// This error came instead of a list.
     Error(Refused),
 }
 
 impl JobList {
-    /// The list that is not there because of this error.
+    /// The list that is missing because of this error.
     fn failed(error: Refused) -> Self {
         Self { remark: Remark::Error(error), ..Self::default() }
     }
 }
 
-/// The room that a list takes, as long as it or a copy of it is there; of no account when two lists are compared.
+/// The memory that a list takes, as long as the list or a copy of it exists. It does not count when two lists are
+/// compared.
 #[derive(Clone, Debug, Default)]
 pub struct HeldMemory {
     _share: Option<Arc<Share>>,
@@ -201,39 +205,39 @@ impl PartialEq for HeldMemory {
 }
 
 impl JobList {
-    /// The highest id of the list, 0 when it is empty; nothing when rows may be missing.
+    /// The highest id of the list, 0 if the list is empty. None if rows may be missing.
     #[must_use]
     pub fn last_id(&self) -> Option<i64> {
         let last = self.jobs.last().map_or(0, |job| job.shown.id.number());
         self.whole.then_some(last)
     }
 
-    /// Whether job `id` is listed.
+    /// True if job `id` is listed.
     #[must_use]
     pub fn has(&self, id: i64) -> bool {
         self.jobs.iter().any(|job| job.shown.id.number() == id)
     }
 }
 
-/// What to do after a page.
+/// The step after a page.
 #[derive(Debug)]
 pub enum Next {
-    /// Ask for the page that begins at this row, and has so many.
+    /// Ask for the page that begins at this row and has so many rows.
     Page(u64, u64),
-    /// That was all.
+    /// The list is complete, or has failed.
     Done(Listing),
 }
 
-/// Puts pages together.
+/// The pages of one list, as they are put together.
 #[derive(Debug)]
 pub struct Pages {
     /// Rows of the page that was asked for last.
     limit: u64,
-    /// The job that the list has to be read down to.
+    /// The job down to which the list has to be read.
     down_to: i64,
-    /// What would be enough of a list of several pages.
+    /// The shorter list that is enough, where the list has several pages.
     enough: Option<Enough>,
-    /// The first page of the list, where the short one is read instead of the others.
+    /// The first page of the long list, while the short one is read instead of its other pages.
     first: Option<FirstPage<Order>>,
     jobs: BTreeMap<JobId, Job>,
     rows: u64,
@@ -244,13 +248,13 @@ pub struct Pages {
     unsound: bool,
     simulated: bool,
     order: Order,
-    /// Bytes of the jobs.
+    /// Bytes that the jobs take.
     bytes: usize,
     room: Share,
     full: bool,
 }
 
-/// The order of the rows. Where a server keeps to the one that was asked for, what is not read is older.
+/// The order of the rows. Where a server keeps to the order that was asked for, the rows that were not read are older.
 #[derive(Clone, Copy, Debug, Default)]
 struct Order {
     last: Option<i64>,
@@ -265,19 +269,20 @@ impl Order {
         self.last = Some(id);
     }
 
-    /// Whether the newest jobs came first.
+    /// True if the newest jobs came first.
     const fn falls(&self) -> bool {
         self.falls && !self.rises
     }
 
-    /// Whether there is no job above `id` among those that are not read.
+    /// True if no job above `id` can be among the rows that were not read.
     fn is_below(&self, id: i64) -> bool {
         id > 0 && self.falls() && self.last.is_some_and(|last| last <= id)
     }
 }
 
 impl Pages {
-    /// No page yet; the first one is asked for with `limit` rows. What is kept of them takes its place in `room`.
+    /// A list without a page yet. Its first page is asked for with `limit` rows, and its jobs take their memory from
+    /// `room`.
     #[must_use]
     pub fn of(limit: u64, query: &JobQuery, room: Share) -> Self {
         Self {
@@ -306,7 +311,7 @@ impl Pages {
         JobQuery { ended_within: enough.unwrap_or(query.ended_within), ..query.clone() }.page(at)
     }
 
-    /// Takes the reply to the next page. When it `is_late` there is no time for another one.
+    /// Takes the reply to the next page. If `is_late`, there is no time for another one.
     #[must_use]
     pub fn push(mut self, reply: &Reply, is_late: bool, redaction: &Redaction) -> (Self, Next) {
         let is_first = self.rows == 0;
@@ -316,7 +321,7 @@ impl Pages {
             && self.limit > SMALLEST_PAGE
             && may_go_on
         {
-            // Where others take the room, a small page has its own.
+            // Where others hold the shared memory, a small page fits into the bytes that need no share.
             let divisor = if *reply == Reply::NoAnswer(NoAnswer::NoRoom) { 8 } else { 2 };
             self.limit = (self.limit / divisor).max(SMALLEST_PAGE);
             let next = Next::Page(self.rows, self.limit);
@@ -328,11 +333,12 @@ impl Pages {
             Err(listing) => return (self, Next::Done(listing)),
         };
         self.simulated |= matches!(reply, Reply::Answer(answer) if answer.simulated);
-        // Rows move between pages when the list changes meanwhile.
+        // Rows move from page to page when the list changes between the calls.
         self.unsound |= !is_first && self.total != head.total;
         self.total = head.total;
         self.rows = self.rows.saturating_add(head.rows);
-        // Without a total only an empty page shows the end: the server may give fewer rows than it was asked for.
+        // Without a total only an empty page shows the end, because the server may give fewer rows than it was asked
+        // for.
         let all = self.total.is_some_and(|total| self.rows >= total) || self.order.is_below(self.down_to);
         let no_news = self.jobs.len() == known;
         self.last_rows = head.rows;
@@ -350,7 +356,7 @@ impl Pages {
         (self, next)
     }
 
-    /// Leaves the other pages of the list for the short one, if that is enough.
+    /// Reads the short list in place of the other pages, if the short list is enough.
     fn narrow(&mut self) {
         let Some(enough) = self.enough.take() else { return };
         if !self.order.falls() || self.unsound || self.jobs.values().any(|job| enough.is_refuted_by(job)) {
@@ -361,7 +367,8 @@ impl Pages {
         (self.rows, self.order) = (0, Order::default());
     }
 
-    /// Goes back to the list behind its first page, where the short one contradicts that.
+    /// Goes back to the long list behind its first page, if the short list contradicts that page. Returns true if it
+    /// did.
     fn reads_long_list_after_all(&mut self) -> bool {
         let Some(first) = self.first.take_if(|first| !self.jobs.values().all(|job| first.agrees_with(job))) else {
             return false;
@@ -384,7 +391,7 @@ impl Pages {
         let head =
             if has_rows { rows::read(&answer.body, &mut |row| self.take(row.as_ref(), redaction)) } else { None };
         match head {
-            // A page of an address that does not exist has no rows, whatever it says.
+            // An address that does not exist has no rows, whatever its page says.
             Some(head) if head.rows > 0 || head.total == Some(0) => Ok(head),
             Some(head) if answer.status != 404 && (head.lists || head.total.is_some()) => Ok(head),
             head => without_rows(answer, head, redaction),
@@ -437,7 +444,7 @@ impl Pages {
     }
 }
 
-/// What a job takes in memory.
+/// The bytes that a job takes in memory.
 fn bytes(job: &Job) -> usize {
     let JobStatus { status, reason, .. } = &job.shown;
     let texts = [status, reason].into_iter().flatten().map(String::len).sum::<usize>();
@@ -445,17 +452,17 @@ fn bytes(job: &Job) -> usize {
         Described::Ours { request, attempt } => request.len() + attempt.as_str().len(),
         Described::Nothing | Described::Other => 0,
     };
-    // Of a tree, about as much again as a quarter of it.
+    // The tree in which the jobs are kept takes about a quarter more.
     (size_of::<Job>() + texts + described) * 5 / 4
 }
 
-/// Whether an answer has nothing at all to say: a list without rows.
+/// True if the answer has no content at all: a list without rows.
 fn is_empty(answer: &Answer) -> bool {
     answer.status == 204 || ((200..300).contains(&answer.status) && answer.body.trim_ascii().is_empty())
 }
 
-/// What an answer means that has no list of rows; `head` when it is an object. Only then it is read as a whole, unless it is
-/// larger than any such answer.
+/// The meaning of an answer without rows; `head` is there if it is an object. The answer is parsed as a whole only
+/// here, and only if it is no larger than any such answer.
 fn without_rows(answer: &Answer, head: Option<Head>, redaction: &Redaction) -> Result<Head, Listing> {
     const LARGEST: usize = 64 << 10;
     let json = (answer.body.len() <= LARGEST).then(|| serde_json::from_slice::<Value>(&answer.body).ok()).flatten();
@@ -466,10 +473,11 @@ fn without_rows(answer: &Answer, head: Option<Head>, redaction: &Redaction) -> R
             Err(Listing::NotAllowed(Refused { kind: RefusedKind::TokenRejected, ..refused }))
         }
         (Some(refused), 403 | 404, _) => Err(Listing::NotAllowed(refused)),
-        // What asks for it in another way may get it, but that is not known.
+        // Another way to ask may get the list, but none is known.
         (Some(refused), 200 | 400, _) => Err(Listing::Read(JobList::failed(refused))),
         (None, 405, _) => Err(Listing::Read(JobList::failed(RefusedKind::NotFound.into()))),
-        // An object without a list and without an error, such as one of processing instructions, says that there is none.
+        // An object without a list and without an error, such as one of processing instructions, says that there are no
+        // jobs.
         (None, 200..300, Some(head)) if !head.says_an_error => Ok(head),
         _ => Err(Listing::Failed(Unreadable::Unusable(cause))),
     }

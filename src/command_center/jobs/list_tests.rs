@@ -1,4 +1,4 @@
-//! The job list as real servers give it, and as broken ones do.
+//! The job list as real servers send it, and as broken ones do.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ fn listing(reply: &Reply) -> Listing {
     }
 }
 
-/// The ids of the list, and whether it is whole.
+/// The ids of the list, and true if it is whole.
 fn read(reply: &Reply) -> (Vec<i64>, bool) {
     match listing(reply) {
         Listing::Read(list) => (list.jobs.iter().map(|job| job.shown.id.number()).collect(), list.whole),
@@ -333,7 +333,8 @@ fn refusals_errors_and_what_is_no_answer_of_a_command_center_are_told_apart() {
     assert_eq!(listing(&Reply::NeverSent(NeverSent::Dns)), unsent);
 }
 
-/// What is known after these pages, each a list of ids with the total that it says; whether the short list was asked for.
+/// The list that these pages make, each given as its total and its ids; and for each page, true if the
+/// short list was asked for.
 fn narrowed(pages: &[(u64, &[u64])]) -> (JobList, Vec<bool>) {
     let query = JobQuery::of(&[], Duration::from_hours(168))
         .enough(Enough { ended_within: Duration::from_hours(1), request: "ours".to_owned() });
@@ -372,10 +373,10 @@ fn of_a_long_list_with_the_newest_jobs_first_a_page_is_read_and_the_short_list()
 
 #[test]
 fn rows_out_of_order_make_the_whole_list_be_read_so_that_no_job_of_a_later_page_is_missed() {
-    // The first page does not fall.
+    // The ids of the first page do not fall.
     let (list, short) = narrowed(&[(6, &[5, 9]), (6, &[8, 4]), (6, &[7, 20])]);
     assert_eq!((list.whole, list.last_id(), short), (true, Some(20), vec![false; 3]));
-    // It falls, and the short list shows a job that would stand above it, or in it.
+    // They fall, and the short list shows a job that belongs above or inside the first page.
     for hidden in [20, 7] {
         let (list, short) = narrowed(&[(4, &[9, 5]), (1, &[hidden]), (4, &[hidden, 4])]);
         assert_eq!(short, [false, true, false], "{hidden}");

@@ -1,4 +1,4 @@
-//! Jobs: how they are listed, read, looked up by themselves and killed.
+//! Jobs: the job list, one job by itself, the meaning of their fields, and killing a job.
 
 pub mod fetch;
 pub mod job;

@@ -1,5 +1,8 @@
-//! Rows to ask for in a page of the job list: fewer where the usual page is too large, and more again when rows are smaller.
-//! Each connection has its own, because its token decides which rows it sees.
+//! The number of rows to ask for in a page of the job list, for each connection. The sizes of pages that came, or were
+//! too large, go in; the next number of rows comes out. It needs no client.
+//!
+//! Fewer rows are asked for where the usual page is too large, and more again when rows are smaller. Each connection
+//! has its own number, because its token decides which rows it sees.
 
 use std::{
     collections::HashMap,
@@ -8,20 +11,20 @@ use std::{
 
 use crate::command_center::{connection::ConnectionId, jobs::list::PAGE};
 
-/// Sizes that are kept; without its own a connection begins with the usual one.
+/// Most connections that are kept. One that is not kept starts with the usual page.
 const MOST: usize = 4096;
 
-/// The sizes that are smaller than the usual one.
+/// The numbers of rows that are lower than the usual one.
 #[derive(Debug, Default)]
 pub struct PageSizes(Mutex<HashMap<ConnectionId, u64>>);
 
 impl PageSizes {
-    /// Rows to ask for by connection `id`.
+    /// The number of rows to ask for by connection `id`.
     pub(super) fn of(&self, id: &ConnectionId) -> u64 {
         self.lock().get(id).copied().unwrap_or(PAGE)
     }
 
-    /// From now on connection `id` asks for pages of `rows`.
+    /// Makes connection `id` ask for pages of `rows` from now on.
     pub(super) fn note(&self, id: &ConnectionId, rows: u64) {
         let mut sizes = self.lock();
         if rows >= PAGE {
@@ -34,8 +37,8 @@ impl PageSizes {
         sizes.insert(id.clone(), rows);
     }
 
-    /// A list was read in pages of `rows`, the largest of which had so many bytes of those that are read: twice as many rows
-    /// are asked for next, if they have room.
+    /// Notes that a list was read in pages of `rows`. If twice the bytes of its largest page still fit into the `room`
+    /// of a page, twice as many rows are asked for next time.
     pub(super) fn read(&self, id: &ConnectionId, rows: u64, largest: usize, room: usize) {
         if rows < PAGE && largest.saturating_mul(2) <= room {
             self.note(id, rows.saturating_mul(2));

@@ -1,4 +1,5 @@
-//! Reads the jobs of an answer, row by row, into what is kept of them: whatever else stands there never is in memory. Pure.
+//! The rows of an answer with jobs. Its body goes in; one [`Row`] after another and at last a [`Head`] come out. Pure,
+//! no client. Only the fields of a row that are kept are ever in memory.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -9,20 +10,20 @@ use serde::{
 
 use crate::{api::JobId, command_center::number::Number};
 
-/// What an answer says besides its rows.
+/// The fields of an answer besides its rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Head {
-    /// How many rows there are on all pages.
+    /// The number of rows of all pages.
     pub total: Option<u64>,
-    /// How many rows this one has.
+    /// The number of rows of this page.
     pub rows: u64,
-    /// Whether it has a list of rows, be it an empty one.
+    /// True if it has a list of rows, even an empty one.
     pub lists: bool,
-    /// Whether it has the text of an error.
+    /// True if it has the text of an error.
     pub says_an_error: bool,
 }
 
-/// One job, as its `jobSummary` says.
+/// One job, by its `jobSummary`.
 #[derive(Debug, Default)]
 pub(super) struct Row<'a> {
     pub id: Scalar<'a>,
@@ -39,7 +40,7 @@ pub(super) struct Row<'a> {
     pub subclient: Ids<'a>,
 }
 
-/// What a job backs up.
+/// The ids of the target that a job backs up.
 #[derive(Debug, Default)]
 pub(super) struct Ids<'a> {
     pub client: Scalar<'a>,
@@ -55,7 +56,7 @@ impl Row<'_> {
         self.id.number().and_then(Number::positive).and_then(JobId::new)
     }
 
-    /// Whether the Command Center's own clients do not show it.
+    /// True if the Command Center's own clients do not show it.
     pub(super) fn is_hidden(&self) -> bool {
         match &self.is_visible {
             Scalar::Bool(visible) => !visible,
@@ -66,8 +67,8 @@ impl Row<'_> {
     }
 }
 
-/// Reads `body`, and gives each of its rows to `each`, or nothing for one that is no job. Nothing comes out when the body is
-/// no JSON object.
+/// Reads `body` and passes each of its rows to `each`; for a row that is no job it passes none. Returns none if the body
+/// is not a JSON object.
 pub(super) fn read<'a>(body: &'a [u8], each: &mut dyn FnMut(Option<Row<'a>>)) -> Option<Head> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let head = Whole { each }.deserialize(&mut json).ok()?;
@@ -121,7 +122,7 @@ impl<'a> Visitor<'a> for Whole<'_, 'a> {
     }
 }
 
-/// The list of rows; counts them, if it is a list.
+/// The list of rows. It counts them, if it is a list.
 struct Rows<'e, 'a> {
     each: &'e mut dyn FnMut(Option<Row<'a>>),
 }
@@ -179,7 +180,7 @@ impl<'a> Visitor<'a> for Rows<'_, 'a> {
     }
 }
 
-/// What stands in the list for one job.
+/// The entry of one job in the list.
 #[derive(Debug, Default)]
 struct Outer<'a> {
     summary: Option<Row<'a>>,
@@ -187,7 +188,7 @@ struct Outer<'a> {
 
 /// An object of which some fields are read.
 trait Fields<'a>: Default {
-    /// Reads the value of the field `name`, or passes it over.
+    /// Reads the value of the field `name`, or skips it.
     fn read<A: MapAccess<'a>>(&mut self, name: &str, fields: &mut A) -> Result<(), A::Error>;
 }
 
@@ -248,7 +249,7 @@ fn pass_over<'a, A: MapAccess<'a>>(mut fields: A) -> Result<(), A::Error> {
     Ok(())
 }
 
-/// An object, or nothing where something else stands.
+/// An object, or none where another value stands.
 struct Object<T>(Option<T>);
 
 struct ObjectVisitor<T>(PhantomData<T>);
@@ -304,7 +305,7 @@ impl<'a, T: Fields<'a>> Visitor<'a> for ObjectVisitor<T> {
     }
 }
 
-/// A value that is no list and no object; nothing where one of these stands.
+/// A value that is neither a list nor an object; `Nothing` where one of these stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Scalar<'a> {
     #[default]
@@ -315,7 +316,7 @@ pub(super) enum Scalar<'a> {
 }
 
 impl Scalar<'_> {
-    /// The number that it is, be it written as text.
+    /// Its number, which may be written as text.
     pub(super) fn number(&self) -> Option<Number> {
         match self {
             Self::Number(number) => Some(*number),
@@ -324,7 +325,7 @@ impl Scalar<'_> {
         }
     }
 
-    /// The text that it is.
+    /// Its text.
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -332,7 +333,7 @@ impl Scalar<'_> {
         }
     }
 
-    /// The word that it is, be it a number.
+    /// Its word, which may be a number.
     pub(super) fn word(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
@@ -399,7 +400,7 @@ impl<'a> Visitor<'a> for ScalarVisitor {
 mod tests {
     use super::*;
 
-    /// The ids of the rows, 0 for one that is no job, and what else is said.
+    /// The ids of the rows, 0 for a row that is no job, and the head.
     fn rows(body: &str) -> Option<(Vec<i64>, Head)> {
         let mut ids = Vec::new();
         let head =

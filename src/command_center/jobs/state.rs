@@ -1,23 +1,24 @@
-//! The Command Center's words for the state of a job, and what they mean. Pure.
+//! The state of a job. The Command Center's word for it goes in; a [`JobState`] and the words that status shows come
+//! out. Pure, no client.
 
 use crate::command_center::{Redaction, text};
 
-/// Whether a job goes on, or how it ended: what is worse comes later.
+/// The state of a job. A worse end comes later in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum JobState {
-    /// It goes on, or says something that we do not know and not that it ended.
+    /// It is active, or has a word that we do not know and no time of its end.
     Active,
     /// Everything was backed up.
     EndedWell,
-    /// A part is missing.
+    /// Something is missing from the backup.
     EndedInPart,
-    /// It ended, and the word for how is none that we know.
+    /// It has ended, and we do not know its word.
     EndedUnknown,
     /// Nothing usable was backed up.
     Failed,
 }
 
-/// The words that are known, as they are shown.
+/// The known words, as they are shown.
 pub(super) const STATUSES: &[(&str, JobState)] = &[
     ("Running", JobState::Active),
     ("Waiting", JobState::Active),
@@ -43,7 +44,7 @@ pub(super) const STATUSES: &[(&str, JobState)] = &[
     ("No Run", JobState::Failed),
 ];
 
-/// The status of a job that was asked to be killed and has not ended.
+/// The status of a job that was killed and has not ended yet.
 pub(super) const KILL_PENDING: &str = "Kill Pending";
 const COMPLETED: &str = "Completed";
 const WITH_WARNINGS: &str = "Completed w/ one or more warnings";
@@ -53,12 +54,13 @@ const KILLED: &str = "Killed";
 const ABORTED: &str = "Aborted";
 const ABNORMAL: &str = "Abnormal Terminated Cleanup";
 
-/// Shown for a word that is none of the known ones, which follows in brackets.
+/// Shown for a word that is not known; the word follows in brackets.
 const UNKNOWN: &str = "Unknown";
-/// Characters of such a word that are shown.
+/// Most characters of such a word that are shown.
 const SHOWN: usize = 40;
 
-/// The state that is `said`, of a job of which it is known whether it `has_ended`, and the words for it that are shown.
+/// The state for the word `said`, and the words that are shown for it. `has_ended` is true if the job has a time of its
+/// end.
 pub(super) fn read(said: &str, has_ended: bool, redaction: &Redaction) -> (String, JobState) {
     if let Some((name, state)) = recognize(said, has_ended) {
         return (name.to_owned(), state);
@@ -67,7 +69,7 @@ pub(super) fn read(said: &str, has_ended: bool, redaction: &Redaction) -> (Strin
     (word.map_or_else(|| UNKNOWN.to_owned(), |word| format!("{UNKNOWN} ({word})")), unknown(has_ended))
 }
 
-/// The state of which [`read`] has made the words `shown`.
+/// The state for which [`read`] has shown the words `shown`.
 pub(super) fn read_shown(shown: &str, has_ended: bool) -> JobState {
     let known = if shown.starts_with(UNKNOWN) { None } else { recognize(shown, has_ended) };
     known.map_or_else(|| unknown(has_ended), |(_, state)| state)
@@ -82,7 +84,8 @@ fn recognize(said: &str, has_ended: bool) -> Option<(&'static str, JobState)> {
     STATUSES.iter().find(|(name, _)| name.eq_ignore_ascii_case(said)).copied().or_else(|| family(said, has_ended))
 }
 
-/// What the words have in common that are not in the table: versions differ in what they add to them.
+/// The state of a word that is not in the table, by the parts that it shares with known ones: versions of the Command
+/// Center add different details.
 fn family(said: &str, has_ended: bool) -> Option<(&'static str, JobState)> {
     let said = said.to_ascii_lowercase();
     let words: Vec<&str> =
@@ -94,7 +97,7 @@ fn family(said: &str, has_ended: bool) -> Option<(&'static str, JobState)> {
         return None;
     }
     if begins(&["kill"]) {
-        // A word that we do not know may still say that a kill is under way: asking for another one would discard data.
+        // An unknown word may still say that a kill is in progress. To ask for another kill would discard data.
         let ended = is("killed") || has_ended;
         return Some(if ended { (KILLED, JobState::Failed) } else { (KILL_PENDING, JobState::Active) });
     }
@@ -110,7 +113,7 @@ fn family(said: &str, has_ended: bool) -> Option<(&'static str, JobState)> {
     (is("failed") || is("failure")).then_some((FAILED, JobState::Failed))
 }
 
-/// A job that completed, and in which way; nothing when the words add something that we do not know.
+/// The state of a job that completed. None if its words add something that we do not know.
 fn completed(words: &[&str], in_part: bool, with_warnings: bool) -> Option<(&'static str, JobState)> {
     const HARMLESS: [&str; 9] =
         ["completed", "complete", "backup", "job", "successfully", "with", "w", "ok", "success"];

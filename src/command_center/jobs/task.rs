@@ -1,4 +1,4 @@
-//! What an answer to `POST JobDetails` tells of the task that a job is of. Pure.
+//! The task of a job. The reply to `POST JobDetails` goes in, a [`JobTask`] comes out. Pure, no client.
 
 use serde_json::Value;
 
@@ -7,13 +7,13 @@ use crate::{
     command_center::{create_task::interpret::positive, reply::Reply},
 };
 
-/// The operation, below the base URL.
+/// The operation, relative to the base URL.
 pub const OPERATION: &str = "JobDetails";
 
 /// The task of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobTask {
-    /// It is of this one.
+    /// The job belongs to this task.
     Of(TaskId),
     /// The Command Center answered, and named no task.
     NotTold,
@@ -21,13 +21,13 @@ pub enum JobTask {
     Unreadable,
 }
 
-/// The body that asks for job `id`.
+/// The body of the request for job `id`.
 #[must_use]
 pub fn body(id: JobId) -> Value {
     serde_json::json!({"jobId": id.number()})
 }
 
-/// What `reply` tells of the task of the job that was asked for.
+/// The task of the job, by `reply`.
 #[must_use]
 pub fn read_task(reply: &Reply) -> JobTask {
     let Reply::Answer(answer) = reply else { return JobTask::Unreadable };

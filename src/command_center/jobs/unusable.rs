@@ -1,35 +1,35 @@
-//! Why an answer, or what came instead of one, says nothing about jobs: each cause by itself, because each asks for
-//! something else to be done. Pure.
+//! The reason why an answer, or its absence, says nothing about jobs. An answer goes in, an [`Unusable`] comes out.
+//! Pure, no client. Each cause stands by itself, because each has its own remedy.
 
 use crate::command_center::reply::{Answer, NoAnswer};
 
-/// Why an answer is of no use.
+/// The reason why an answer is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unusable {
-    /// It was not asked for: the Command Center is away, or asked for no calls.
+    /// The Command Center was not asked: it is unavailable, or asked for no calls.
     NotAsked,
     /// There is no whole answer.
     NoAnswer(NoAnswer),
-    /// It sends the caller to another address.
+    /// It redirects to another address.
     Redirect(u16),
-    /// It is a web page, such as a login page, or one that a proxy or a web server made.
+    /// It is a web page: a login page, or one from a proxy or a web server.
     WebPage(u16),
-    /// A proxy wants a name and a password (407).
+    /// A proxy asks for a name and a password (407).
     ProxyLogin,
     /// It says that the port speaks TLS and not plain HTTP.
     SpeaksTls,
-    /// It has a status that says nothing about jobs.
+    /// Its status says nothing about jobs.
     Status(u16),
     /// It is not JSON.
     NotJson,
-    /// It is JSON, and says nothing about jobs.
+    /// It is JSON and says nothing about jobs.
     NotUnderstood,
     /// No client could be set up.
     NoClient,
 }
 
 impl Unusable {
-    /// Why `answer` is of no use, which is known to be of none.
+    /// The reason why `answer` is of no use. The caller knows already that it is of none.
     #[must_use]
     pub fn of(answer: &Answer) -> Self {
         let status = answer.status;
@@ -44,21 +44,21 @@ impl Unusable {
         }
     }
 
-    /// Whether it was not a Command Center that answered, but something in between or instead.
+    /// True if another server answered, between us and the Command Center or in its place.
     #[must_use]
     pub const fn is_of_no_command_center(self) -> bool {
         matches!(self, Self::Redirect(_) | Self::WebPage(400) | Self::ProxyLogin | Self::SpeaksTls)
     }
 }
 
-/// Whether a body begins as a web page does.
+/// True if a body begins as a web page does.
 pub(crate) fn is_page(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"<")
 }
 
-/// Whether the body of a 400 is what web servers say to plain HTTP at a port that speaks TLS: "Client sent an HTTP request
-/// to an HTTPS server" (Go), "The plain HTTP request was sent to HTTPS port" (nginx), "You're speaking plain HTTP to an
-/// SSL-enabled server port" (Apache), "This combination of host and port requires TLS" (Tomcat).
+/// True if the body of a 400 is an answer of a web server to plain HTTP at a port that speaks TLS: "Client sent an HTTP
+/// request to an HTTPS server" (Go), "The plain HTTP request was sent to HTTPS port" (nginx), "You're speaking plain
+/// HTTP to an SSL-enabled server port" (Apache), "This combination of host and port requires TLS" (Tomcat).
 fn says_https(body: &[u8]) -> bool {
     const LOOKED_AT: usize = 2048;
     let begin = String::from_utf8_lossy(body.get(..LOOKED_AT).unwrap_or(body)).to_ascii_lowercase();

@@ -1,5 +1,6 @@
-//! The renewal of an access token: a pair of tokens goes in as the body of a call, and what the answer makes of it comes
-//! out. Pure. A pair that was renewed is spent, and using it again makes the Command Center delete the whole chain.
+//! The renewal of an access token. A pair of tokens goes in, and the body of a call comes out; a reply goes in, and its
+//! meaning for the pair comes out. Pure, no client. A pair that was renewed is spent: if it is used again, the Command
+//! Center deletes the whole chain.
 
 use std::time::Duration;
 
@@ -12,57 +13,58 @@ use crate::command_center::{
     reply::{Answer, Reply},
 };
 
-/// The operation, relative to the base address.
+/// The operation, relative to the base URL.
 pub const OPERATION: &str = "V4/AccessToken/Renew";
-/// What a token lives at least, by the vendor's documentation; taken where the answer does not say.
+/// The shortest life of a token, by the vendor's documentation. It is assumed where the answer tells none.
 const LIFETIME: Duration = Duration::from_mins(30);
-/// No token is believed to live longer.
+/// The longest life of a token that is believed.
 const LONGEST: Duration = Duration::from_hours(24 * 365);
 
 /// An access token and the refresh token that renews it, once.
 #[derive(Clone, Debug)]
 pub struct Pair {
-    /// What every call carries.
+    /// The token that every call carries.
     pub token: Token,
-    /// What renews it.
+    /// The token that renews it.
     pub refresh_token: Token,
 }
 
-/// What a reply means for the pair that was to be renewed.
+/// The meaning of a reply for the pair that was to be renewed.
 #[derive(Clone, Debug)]
 pub enum Renewal {
-    /// The next pair, and how long its token lives.
+    /// The next pair, and the life of its token.
     Renewed(Pair, Duration),
-    /// The pair is not renewed, now or later: it does not belong together, was used before, or is too old.
+    /// The pair will not be renewed, now or later: its tokens do not belong together, it was used before, or it is too
+    /// old.
     Refused,
-    /// The pair was not used: it may be tried again, not before this time has passed.
+    /// The pair was not used. It may be tried again after this time.
     NotMade(Duration),
-    /// It is not known whether the pair was used: it must never be used again.
+    /// The pair may have been used. It must never be used again.
     Unknown,
 }
 
-/// How long to wait after a call that was not made, where nobody says.
+/// Delay after a call that was not made, where the server names none.
 pub const AGAIN: Duration = Duration::from_secs(15);
-/// How long to wait where something before the Command Center turns the call away: a person has to mend that.
+/// Delay after a gateway in front of the Command Center has refused the call: a person has to mend that.
 const TURNED_AWAY: Duration = Duration::from_mins(5);
 
 impl Pair {
-    /// The body of the call. The words that stand before a token in a header have no place there.
+    /// The body of the call. The words that stand before a token in a header do not belong into it.
     #[must_use]
     pub fn body(&self) -> Value {
         serde_json::json!({"accessToken": self.token.bare(), "refreshToken": self.refresh_token.bare()})
     }
 }
 
-/// Whether a reply asks for the other one of the two forms of the call, with the header `Authtoken` and without: versions
-/// differ in it, and the wrong one is turned away like a token that is not known.
+/// True if a reply asks for the other form of the call, with or without the header `Authtoken`. Versions differ in the
+/// form, and refuse the wrong one as they refuse an unknown token.
 #[must_use]
 pub const fn asks_for_other_form(reply: &Reply) -> bool {
     matches!(reply, Reply::Answer(Answer { status: 401 | 403, .. }))
 }
 
-/// What `reply` to the renewal of `sent` means, by the vendor's documentation and by what real clients take for an answer. `now`
-/// is taken for the server's time where it does not tell.
+/// The meaning of `reply` to the renewal of `sent`, by the vendor's documentation and by the answers that real clients
+/// accept. `now` stands for the server's time where the server does not tell it.
 #[must_use]
 pub fn interpret(reply: &Reply, sent: &Pair, now: Timestamp) -> Renewal {
     let answer = match reply {
@@ -71,18 +73,18 @@ pub fn interpret(reply: &Reply, sent: &Pair, now: Timestamp) -> Renewal {
         Reply::Answer(answer) => answer,
     };
     let json = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
-    // An error may quote what was sent.
+    // An error may quote the pair that was sent.
     let is_new = |pair: &Pair| pair.refresh_token.bare() != sent.refresh_token.bare();
     if let Some(pair) = pair(&json).filter(|pair| (200..300).contains(&answer.status) && is_new(pair)) {
-        // The header has to look as before: versions differ in the forms that they take.
+        // The header must keep its form: versions differ in the forms that they take.
         let pair = Pair { token: pair.token.written_like(&sent.token), ..pair };
         return Renewal::Renewed(pair, lifetime(&json, answer.date.unwrap_or(now)));
     }
     match answer.status {
-        // Not the words of a Command Center: a gateway's, or of a list of allowed addresses.
+        // Not the answer of a Command Center: a gateway refused the call, or a list of allowed addresses did.
         403 if error_code(&json).is_none() => Renewal::NotMade(TURNED_AWAY),
         401 | 403 => Renewal::Refused,
-        // Nothing was called that knows of tokens, or it did not take the call.
+        // The call did not reach anything that knows of tokens, or was not taken.
         404 | 405 | 429 => Renewal::NotMade(answer.retry_after.unwrap_or(AGAIN).max(AGAIN)),
         200 if error_code(&json).is_some_and(|code| code != 0) => Renewal::Refused,
         _ => Renewal::Unknown,
@@ -94,7 +96,7 @@ fn pair(json: &Value) -> Option<Pair> {
     Some(Pair { token: token("accessToken")?, refresh_token: token("refreshToken")? })
 }
 
-/// From the server's own time to the server's own end of the token, so that no two clocks are compared.
+/// From the server's own time to the end of the token by the same clock, so that no two clocks are compared.
 fn lifetime(json: &Value, server_now: Timestamp) -> Duration {
     let end = json.get("tokenExpiryTimestamp").and_then(|seconds| Timestamp::from_second(number(seconds)?).ok());
     let lifetime = end.and_then(|end| Duration::try_from(end.duration_since(server_now)).ok());

@@ -1,4 +1,5 @@
-//! The call that renews a token, in the two forms that versions of the API want. No decisions but which form comes first.
+//! The call that renews a token. A pair of tokens, a connection and a pass go in, a [`Reply`] comes out. It needs the
+//! client. Versions of the API want the call in two forms; this file decides only which form comes first.
 
 use std::sync::PoisonError;
 
@@ -11,11 +12,11 @@ use crate::command_center::{
 };
 
 impl CommandCenter {
-    /// Asks for `pair` to be renewed, which is to be done once a pair: first in the form that this Command Center took last,
-    /// and where that is turned away in the other one.
+    /// Renews `pair`. Call this once for a pair. The form that this Command Center took last comes first, and the other
+    /// one after a 401 or 403.
     ///
     /// # Errors
-    /// When no client can be set up for the connection's certificates; nothing was sent then.
+    /// No client can be set up for the connection's certificates; nothing was sent.
     pub async fn renew(&self, pass: &Pass, connection: &Connection, pair: &Pair) -> Result<Reply, ClientError> {
         let endpoint = connection.endpoint.to_string();
         let with_header = self.renewals_with_header.lock().unwrap_or_else(PoisonError::into_inner).contains(&endpoint);

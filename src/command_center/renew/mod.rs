@@ -1,4 +1,4 @@
-//! The renewal of an access token: the call, and what its answer means.
+//! The renewal of an access token: the call, and the meaning of its answer.
 
 pub mod answer;
 pub mod call;

@@ -1,8 +1,8 @@
-//! What a candidate for the lease, or its holder, does next. Pure: takes what was seen of the Lease, who we are and the
-//! time, and gives a [`Bid`] or a [`Duty`].
+//! The decisions about a lease. The Lease as it was seen, our identity and the time go in; a [`Bid`] of a candidate or
+//! a [`Duty`] of a holder comes out. Pure, no client.
 //!
-//! The clock of another process is never compared with ours: a Lease has expired when it stood unchanged for its
-//! duration, counted on our own boot clock from when we first saw it so.
+//! The clock of another process is never compared with ours. A Lease has expired when it has not changed for its
+//! duration, counted on our own boot clock from our first sight of it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::time::clock::BootTime;
 
-/// Settings of a lease, which fit together.
+/// The times of a lease, which fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timings {
     duration: Duration,
@@ -18,40 +18,40 @@ pub struct Timings {
     retry_period: Duration,
 }
 
-/// Settings that do not fit together.
+/// Times that do not fit together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimingsError {
-    /// A Lease stores its duration in seconds.
+    /// The duration cannot be stored: a Lease stores it in seconds.
     #[error("--lease-duration {0:?} cannot be stored in a Lease: it must be whole seconds, at least one")]
     NotStorable(Duration),
-    /// A holder would go on when others may have taken over.
+    /// A holder would go on after others may have taken over.
     #[error(
         "--renew-deadline {renew_deadline:?} must be shorter than --lease-duration {duration:?}: else a leader that cannot renew goes on when another already leads"
     )]
     DeadlineTooLong {
-        /// How long a holder goes on without a renewal.
+        /// Longest time that a holder goes on without a renewal.
         renew_deadline: Duration,
-        /// How long others wait.
+        /// Time that others wait.
         duration: Duration,
     },
-    /// A holder would be lost before its first renewal.
+    /// A holder would lose the lease before its first renewal.
     #[error(
         "--retry-period {retry_period:?} must be shorter than --renew-deadline {renew_deadline:?}: else a leader is lost before it renews"
     )]
     RetryTooLong {
         /// The time between two tries.
         retry_period: Duration,
-        /// How long a holder goes on without a renewal.
+        /// Longest time that a holder goes on without a renewal.
         renew_deadline: Duration,
     },
 }
 
 impl Timings {
-    /// Settings with which a holder renews every `retry_period`, is lost when it could not for `renew_deadline`, and
-    /// with which others take over what stood unchanged for `duration`.
+    /// A holder renews every `retry_period`, and has lost the lease after `renew_deadline` without a renewal. Others
+    /// take over a Lease that has not changed for `duration`.
     ///
     /// # Errors
-    /// When two processes could hold the lease by them, or none could keep it.
+    /// By these times two processes could hold the lease, or no process could keep it.
     pub fn new(duration: Duration, renew_deadline: Duration, retry_period: Duration) -> Result<Self, TimingsError> {
         if duration.subsec_nanos() != 0 || duration.is_zero() || i32::try_from(duration.as_secs()).is_err() {
             return Err(TimingsError::NotStorable(duration));
@@ -65,7 +65,7 @@ impl Timings {
         Ok(Self { duration, renew_deadline, retry_period })
     }
 
-    /// How long a holder goes on without a renewal.
+    /// Longest time that a holder goes on without a renewal.
     #[must_use]
     pub const fn renew_deadline(&self) -> Duration {
         self.renew_deadline
@@ -77,7 +77,8 @@ impl Timings {
         self.retry_period
     }
 
-    /// No call may take longer, so that a holder whose call is not answered can try again before it is lost.
+    /// Longest time for one call. It is a third of the renew deadline, so that a holder whose call is not answered can
+    /// try again before it has lost the lease.
     #[must_use]
     pub fn call_limit(&self) -> Duration {
         self.renew_deadline / 3
@@ -90,20 +91,20 @@ impl Timings {
     }
 }
 
-/// A Lease, as far as leading is concerned.
+/// The fields of a Lease on which a decision depends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRecord {
     /// Its `resourceVersion`.
     pub version: String,
-    /// Who holds it, unless nobody does.
+    /// Its holder, if there is one.
     pub holder: Option<String>,
-    /// When the holder says that it renewed; only ever compared with itself.
+    /// The time of the last renewal by the holder's clock. It is only compared with an earlier value of itself.
     pub renewed: Option<Timestamp>,
-    /// How long others wait, as the holder promised it.
+    /// The time that others wait, as the holder has promised.
     pub duration: Option<Duration>,
 }
 
-/// What was seen last: a record, none, and since when it has been so.
+/// The result of the last look: a record or none, and the time since which it has not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseSeen {
     record: Option<LeaseRecord>,
@@ -111,13 +112,13 @@ pub struct LeaseSeen {
 }
 
 impl LeaseSeen {
-    /// The first sight of `record`, or of there being none.
+    /// The first sight of `record`, which is none if there is no Lease.
     #[must_use]
     pub const fn first(record: Option<LeaseRecord>, now: BootTime) -> Self {
         Self { record, since: now }
     }
 
-    /// Another look. Only what did not change keeps its age.
+    /// The result of another look. The age is kept only if nothing has changed.
     #[must_use]
     pub fn again(self, record: Option<LeaseRecord>, now: BootTime) -> Self {
         let key = |record: &LeaseRecord| (record.holder.clone(), record.renewed, record.version.clone());
@@ -125,54 +126,54 @@ impl LeaseSeen {
         Self { record, since: if same { self.since } else { now } }
     }
 
-    /// Who holds the lease by the last look, expired or not.
+    /// The holder by the last look, even if the Lease has expired.
     #[must_use]
     pub fn holder(&self) -> Option<&str> {
         self.record.as_ref()?.holder.as_deref()
     }
 }
 
-/// What a candidate does next.
+/// The next step of a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bid {
-    /// Create the Lease, as its holder.
+    /// Create the Lease with ourselves as its holder.
     Create,
     /// Write our name into the Lease that was seen.
     Claim,
-    /// Stand by: somebody else holds it. Look again after this time.
+    /// Stand by, because another process holds the Lease. Look again after this time.
     Wait(Duration),
 }
 
-/// What the holder does next.
+/// The next step of the holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Duty {
-    /// Renew, and wait for the answer no longer than this.
+    /// Renew the Lease, and wait no longer than this for the answer.
     Renew(Duration),
     /// End this process.
     Stop(Loss),
 }
 
-/// Why a holder is not the holder any more.
+/// The reason why a holder has lost the lease.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
-    /// The renew deadline passed.
+    /// The renew deadline has passed.
     #[error("it could not be renewed for {0:?}")]
     Deadline(Duration),
-    /// Another process wrote its name.
+    /// Another process has written its name.
     #[error("{0} took it")]
     Taken(String),
-    /// Somebody removed our name.
+    /// Somebody has removed our name.
     #[error("somebody emptied it")]
     Emptied,
-    /// Somebody deleted the Lease.
+    /// Somebody has deleted the Lease.
     #[error("somebody deleted it")]
     Deleted,
-    /// What renews it ended with a panic.
+    /// The task that renews the lease has panicked.
     #[error("renewing it panicked; this is a bug, please report it with the log lines above")]
     Panicked,
 }
 
-/// What `me`, who would like to lead, does next about the Lease as it was `seen`.
+/// The next step of `me`, a candidate, about the Lease as it was `seen`.
 #[must_use]
 pub fn bid(seen: &LeaseSeen, me: &str, timings: &Timings, now: BootTime) -> Bid {
     let Some(record) = &seen.record else { return Bid::Create };
@@ -187,8 +188,9 @@ pub fn bid(seen: &LeaseSeen, me: &str, timings: &Timings, now: BootTime) -> Bid 
     }
 }
 
-/// What `me`, who leads, does next about the Lease as it was `seen`. `renewed` is the moment before the last write that
-/// succeeded was sent. The deadline comes first: a process that was frozen is lost, whatever the Lease says.
+/// The next step of `me`, the holder, about the Lease as it was `seen`. `renewed` is the time just before the last
+/// successful write was sent. The deadline is checked first: a process that was frozen for longer has lost the lease,
+/// whatever the Lease says.
 #[must_use]
 pub fn duty(seen: &LeaseSeen, me: &str, timings: &Timings, renewed: BootTime, now: BootTime) -> Duty {
     let left = timings.renew_deadline.saturating_sub(now.since(renewed));
@@ -221,7 +223,7 @@ mod tests {
         Timings::new(seconds(15), seconds(10), seconds(2)).unwrap()
     }
 
-    /// A record held by `holder`, whose wall clock says anything.
+    /// A record held by `holder`. The wall clock of the holder does not matter.
     fn held(holder: &str) -> LeaseRecord {
         LeaseRecord {
             version: "7".to_owned(),
@@ -311,7 +313,7 @@ mod tests {
 
     #[test]
     fn no_moment_has_both_a_holder_that_goes_on_and_a_candidate_that_claims() {
-        // Sent at 0, applied and first seen at `lag`: the candidate counts from there, the holder from 0.
+        // Sent at 0, applied and first seen at `lag`: the candidate counts from `lag`, the holder from 0.
         for lag in 0..5 {
             let seen = LeaseSeen::first(Some(held("other")), at(lag));
             for moment in lag..30 {
