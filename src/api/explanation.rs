@@ -16,10 +16,13 @@ pub struct Explanation {
 impl Reason {
     /// The reason explained.
     #[must_use]
-    #[expect(clippy::too_many_lines, reason = "one row for each reason")]
     pub const fn explanation(self) -> Explanation {
         let (phases, stands, text) = match self {
-            Self::Suspended => ("Pending", "Ready Unknown", "`spec.suspend` is true, so nothing is submitted. Set it to false to go on."),
+            Self::Suspended => (
+                "Pending",
+                "Ready Unknown",
+                "`spec.suspend` is true, so nothing is submitted. Set it to false to go on.",
+            ),
             Self::Submitting => ("Starting", "Reconciling", "The CreateTask call is under way."),
             Self::DefinitionOutdated => (
                 "Pending, Running",

@@ -63,8 +63,8 @@ pub struct SalesforceBackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_try_at: Option<Time>,
 
-    /// True while the backup has its place among those that wait to call the Command Center; absent otherwise. With reason
-    /// RateLimited it tells a place in that queue from a call that the Command Center refused with 429.
+    /// True while the backup has its place among those that wait to call the Command Center; absent otherwise. It tells such a
+    /// place from a call that the Command Center refused with 429.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued: Option<bool>,
 

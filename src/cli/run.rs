@@ -198,6 +198,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 /// # Errors
 /// When a flag cannot be used, the address to listen on is taken, or the lease was lost ([`Lost`]): then the process
 /// must end without waiting for calls under way.
+#[expect(clippy::too_many_lines, reason = "everything is wired here, once")]
 pub async fn operate(
     mut args: Args,
     config: kube::Config,

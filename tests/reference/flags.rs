@@ -1,5 +1,7 @@
 //! The page of commands and flags, from what clap knows. Pure.
 
+use std::fmt::Write as _;
+
 use clap::{Command, CommandFactory as _};
 use salesforce_backup_operator::cli::Cli;
 
@@ -39,7 +41,7 @@ fn section(command: &Command) -> String {
         let is_choice = !values.is_empty() && flag.get_action().takes_values() && values != ["`true`", "`false`"];
         let values = if is_choice { format!(" One of {}.", values.join(", ")) } else { String::new() };
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|").replace('<', "&lt;");
-        section.push_str(&format!("| `{name}` | {variable} | {default} | {help}{values} |\n"));
+        let _ = writeln!(section, "| `{name}` | {variable} | {default} | {help}{values} |");
     }
     section
 }

@@ -50,10 +50,10 @@ pub fn broken(pages: &BTreeMap<String, String>, files: &BTreeSet<String>) -> Vec
                 found.push(format!("{page}: no file for {link}"));
                 continue;
             };
-            if let (false, Some(text)) = (anchor.is_empty(), pages.get(&target)) {
-                if !anchors(read(text).0.iter().map(String::as_str)).iter().any(|known| known == anchor) {
-                    found.push(format!("{page}: no heading for {link}"));
-                }
+            if let (false, Some(text)) = (anchor.is_empty(), pages.get(&target))
+                && !anchors(read(text).0.iter().map(String::as_str)).iter().any(|known| known == anchor)
+            {
+                found.push(format!("{page}: no heading for {link}"));
             }
         }
     }

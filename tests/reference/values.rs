@@ -14,7 +14,7 @@ its parent, and from `global` it takes `imageRegistry` and `imagePullSecrets`.
 /// The page, from the README of the chart.
 pub fn page(chart: &str) -> String {
     let rows = chart.lines().skip_while(|line| !line.starts_with("| Key |")).take_while(|line| line.starts_with('|'));
-    HEAD.to_owned() + &rows.map(|row| format!("{row}\n")).collect::<String>()
+    rows.fold(HEAD.to_owned(), |page, row| page + row + "\n")
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Purpose {
     }
 }
 
-/// Stores `object`, whose status is an intent that [`super::decide`] made for this purpose. It counts as stored
+/// Stores `object`, whose status is an intent that [`crate::backup::decide`] made for this purpose. It counts as stored
 /// only if the API server's answer holds it: one whose definition lacks fields drops them and reports success.
 ///
 /// # Errors

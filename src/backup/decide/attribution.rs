@@ -89,14 +89,14 @@ impl<'a> AttributionCase<'a> {
         if self.reaches_back && goes_back_to_the_mark { Verdict::Nothing } else { Verdict::Incomplete(Vec::new()) }
     }
 
-    /// Whether `job` came after the highest_job_id, nobody has described it, and nothing that it shows differs.
+    /// Whether `job` came after the highest job id, nobody has described it, and nothing that it shows differs.
     fn may_be(&self, job: &Job) -> bool {
         self.is_evidence(job)
             && job.described == Described::Nothing
             && !matches!((job.level, self.level), (Some(its), Some(ours)) if its != ours)
     }
 
-    /// Whether `job` speaks against "nothing": it came after the highest_job_id, is of the target, and no other attempt's. What the
+    /// Whether `job` speaks against "nothing": it came after the highest job id, is of the target, and no other attempt's. What the
     /// Command Center's own clients do not show is no backup that somebody started. The Command Center may have changed the level, or written a description of its own.
     fn is_evidence(&self, job: &Job) -> bool {
         !matches!(job.described, Described::Ours { .. })

@@ -1,7 +1,10 @@
 //! A call was permitted and its outcome is not known: nobody sends it again. After the time in which the Command Center
 //! may execute and list it, its job list tells, or a person. Pure.
 
-use std::time::Duration;
+use std::{
+    ops::ControlFlow::{Break, Continue},
+    time::Duration,
+};
 
 use crate::{
     api::{
@@ -14,7 +17,7 @@ use crate::{
             attribution::{AttributionCase, Verdict},
             held::{self, Decision},
             settled::{CLOCKS, Settlement, settlement},
-            step::{Step, UNTIL_THE_WATCH_FOLLOWS},
+            step::{Rung, Step, UNTIL_THE_WATCH_FOLLOWS},
             view::{IN_ANY_CASE, LOOK_BACK, View, headline, since},
         },
         delays,
@@ -65,14 +68,9 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
         Settlement::Settled => {}
     }
     let waited = remembered.open_for(open.id, view.now.boot);
-    let connection = match &view.observed.seen.connection {
-        None => return Step::Look(Look::Secret),
-        Some(Ok(connection)) => connection,
-        Some(Err(problem)) => {
-            let why = messages::secret_problem(problem, view.observed.secret_name());
-            let again = delays::until_next_look(Duration::MAX, view.observed.uid());
-            return view.record(view.transition.resolving(open.status.clone(), why, !problem.passes()), Some(again));
-        }
+    let connection = match with_connection(view, open) {
+        Continue(connection) => connection,
+        Break(step) => return step,
     };
     let held_for_now = |why: Why| {
         let why = match &decision {
@@ -110,6 +108,20 @@ pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
         Listing::Failed(Unreadable::Refused(kind)) => unlisted(messages::job_list_refused(&(*kind).into(), &endpoint)),
         Listing::Failed(Unreadable::Unusable(cause)) => unlisted(messages::job_list_unavailable(*cause, &endpoint)),
         Listing::Read(list) => by_list(view, open, connection, (list, snapshot)),
+    }
+}
+
+/// Goes on with the connection, once its Secret was read and is one.
+fn with_connection<'a>(view: &View<'a>, open: &OpenAttempt<'_>) -> Rung<&'a Connection> {
+    match &view.observed.seen.connection {
+        None => Break(Step::Look(Look::Secret)),
+        Some(Ok(connection)) => Continue(connection),
+        Some(Err(problem)) => {
+            let why = messages::secret_problem(problem, view.observed.secret_name());
+            let again = delays::until_next_look(Duration::MAX, view.observed.uid());
+            let resolving = view.transition.resolving(open.status.clone(), why, !problem.passes());
+            Break(view.record(resolving, Some(again)))
+        }
     }
 }
 

@@ -90,6 +90,7 @@ enum Worth {
     Warning(&'static str),
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each reason")]
 const fn worth(reason: Reason) -> Worth {
     match reason {
         // Told by the event of the submission, or plain to see.

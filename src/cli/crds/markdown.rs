@@ -1,5 +1,7 @@
 //! The reference page of a kind, made from its CustomResourceDefinition. Pure.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 /// The page of the kind that `crd` defines.
@@ -17,23 +19,21 @@ pub(super) fn page(crd: &Value) -> String {
         description(&schema),
     );
     for part in ["spec", "status"] {
-        page.push_str(&format!(
-            "\n## {part}\n\n| field | type | default | limits | description |\n|---|---|---|---|---|\n"
-        ));
+        let _ =
+            write!(page, "\n## {part}\n\n| field | type | default | limits | description |\n|---|---|---|---|---|\n");
         if let Some(schema) = schema.pointer(&format!("/properties/{part}")) {
             rows(schema, part, &mut page);
         }
     }
     let mut rules = String::new();
     collect_rules(&schema, "the object", &mut rules);
-    page.push_str(&format!(
-        "\n## Rules\n\nThe API server refuses what breaks one of these, with the sentence.\n\n{rules}"
-    ));
+    let _ =
+        write!(page, "\n## Rules\n\nThe API server refuses what breaks one of these, with the sentence.\n\n{rules}");
     page.push_str("\n## Columns\n\nA column with priority 1 is shown by `kubectl get -o wide`.\n\n| column | field | priority |\n|---|---|---|\n");
     for column in version.get("additionalPrinterColumns").and_then(Value::as_array).into_iter().flatten() {
         let of = |name: &str| column.get(name).and_then(Value::as_str).unwrap_or_default();
         let priority = column.get("priority").and_then(Value::as_i64).unwrap_or(0);
-        page.push_str(&format!("| {} | `{}` | {priority} |\n", of("name").to_uppercase(), of("jsonPath")));
+        let _ = writeln!(page, "| {} | `{}` | {priority} |", of("name").to_uppercase(), of("jsonPath"));
     }
     page
 }
@@ -48,12 +48,13 @@ fn rows(schema: &Value, path: &str, page: &mut String) {
         let path = format!("{path}.{name}");
         let needed = if required.contains(&name.as_str()) { ", required" } else { "" };
         let default = field.get("default").map(|default| format!("`{default}`")).unwrap_or_default();
-        page.push_str(&format!(
-            "| `{path}` | {}{needed} | {default} | {} | {} |\n",
+        let _ = writeln!(
+            page,
+            "| `{path}` | {}{needed} | {default} | {} | {} |",
             kind_of(field),
             limits(field),
             description(field).replace('\n', " ")
-        ));
+        );
         match field.get("items") {
             Some(items) => rows(items, &format!("{path}[]"), page),
             None => rows(field, &path, page),
@@ -98,7 +99,7 @@ fn limits(field: &Value) -> String {
 fn collect_rules(schema: &Value, path: &str, page: &mut String) {
     for rule in schema.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
         if let Some(message) = rule.get("message").and_then(Value::as_str) {
-            page.push_str(&format!("- {path}: {message}.\n"));
+            let _ = writeln!(page, "- {path}: {message}.");
         }
     }
     for (name, field) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {

@@ -25,6 +25,7 @@ const IF_IT_LASTS: &str =
     "nothing unless it lasts; then see whether the Command Center is up, and what stands between it and this cluster";
 const URL: &str = "check url in the Secret, which ends in /commandcenter/api on most installations";
 
+#[expect(clippy::too_many_lines, reason = "one row for each cause")]
 fn cause(unusable: Unusable, endpoint: &str) -> Cause {
     let new = |what: String, remedy| Cause { reason: Reason::JobListUnavailable, what, remedy };
     match unusable {
