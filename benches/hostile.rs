@@ -98,6 +98,7 @@ fn always(body: Arc<String>) -> Script {
 
 const NO_JOBS: &str = r#"{"totalRecordsWithoutPaging": 0, "jobs": []}"#;
 
+#[expect(clippy::too_many_lines, reason = "one entry for each attack")]
 fn attacks() -> Vec<Attack> {
     let stalled = rows(|number| format!(r#"{{"jobSummary":{{"jobId":{number}}}}}"#));
     let many = {

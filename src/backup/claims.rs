@@ -1,4 +1,6 @@
 //! The other objects, as far as they may lay claim to the same target or to the same jobs. Pure.
+//!
+//! Group 9 of `protocol.md`.
 
 use std::{borrow::Borrow, collections::HashSet, sync::Arc, time::Duration};
 

@@ -3,6 +3,8 @@
 //!
 //! Every authenticated user may ask, by the role `system:discovery`, which `tests/it/outdated.rs` shows with a
 //! ServiceAccount. It is the first line only: each intent is compared with what the API server says it stored.
+//!
+//! Rule 2.6 of `protocol.md`.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -1,4 +1,5 @@
-//! What this process remembers of objects and no status holds. Everything here may be lost at any time without harm.
+//! What this process remembers of objects and no status holds. It is lost with the process. What then rests on the job list
+//! alone is in rules 5.5, 6.1 and 11.2 of `protocol.md`.
 
 use std::{
     collections::HashMap,

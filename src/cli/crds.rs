@@ -9,8 +9,8 @@ use crate::api::all_crds;
 /// Flags of `crds`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// How the definitions are printed: as YAML for kubectl, or as a reference page.
-    #[arg(long, value_enum, default_value = "yaml")]
+    /// Form of the definitions: YAML for kubectl, or a reference page in Markdown.
+    #[arg(long, env = "SFB_CRDS_FORMAT", default_value = "yaml", value_enum)]
     pub format: Format,
 }
 
@@ -30,7 +30,7 @@ pub enum Format {
 pub fn text(args: &Args) -> anyhow::Result<String> {
     match args.format {
         Format::Yaml => yaml(),
-        Format::Markdown => Ok(all_crds()?.iter().map(markdown::page).collect()),
+        Format::Markdown => Ok(all_crds()?.iter().map(markdown::page).collect::<Vec<_>>().join("\n")),
     }
 }
 

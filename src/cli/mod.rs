@@ -2,8 +2,10 @@
 
 pub mod crds;
 pub mod duration;
+pub mod markdown;
 pub mod render;
 pub mod run;
+pub mod schema;
 pub mod self_test;
 pub mod simulate;
 pub mod value;
@@ -24,7 +26,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the controller.
     Run(Box<run::Args>),
-    /// Print the CustomResourceDefinitions, to be piped into kubectl apply -f -.
+    /// Print the CustomResourceDefinitions, to be piped into kubectl apply -f -, or the reference of the kind.
     Crds(crds::Args),
     /// Print the exact request for each SalesforceBackup of a file, without sending it.
     Render(render::Args),

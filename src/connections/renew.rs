@@ -3,6 +3,8 @@
 //!
 //! The steps are: store the intent, make the call, store the outcome. In this order a crash between any two of them
 //! costs least. [`crate::connections::renewed_secret`] decides if a renewal is due.
+//!
+//! Group 10 of `backup/protocol.md`.
 
 use std::time::Duration;
 

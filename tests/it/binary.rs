@@ -98,6 +98,9 @@ fn it_may_open_as_many_files_as_the_hard_limit_permits() {
 fn crds_and_render_print_what_can_be_used() {
     let crds = run(&["crds"], "");
     assert!(crds.status.success() && text(&crds.stdout).contains("kind: CustomResourceDefinition"));
+    assert_eq!(run(&["crds", "--format", "yaml"], "").stdout, crds.stdout);
+    let page = run(&["crds", "--format", "markdown"], "");
+    assert!(page.status.success() && text(&page.stdout).starts_with("# SalesforceBackup\n"), "{page:?}");
     let manifest = std::fs::read_to_string("examples/salesforcebackup-full.yaml").unwrap();
     let rendered = run(&["render", "-f", "-"], &manifest);
     assert!(text(&rendered.stdout).contains("\"backupLevel\": 1"), "{rendered:?}");

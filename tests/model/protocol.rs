@@ -109,6 +109,7 @@ impl Protocol {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one row for each turn")]
     fn turns(&self, world: &World, actions: &mut Vec<Action>) {
         let left = &world.left;
         for (replica, process) in world.replicas.iter().enumerate() {

@@ -159,6 +159,7 @@ impl Turn<'_> {
         shown
     }
 
+    #[expect(clippy::too_many_lines, reason = "one row for each look")]
     fn look(&mut self, observed: &mut Observed<'_>, look: Look, memory: &Memory, how: How) {
         let Self { protocol, replica, ref world, .. } = *self;
         let (uid, now) = (observed.uid().to_owned(), world.clocks(replica));

@@ -1,9 +1,10 @@
 //! The page of commands and flags, from what clap knows. Pure.
 
-use std::fmt::Write as _;
-
-use clap::{Command, CommandFactory as _};
-use salesforce_backup_operator::cli::Cli;
+use clap::{Arg, Command, CommandFactory as _};
+use salesforce_backup_operator::cli::{
+    Cli,
+    markdown::{cell, code, codes, head, row},
+};
 
 const HEAD: &str = "\
 # Commands and flags
@@ -11,50 +12,62 @@ const HEAD: &str = "\
 For those who run the program. Generated from the code by `SFB_UPDATE=1 cargo test --test reference`.
 
 Durations are written as `30s`, `5m`, `250ms` or `1h30m`. A boolean that defaults to true takes `=false`. A list takes commas, or the flag
-several times. Every flag of `run` is a value of the chart under its camelCase name: see [values](values.md).
+several times. A flag takes precedence over its environment variable. Every flag of `run` is a value of the chart under its camelCase
+name: see [Values of the chart](values.md).
 ";
 
 /// The page.
 pub fn page() -> String {
     let mut program = Cli::command();
     program.build();
-    HEAD.to_owned()
-        + &program.get_subcommands().filter(|command| command.get_name() != "help").map(section).collect::<String>()
+    let sections = program.get_subcommands().filter(|command| command.get_name() != "help").map(section);
+    HEAD.to_owned() + &sections.collect::<String>()
 }
 
 fn section(command: &Command) -> String {
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut section = format!("\n## {}\n\n{about}\n", command.get_name());
-    let flags: Vec<_> =
-        command.get_arguments().filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version")).collect();
-    if flags.is_empty() {
-        return section;
-    }
-    section.push_str("\n| flag | variable | default | what it does |\n|---|---|---|---|\n");
-    for flag in flags {
-        let name = flag.get_long().map_or_else(|| flag.get_id().to_string().to_uppercase(), |long| format!("--{long}"));
-        let variable = flag.get_env().map(|name| format!("`{}`", name.to_string_lossy())).unwrap_or_default();
-        let defaults: Vec<_> = flag.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
-        let default = if defaults.is_empty() { String::new() } else { format!("`{}`", defaults.join(",")) };
-        let help = flag.get_long_help().or_else(|| flag.get_help()).map(ToString::to_string).unwrap_or_default();
-        let values: Vec<_> = flag.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
-        let is_choice = !values.is_empty() && flag.get_action().takes_values() && values != ["`true`", "`false`"];
-        let values = if is_choice { format!(" One of {}.", values.join(", ")) } else { String::new() };
-        let help = help.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|").replace('<', "&lt;");
-        let _ = writeln!(section, "| `{name}` | {variable} | {default} | {help}{values} |");
-    }
-    section
+    let about = command.get_long_about().or_else(|| command.get_about()).map(ToString::to_string).unwrap_or_default();
+    let rows: String = flags(command).map(flag).collect();
+    let head = head(&["flag", "variable", "value", "default", "meaning"]);
+    format!("\n## {}\n\n{}\n\n{head}{rows}", command.get_name(), about.trim())
+}
+
+fn flags(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|flag| !flag.is_hide_set() && !matches!(flag.get_id().as_str(), "help" | "version"))
+}
+
+fn flag(flag: &Arg) -> String {
+    let takes_value = flag.get_action().takes_values();
+    let long = flag.get_long().map(|long| format!("--{long}"));
+    let short = flag.get_short().map(|short| format!("-{short}"));
+    let name = codes(long.iter().chain(&short).map(String::as_str));
+    let variable = flag.get_env().map(|name| code(&name.to_string_lossy())).unwrap_or_default();
+    let choices: Vec<_> = flag.get_possible_values();
+    let values = if !takes_value {
+        String::new()
+    } else if choices.is_empty() {
+        let names = flag.get_value_names().unwrap_or_default().iter().map(|name| name.as_str());
+        codes(names)
+    } else {
+        codes(choices.iter().map(|choice| choice.get_name()))
+    };
+    let defaults: Vec<_> = flag.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+    let default =
+        if flag.is_required_set() { "required".to_owned() } else { codes(defaults.iter().map(AsRef::as_ref)) };
+    let help = flag.get_long_help().or_else(|| flag.get_help()).map(ToString::to_string).unwrap_or_default();
+    row(&[&name, &variable, &values, if takes_value { &default } else { "" }, &cell(&help)])
 }
 
 #[test]
-fn every_flag_of_run_has_a_variable_and_a_help() {
-    let page = page();
-    let run = page.split("\n## ").find(|section| section.starts_with("run\n")).unwrap();
-    let rows: Vec<&str> = run.lines().filter(|line| line.starts_with("| `--")).collect();
-    assert!(rows.len() > 20, "{run}");
-    for row in rows {
-        let cells: Vec<&str> = row.split(" | ").collect();
-        assert!(cells[1].contains("SFB_") || cells[1].contains("POD_"), "{row}");
-        assert!(cells[3].len() > 10, "{row}");
+fn every_flag_has_a_name_a_variable_and_a_help() {
+    let mut program = Cli::command();
+    program.build();
+    for command in program.get_subcommands().filter(|command| command.get_name() != "help") {
+        assert!(flags(command).count() > 0, "{} has no flag", command.get_name());
+        for flag in flags(command) {
+            let id = format!("{} {}", command.get_name(), flag.get_id());
+            assert!(flag.get_long().is_some(), "{id} has no name");
+            assert!(flag.get_env().is_some(), "{id} has no environment variable");
+            assert!(flag.get_help().is_some_and(|help| help.to_string().len() > 10), "{id} has no help");
+        }
     }
 }

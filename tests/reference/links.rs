@@ -25,8 +25,12 @@ pub fn read(text: &str) -> (Vec<String>, Vec<String>) {
     (headings, links)
 }
 
-/// The path that `link` means on page `from`; `None` if it leaves the repository.
+/// The path that `link` means on page `from`; `None` if it leaves the repository, or begins at a root, which is another one
+/// on each site that shows the page.
 pub fn resolve(from: &str, link: &str) -> Option<String> {
+    if link.starts_with('/') {
+        return None;
+    }
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();
     for part in link.split('/') {
@@ -66,7 +70,8 @@ mod tests {
 
     fn check(a: &str) -> Vec<String> {
         let pages = BTreeMap::from([("docs/a.md".into(), a.into()), ("b.md".into(), "# The `b` page".into())]);
-        broken(&pages, &pages.keys().cloned().collect())
+        let files = pages.keys().cloned().chain(["docs".to_owned()]).collect();
+        broken(&pages, &files)
     }
 
     #[test]
@@ -78,5 +83,23 @@ mod tests {
     fn broken_links_and_anchors_are_named() {
         assert_eq!(check("[b](b.md)"), ["docs/a.md: no file for b.md"]);
         assert_eq!(check("[b](../b.md#gone)"), ["docs/a.md: no heading for ../b.md#gone"]);
+    }
+
+    #[test]
+    fn a_page_is_checked_against_its_own_headings_numbered_where_they_repeat() {
+        assert!(check("# Here\n## Here\n[1](#here) [2](#here-1) [3](../docs/)").is_empty());
+        assert_eq!(check("# Here\n[2](#here-1)"), ["docs/a.md: no heading for #here-1"]);
+    }
+
+    #[test]
+    fn links_by_reference_and_images_are_links_and_code_is_not() {
+        let found = check("[one][r] ![two](c.png)\n\n`[three](d.md)`\n\n```\n[four](e.md)\n```\n\n[r]: f.md\n");
+        assert_eq!(found, ["docs/a.md: no file for f.md", "docs/a.md: no file for c.png"]);
+    }
+
+    #[test]
+    fn a_link_that_leaves_the_repository_or_begins_at_a_root_is_broken() {
+        assert_eq!(check("[b](../../b.md)"), ["docs/a.md: no file for ../../b.md"]);
+        assert_eq!(check("[b](/b.md)"), ["docs/a.md: no file for /b.md"]);
     }
 }

@@ -24,10 +24,15 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
+/// True if the pages are to be written. Their links are then left to the next run, because tests run side by side.
+fn is_update() -> bool {
+    std::env::var_os("SFB_UPDATE").is_some()
+}
+
 /// Compares `page` of `docs/reference` with what the code says, or writes it.
 fn compare(page: &str, generated: &str) {
     let path = root().join("docs/reference").join(page);
-    if std::env::var_os("SFB_UPDATE").is_some() {
+    if is_update() {
         fs::write(path, generated).unwrap();
         return;
     }
@@ -57,8 +62,10 @@ fn the_page_of_flags_is_up_to_date() {
 
 #[test]
 fn the_page_of_values_is_up_to_date() {
-    let chart = fs::read_to_string(root().join("charts/salesforce-backup-operator/README.md")).unwrap();
-    compare("values.md", &values::page(&chart));
+    let chart = root().join("charts/salesforce-backup-operator");
+    let read = |file: &str| fs::read_to_string(chart.join(file)).unwrap();
+    let schema = serde_json::from_str(&read("values.schema.json")).unwrap();
+    compare("values.md", &values::page(&read("values.yaml"), &schema));
 }
 
 /// Every file of the repository with its folders, and the text of every page.
@@ -79,6 +86,9 @@ fn tree() -> (BTreeSet<String>, BTreeMap<String, String>) {
 
 #[test]
 fn every_link_and_anchor_of_every_page_leads_somewhere() {
+    if is_update() {
+        return;
+    }
     let (files, pages) = tree();
     assert!(pages.len() > 20, "the pages are found: {}", pages.len());
     assert_eq!(links::broken(&pages, &files), Vec::<String>::new());
@@ -86,6 +96,9 @@ fn every_link_and_anchor_of_every_page_leads_somewhere() {
 
 #[test]
 fn the_summary_names_every_page_of_docs_and_no_page_is_long() {
+    if is_update() {
+        return;
+    }
     assert_eq!(summary::faults(&tree().1), Vec::<String>::new());
 }
 

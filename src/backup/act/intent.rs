@@ -1,4 +1,6 @@
 //! The intent: what is stored before a call may be made, and the permission that only storing it gives.
+//!
+//! Groups 2 and 3 of `protocol.md`.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! Kills: intent, calls, what came of them. Each job is asked to be killed at most once, because a second kill discards what
 //! it has backed up. A job that was not asked, and is not known to be unasked, goes on; the object does not wait for it for
 //! ever.
+//!
+//! Rule 8.6 of `protocol.md`.
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! What the outcome of an attempt makes of the status that is stored when it is to be recorded: nothing is overwritten that
 //! another attempt has written. Pure.
+//!
+//! Rules 5.2 and 5.7 of `protocol.md`.
 
 use jiff::Timestamp;
 

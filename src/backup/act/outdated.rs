@@ -1,5 +1,7 @@
 //! The API server says that it stored a status, and did not keep all of it. Takes what was written and what was answered;
 //! it is remembered, so that nothing is tried on it in a loop, and told. Needs the API server for the events.
+//!
+//! Rules 2.3 and 2.6 of `protocol.md`.
 
 use tracing::error;
 

@@ -1,5 +1,7 @@
 //! The permission to send a call: the targets are taken, the neighbours are looked at once more, and the intent is stored.
 //! Needs nothing of the API server but its statuses.
+//!
+//! Rules 2.4, 2.5 and 2.7 of `protocol.md`.
 
 use std::time::Duration;
 

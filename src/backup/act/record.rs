@@ -1,4 +1,6 @@
 //! Remembers what came of a call and writes it: tried until it is stored, whatever the API server does meanwhile.
+//!
+//! Rules 5.1, 5.2 and 5.8 of `protocol.md`.
 
 use tracing::warn;
 

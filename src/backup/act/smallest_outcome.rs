@@ -1,4 +1,6 @@
 //! The smallest form of a status that tells an outcome, for an object that has no room for the whole one. Pure.
+//!
+//! Rule 5.3 of `protocol.md`.
 
 use crate::{
     api::{Attempt, SalesforceBackupStatus},

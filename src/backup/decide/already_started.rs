@@ -1,5 +1,7 @@
 //! Whether the Command Center has a backup of this request already: started for an earlier object of the same name and run,
 //! by a call of this run that was taken for refused, or by one of which the status was lost. Pure.
+//!
+//! Rules 1.6, 5.5, 5.6 and 7.12, and group 6, of `protocol.md`.
 
 use std::time::Duration;
 

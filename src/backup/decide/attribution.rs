@@ -1,5 +1,7 @@
 //! What the job list says of an attempt whose answer is not known: which jobs are its own, or that it started nothing.
 //! Pure. What cannot be told apart is never guessed.
+//!
+//! Rules 7.5, 7.6 and 7.13 of `protocol.md`.
 
 use crate::{
     api::{

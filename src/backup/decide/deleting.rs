@@ -1,5 +1,7 @@
 //! The object is being deleted and `spec.deletionPolicy` is Cancel: what was started is found out, its jobs are killed, each
 //! once, and when they have ended, or after a bounded time, the object may go. Pure.
+//!
+//! Rules 8.5 to 8.9 of `protocol.md`.
 
 use std::{
     ops::ControlFlow::{Break, Continue},

@@ -1,4 +1,6 @@
 //! What a person decides about a held run, with the annotation `commandcenter.dev/resolve`. Pure.
+//!
+//! Rule 7.11 of `protocol.md`.
 
 use crate::api::{AttemptId, JobId, SalesforceBackup};
 

@@ -1,4 +1,6 @@
 //! A run that a person has to decide about: what the annotation says is done, or it is said why not. Pure.
+//!
+//! Rule 7.11 of `protocol.md`.
 
 use crate::{
     api::{Attempt, JobId, SalesforceBackupStatus, target::Belongs},

@@ -7,6 +7,8 @@
 //! (`attribute`): there nothing else is known of the run, which goes on as `foundByTarget` and kills nothing. Here the answer
 //! named a job that is certainly ours, and that mark, which is one of the whole run, would take the right to kill it as well.
 //! Where a server gives neither a task nor descriptions, `associationsWithoutJob` and the message of Finished say what lacks.
+//!
+//! Rule 8.10 of `protocol.md`.
 
 use crate::{
     api::{Attempt, AttemptId, JobId, SalesforceBackupStatus, target::Belongs},

@@ -1,5 +1,7 @@
 //! A call was permitted and its outcome is not known: nobody sends it again. After the time in which the Command Center
 //! may execute and list it, its job list tells, or a person. Pure.
+//!
+//! Group 7 of `protocol.md`.
 
 use std::{
     ops::ControlFlow::{Break, Continue},

@@ -1,4 +1,6 @@
 //! Nothing is started, as far as this object knows: start, unless something forbids it or was started already. Pure.
+//!
+//! Groups 1 and 2, and rule 6.5, of `protocol.md`.
 
 use std::{
     ops::ControlFlow::{Break, Continue},

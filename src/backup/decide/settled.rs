@@ -1,4 +1,6 @@
 //! When a call that somebody was permitted to send is settled: what it started is listed by then, or it started nothing. Pure.
+//!
+//! Rules 7.2 to 7.4 of `protocol.md`.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! The Command Center accepted the backup: its jobs are followed to their end. Pure.
+//!
+//! Rules 8.3 and 8.4 of `protocol.md`.
 
 use std::{
     ops::ControlFlow::{Break, Continue},

@@ -1,5 +1,7 @@
 //! The description by which a job is recognized as ours. An attempt goes in and a `jobDescription` comes out; a listed
 //! job's description goes in and [`Described`] comes out. Pure, no client.
+//!
+//! Section 1.2 of `api.md`.
 
 use crate::api::AttemptId;
 

@@ -2,6 +2,8 @@
 //!
 //! Names and types are those of the vendor's page; the plain enum names and the numeric level are those that real
 //! clients send.
+//!
+//! Section 1.2 of `api.md`.
 
 use serde::Serialize;
 

@@ -1,5 +1,7 @@
 //! A job, as the Command Center tells of it. The reply to `GET Job/{id}`, or a row of the job list, goes in; a
 //! [`JobReading`] or a [`Job`] comes out. Pure, no client.
+//!
+//! Section 3.1 of `api.md`.
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 

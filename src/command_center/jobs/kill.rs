@@ -1,4 +1,6 @@
 //! The meaning of a reply to `POST Job/{id}/action/kill`. A [`Reply`] goes in, a [`Kill`] comes out. Pure, no client.
+//!
+//! Section 3.8 of `api.md`.
 
 use serde_json::Value;
 

@@ -1,5 +1,7 @@
 //! The job list (`POST Jobs`). A query goes in, the request for a page comes out; replies go in, and out comes the next
 //! page to ask for or the [`Listing`] that all of them make. Pure, no client.
+//!
+//! Sections 3.2 and 3.3 of `api.md`.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

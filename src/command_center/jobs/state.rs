@@ -1,5 +1,7 @@
 //! The state of a job. The Command Center's word for it goes in; a [`JobState`] and the words that status shows come
 //! out. Pure, no client.
+//!
+//! Section 3.5 of `api.md`.
 
 use crate::command_center::{Redaction, text};
 

@@ -1,4 +1,6 @@
 //! The task of a job. The reply to `POST JobDetails` goes in, a [`JobTask`] comes out. Pure, no client.
+//!
+//! Section 3.9 of `api.md`.
 
 use serde_json::Value;
 

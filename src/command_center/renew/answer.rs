@@ -1,6 +1,8 @@
 //! The renewal of an access token. A pair of tokens goes in, and the body of a call comes out; a reply goes in, and its
 //! meaning for the pair comes out. Pure, no client. A pair that was renewed is spent: if it is used again, the Command
 //! Center deletes the whole chain.
+//!
+//! Section 2 of `api.md`.
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The call that renews a token. A pair of tokens, a connection and a pass go in, a [`Reply`] comes out. It needs the
 //! client. Versions of the API want the call in two forms; this file decides only which form comes first.
+//!
+//! Section 2.4 of `api.md`.
 
 use std::sync::PoisonError;
 
