@@ -24,7 +24,6 @@ const fn row(phases: &'static [Phase], conditions: &'static [ConditionType], tex
 impl Reason {
     /// The reason explained. Without a wildcard: a reason that lacks its text does not compile.
     #[must_use]
-    #[expect(clippy::too_many_lines, reason = "one row for each reason")]
     pub const fn explanation(self) -> Explanation {
         match self {
             Self::Suspended => {

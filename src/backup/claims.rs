@@ -96,7 +96,7 @@ impl Other {
         Self::of(object).filter(|other| other.claim == Claim::Open)
     }
 
-    /// Whether its attempt is at `endpoint` and on one of `targets`, as far as that can be told.
+    /// True if its attempt is at `endpoint` and on one of `targets`, as far as that can be told.
     #[must_use]
     pub fn shares(&self, endpoint: &str, targets: &[Target]) -> bool {
         self.at(endpoint) && overlap(&self.targets, targets)
@@ -119,7 +119,7 @@ impl Other {
             && goes_first
     }
 
-    /// Whether `job` at `endpoint` is one of its own.
+    /// True if `job` at `endpoint` is one of its own.
     #[must_use]
     pub fn owns(&self, endpoint: &str, job: JobId) -> bool {
         self.at(endpoint) && self.job_ids.contains(&job)

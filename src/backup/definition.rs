@@ -49,7 +49,7 @@ impl InCluster {
         }
     }
 
-    /// Whether something that the object with these managed fields has in its status would be lost if it were written.
+    /// True if something that the object with these managed fields has in its status would be lost if it were written.
     #[must_use]
     pub fn loses(&self, held: Held<'_>) -> bool {
         self.lacks().is_some_and(|lacks| lacks.any_held(held))

@@ -176,7 +176,7 @@ pub struct Earlier {
     pub task_id: Option<TaskId>,
     /// The jobs, once they are known.
     pub job_ids: Vec<JobId>,
-    /// Whether its jobs are known to have ended.
+    /// True if its jobs are known to have ended.
     pub ended: bool,
     /// The resourceVersion of the object that told of it last.
     pub version: Option<String>,
@@ -434,7 +434,7 @@ enum Version {
     OldForLong,
 }
 
-/// Whether resourceVersion `one` is older than `other`. The API server's are whole numbers that grow with every write
+/// True if resourceVersion `one` is older than `other`. The API server's are whole numbers that grow with every write
 /// (Kubernetes API concepts, "Resource versions"); of anything else nothing can be told.
 #[must_use]
 pub fn is_older(one: &str, other: &str) -> bool {
@@ -457,7 +457,7 @@ impl Drop for TargetClaim<'_> {
     }
 }
 
-/// Whether `reason` is how the run of `object` stands.
+/// True if `reason` is how the run of `object` stands.
 fn tells(object: &SalesforceBackup, reason: Reason) -> bool {
     let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
     find(conditions, ConditionType::Finished).is_some_and(|finished| finished.reason == reason.as_str())

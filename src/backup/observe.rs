@@ -74,7 +74,7 @@ pub enum Look {
     Job(JobId),
     /// The tasks of these jobs, at once.
     Tasks(Vec<JobId>),
-    /// How many of so many jobs may be asked to be killed in this turn.
+    /// How many of so many jobs may be asked to be killed now.
     Kills(u32),
     /// What is told to those who wait for their jobs.
     Jobs(Box<Subscription>),
@@ -89,7 +89,7 @@ pub struct Seen {
     pub connection: Option<Result<Connection, SecretProblem>>,
     /// The uid of the Namespace.
     pub namespace_uid: Option<Result<String, NamespaceForbidden>>,
-    /// Whether the Namespace is being deleted; not when it may not be read.
+    /// True if the Namespace is being deleted; not when it may not be read.
     pub namespace_goes: Option<bool>,
     /// How long ago the API server stored the status last, by its own clock, as far as it says.
     pub stored_for: Option<Option<Duration>>,
@@ -107,7 +107,7 @@ pub struct Seen {
     pub job: Option<JobReading>,
     /// The task of each job, as far as the Command Center told it.
     pub tasks: Option<Vec<(JobId, JobTask)>>,
-    /// How many jobs may be asked to be killed in this turn, or why none may.
+    /// How many jobs may be asked to be killed now, or why none may.
     pub kills: Option<Result<u32, Wait>>,
     /// What is told of the jobs that are waited for; nothing yet when they were not asked for since.
     pub jobs_update: Option<Option<JobsUpdate>>,
@@ -127,14 +127,14 @@ pub struct Snapshot {
     pub refusals: Refusals,
     /// How often in a row it has been empty for this object without saying so in numbers, this time included.
     pub silent_looks: u32,
-    /// Whether the Command Center does not answer at present, to others neither.
+    /// True if the Command Center does not answer at present, to others neither.
     pub unavailable: bool,
 }
 
 /// Whether a Command Center may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It may, in this turn.
+    /// It may.
     Granted,
     /// Others come first, or it does not answer: the object is woken when it may.
     Waits(Wait),
@@ -420,8 +420,7 @@ impl<'a> Observed<'a> {
         Ok(reading.unwrap_or(JobReading::Unreadable(Unreadable::Unusable(Unusable::NotAsked))))
     }
 
-    /// What a look at a Command Center gives, if it answers and that ends in a few times what one call may take; without the
-    /// turn meanwhile.
+    /// The result of a look at a Command Center, if it ends within twice `--request-timeout`; the slot is released meanwhile.
     async fn visit<T>(
         &self,
         connection: &Connection,

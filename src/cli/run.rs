@@ -113,7 +113,7 @@ pub struct Args {
     #[arg(long, env = "SFB_REQUEST_TIMEOUT", default_value = "30s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub request_timeout: Duration,
 
-    /// Time after its permission was stored in which a CreateTask call may begin; later it is never sent.
+    /// Time after the look at the job list in which a CreateTask call may begin; later it is never sent.
     #[arg(long, env = "SFB_SEND_WINDOW", default_value = "15s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub send_window: Duration,
 

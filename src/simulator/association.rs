@@ -60,7 +60,7 @@ impl Association {
         ]
     }
 
-    /// Whether two associations may mean the same thing: they agree in an id, and differ in none that both have.
+    /// True if two associations may mean the same thing: they agree in an id, and differ in none that both have.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let both = || self.ids().into_iter().zip(other.ids()).filter_map(|((_, mine), (_, theirs))| mine.zip(theirs));
         both().next().is_some() && both().all(|(mine, theirs)| mine == theirs)

@@ -213,13 +213,13 @@ impl Call {
         (sent.next().is_none() && !token.is_empty()).then_some(token)
     }
 
-    /// Whether the body claims to be JSON.
+    /// True if the body claims to be JSON.
     pub(crate) fn sends_json(&self) -> bool {
         let essence = self.header(CONTENT_TYPE.as_str()).split(';').next().unwrap_or_default();
         essence.trim().eq_ignore_ascii_case("application/json")
     }
 
-    /// Whether the caller asked for JSON by name; a real server answers XML otherwise.
+    /// True if the caller asked for JSON by name; a real server answers XML otherwise.
     pub(crate) fn wants_json(&self) -> bool {
         self.header("accept").to_ascii_lowercase().contains("application/json")
     }

@@ -37,7 +37,7 @@ impl End {
         }
     }
 
-    /// Whether all of it is saved.
+    /// True if all of it is saved.
     pub(crate) fn is_complete(self) -> bool {
         matches!(self, Self::Completed | Self::CompletedWithWarnings | Self::CompletedWithErrors)
     }

@@ -124,7 +124,7 @@ impl Job {
         matches!(self.course, Course::Queued { .. })
     }
 
-    /// Whether `other` has to wait for this job where backups of one target are queued. Jobs of one task do not wait for
+    /// True if `other` has to wait for this job where backups of one target are queued. Jobs of one task do not wait for
     /// each other.
     pub(crate) fn goes_before(&self, other: &Self) -> bool {
         self.id < other.id && self.task_id != other.task_id && self.association.overlaps(&other.association)

@@ -21,7 +21,7 @@ pub struct Limits {
     pub reads: Option<u32>,
     /// The period; it has no beginning of its own: each call counts for so long.
     pub period: Duration,
-    /// Whether a refusal says when the next call is let in (`Retry-After`), besides the limit and the period.
+    /// True if a refusal says when the next call is let in (`Retry-After`), besides the limit and the period.
     pub retry_after: bool,
 }
 

@@ -164,7 +164,7 @@ impl Simulator {
         self.shared.lock().limited()
     }
 
-    /// Whether the tokens still can be renewed: a pair that is renewed twice deletes them all.
+    /// True if the tokens still can be renewed: a pair that is renewed twice deletes them all.
     #[must_use]
     pub fn chain_is_alive(&self) -> bool {
         self.shared.lock().chain_is_alive()

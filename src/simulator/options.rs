@@ -67,16 +67,16 @@ pub struct Behaviour {
     pub visible_after: Duration,
     /// How many jobs a task starts for each association.
     pub jobs_per_association: u32,
-    /// Whether `CreateTask` answers with the ids of the jobs, or with the task's alone.
+    /// True if `CreateTask` answers with the ids of the jobs, or with the task's alone.
     pub job_ids_in_answer: bool,
     /// What becomes of a `CreateTask` while a job of the same target is active.
     pub when_running: WhenRunning,
-    /// Whether jobs show the description that `CreateTask` gave them, as `jobDescription`. No client of the vendor reads it
+    /// True if jobs show the description that `CreateTask` gave them, as `jobDescription`. No client of the vendor reads it
     /// from a list, so that most Command Centers are taken not to show it.
     pub descriptions: bool,
     /// How a search without a hit, and a look for a job that is not known, are answered.
     pub empty_list: EmptyList,
-    /// Whether bodies may have fields beyond those of the vendor's page and its other clients.
+    /// True if bodies may have fields beyond those of the vendor's page and its other clients.
     pub lenient: bool,
     /// How far this server's clock is ahead of the true time (behind, when negative).
     pub clock_offset: SignedDuration,
@@ -151,7 +151,7 @@ pub enum EmptyList {
 pub struct Renewal {
     /// How long an access token lives, counted from its issue; None: forever. The first one is issued at the start.
     pub lifetime: Option<Duration>,
-    /// Whether a renewal must carry the access token as `Authtoken` too.
+    /// True if a renewal must carry the access token as `Authtoken` too.
     pub needs_authtoken: bool,
     /// How a renewal fails.
     pub refusal: RenewRefusal,

@@ -117,7 +117,7 @@ impl CommandCenter {
         self.counted.refused
     }
 
-    /// Whether no pair of tokens was renewed twice.
+    /// True if no pair of tokens was renewed twice.
     pub(crate) fn chain_is_alive(&self) -> bool {
         matches!(self.tokens, Tokens::Alive { .. })
     }

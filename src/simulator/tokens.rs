@@ -62,7 +62,7 @@ impl Tokens {
         Self::Alive { current: first.clone(), first, expires, spent: Vec::new() }
     }
 
-    /// Whether a call with this token is let in.
+    /// True if a call with this token is let in.
     pub(crate) fn admits(&self, offered: &[u8], now: Timestamp) -> bool {
         match self {
             Self::Alive { current, expires, .. } => {
@@ -72,7 +72,7 @@ impl Tokens {
         }
     }
 
-    /// Whether this is the current access token, expired or not.
+    /// True if this is the current access token, expired or not.
     pub(crate) fn knows(&self, offered: &[u8]) -> bool {
         matches!(self, Self::Alive { current, .. } if current.access.as_bytes() == bare(offered))
     }

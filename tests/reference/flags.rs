@@ -45,10 +45,10 @@ fn flag(flag: &Arg) -> String {
     let values = if !takes_value {
         String::new()
     } else if choices.is_empty() {
-        let names = flag.get_value_names().unwrap_or_default().iter().map(|name| name.as_str());
+        let names = flag.get_value_names().unwrap_or_default().iter().map(clap::builder::Str::as_str);
         codes(names)
     } else {
-        codes(choices.iter().map(|choice| choice.get_name()))
+        codes(choices.iter().map(clap::builder::PossibleValue::get_name))
     };
     let defaults: Vec<_> = flag.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
     let default =

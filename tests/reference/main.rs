@@ -2,7 +2,7 @@
 //!
 //! `SFB_UPDATE=1 cargo test --test reference` writes the pages instead of comparing them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod anchors;
 mod conditions;

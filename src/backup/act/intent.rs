@@ -35,7 +35,7 @@ impl Permit for SendPermit {
     }
 }
 
-/// Whether what was decided at `opened` may still be sent at `now`, `window` being the time for it. A wall clock that was
+/// True if what was decided at `opened` may still be sent at `now`, `window` being the time for it. A wall clock that was
 /// set back closes the window as well. Pure.
 #[must_use]
 pub fn in_window(opened: &Now, window: Duration, now: &Now) -> bool {

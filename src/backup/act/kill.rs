@@ -74,7 +74,7 @@ pub async fn make(
         }
     };
     tell(object.status.as_ref(), &stored, context).await;
-    // The answers wait for no turn before they are remembered and recorded.
+    // The answers wait for no slot before they are remembered and recorded.
     slot.end();
     let asking = stream::iter(kills.jobs.clone()).map(async |job| {
         let reply = context.command_center.kill(&pass, &kills.connection, job, &permit).await;

@@ -37,7 +37,7 @@ pub enum Next {
     Superseded,
 }
 
-/// Whether the status of `object` speaks of attempt `id`.
+/// True if the status of `object` speaks of attempt `id`.
 #[must_use]
 pub fn speaks_of(object: &SalesforceBackup, id: &AttemptId) -> bool {
     attempt(object).and_then(|attempt| attempt.id.as_ref()) == Some(id)

@@ -4,7 +4,7 @@
 //! Attempt ─permission▶ Permitted ─call▶ outcome ─remember▶ memory ─record▶ status
 //! ```
 //!
-//! The first arrow needs the turn of the reconcile. From the stored intent on nothing does: an answer that waited for a turn
+//! The first arrow needs the slot of the reconcile. From the stored intent on nothing does: an answer that waited for a slot
 //! would be lost if the process ended meanwhile.
 
 use std::time::Duration;

@@ -115,7 +115,7 @@ struct ControllerState {
 }
 
 /// Watches and reconciles until `stop`, then lets reconciles under way end: a call under way is recorded before this
-/// returns. `ready` slots true when every watch has listed its objects.
+/// returns. `ready` turns true when every watch has listed its objects.
 ///
 /// # Errors
 /// When nothing is watched any more though nobody asked it to stop. Reconciles under way have ended then, too.
@@ -248,7 +248,7 @@ impl Beginning {
         Self { version: stored.ok().and_then(|list| list.metadata.resource_version), wall }
     }
 
-    /// Whether `object`, as the first list shows it, was created after this: its version is newer, and it is not an older
+    /// True if `object`, as the first list shows it, was created after this: its version is newer, and it is not an older
     /// object that somebody has changed since.
     fn is_before(&self, object: &SalesforceBackup) -> bool {
         let version = self.version.as_deref().zip(object.metadata.resource_version.as_deref());

@@ -1,4 +1,4 @@
-//! Who works: a bounded number of reconciles at once, one namespace after another, and none of them keeps its slot while it
+//! A fair semaphore for reconciles: a bounded number work at once, one namespace after another, and none keeps its slot while it
 //! waits for a Command Center.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

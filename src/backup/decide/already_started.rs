@@ -117,7 +117,7 @@ fn look_back(view: &View<'_>, status: &SalesforceBackupStatus) -> Duration {
     LOOK_BACK.max(age.saturating_add(LOOK_BACK)).min(LONGEST_LOOK_BACK)
 }
 
-/// Whether `status` is of the first run and tells of no call: the object is new, or an earlier status was lost. It goes on
+/// True if `status` is of the first run and tells of no call: the object is new, or an earlier status was lost. It goes on
 /// to be so while the object waits, until the first attempt.
 fn tells_of_no_call(status: &SalesforceBackupStatus) -> bool {
     let none = |attempt: &AttemptStatus| attempt.number == 0 && attempt.earlier_runs_up_to.is_none();
@@ -292,18 +292,18 @@ fn is_of(targets: &[Target], job: &Job) -> bool {
     targets.iter().any(|target| target.has(&job.target) != Belongs::No)
 }
 
-/// Whether a job may be one of a call for `asked`: a Command Center may turn a level that is not full into a full one, and
+/// True if a job may be one of a call for `asked`: a Command Center may turn a level that is not full into a full one, and
 /// one that shows no level may have any.
 fn may_be_of_level(job: &Job, asked: BackupLevel) -> bool {
     job.level.is_none_or(|shown| shown == asked || shown == BackupLevel::Full)
 }
 
-/// Whether attempts of this very run were made after the jobs that its mark stands for.
+/// True if attempts of this very run were made after the jobs that its mark stands for.
 fn own_attempts(attempt: Option<&AttemptStatus>) -> bool {
     attempt.is_some_and(|attempt| attempt.number > 0 && attempt.last_job_id_before.is_some())
 }
 
-/// Whether all of `jobs` were started for this object, and by a call of which its status tells nothing.
+/// True if all of `jobs` were started for this object, and by a call of which its status tells nothing.
 fn started_before_the_status(view: &View<'_>, request: &Request<'_>, list: &JobList, ids: &[JobId]) -> bool {
     tells_of_no_call(request.status)
         && list
@@ -313,7 +313,7 @@ fn started_before_the_status(view: &View<'_>, request: &Request<'_>, list: &JobL
             .all(|job| is_of_its_time(view, request, list, job))
 }
 
-/// Whether `job` was started after the object was created, and before the status began, which has told of no call since.
+/// True if `job` was started after the object was created, and before the status began, which has told of no call since.
 fn is_of_its_time(view: &View<'_>, request: &Request<'_>, list: &JobList, job: &Job) -> bool {
     let created = view.observed.object.metadata.creation_timestamp.as_ref().map(|at| at.0);
     let began = request.status.requested_at.as_ref().map_or(view.now.wall, |at| at.0);
@@ -402,7 +402,7 @@ fn description<'a>(view: &View<'a>, namespace_uid: &'a str) -> JobDescription<'a
     }
 }
 
-/// Whether the status says that a call was permitted, and has lost the attempt that would settle it.
+/// True if the status says that a call was permitted, and has lost the attempt that would settle it.
 pub(super) fn lost_its_attempt(status: &SalesforceBackupStatus) -> bool {
     let submitted = find(&status.conditions, ConditionType::Submitted);
     let is_open = submitted.is_some_and(|submitted| submitted.status == "Unknown");

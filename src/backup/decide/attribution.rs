@@ -44,7 +44,7 @@ pub struct AttributionCase<'a> {
     pub targets: &'a [Target],
     /// The level that it asked for.
     pub level: Option<BackupLevel>,
-    /// Whether the list reaches back to before the attempt.
+    /// True if the list reaches back to before the attempt.
     pub reaches_back: bool,
 }
 
@@ -91,7 +91,7 @@ impl<'a> AttributionCase<'a> {
         if self.reaches_back && goes_back_to_the_mark { Verdict::Nothing } else { Verdict::Incomplete(Vec::new()) }
     }
 
-    /// Whether `job` came after the highest job id, nobody has described it, and nothing that it shows differs.
+    /// True if `job` came after the highest job id, nobody has described it, and nothing that it shows differs.
     fn may_be(&self, job: &Job) -> bool {
         self.is_evidence(job)
             && job.described == Described::Nothing
@@ -107,7 +107,7 @@ impl<'a> AttributionCase<'a> {
             && self.targets.iter().any(|target| target.has(&job.target) != Belongs::No)
     }
 
-    /// Whether the candidates and the targets belong together one by one, in everything that a job shows.
+    /// True if the candidates and the targets belong together one by one, in everything that a job shows.
     fn certain(&self, candidates: &[&Job]) -> bool {
         let belongs = |target: &Target, job: &Job| target.has(&job.target) == Belongs::Yes;
         self.last_job_id_before.is_some()

@@ -133,7 +133,7 @@ fn unconfirmed(status: &SalesforceBackupStatus, because: &str) -> Step {
     release(Release::Unconfirmed(messages::unconfirmed(status, submission(status), because)))
 }
 
-/// Whether the object has been leaving for as long as it may take.
+/// True if the object has been leaving for as long as it may take.
 fn is_over(view: &View<'_>) -> bool {
     left(view).is_zero()
 }
@@ -369,7 +369,7 @@ fn asked(view: &View<'_>, status: &SalesforceBackupStatus) -> Vec<JobId> {
     }
 }
 
-/// Whether a job goes on as far as it can be seen, and nobody had it killed yet; with some tokens that cannot be seen, and it
+/// True if a job goes on as far as it can be seen, and nobody had it killed yet; with some tokens that cannot be seen, and it
 /// can be killed all the same.
 fn may_be_killed(known: &JobView) -> bool {
     match &known.reading {
@@ -379,7 +379,7 @@ fn may_be_killed(known: &JobView) -> bool {
     }
 }
 
-/// Whether `list` does not say that the job ended, or that somebody had it killed.
+/// True if `list` does not say that the job ended, or that somebody had it killed.
 fn goes_on_in(list: &JobList, id: JobId) -> bool {
     let listed = list.jobs.iter().find(|job| job.shown.id == id);
     listed.is_none_or(|job| job.is_active() && !job.is_being_killed())

@@ -240,7 +240,7 @@ fn incomplete(
     }
 }
 
-/// Whether the list of [`query`], asked for at `as_of`, begins before the attempt, by more than clocks may differ.
+/// True if the list of [`query`], asked for at `as_of`, begins before the attempt, by more than clocks may differ.
 fn reaches_back(attempt: &Attempt, waited: Duration, as_of: &Now) -> bool {
     attempt.started_at.as_ref().is_some_and(|started| {
         let age = since(started.0, as_of.wall);

@@ -265,7 +265,7 @@ fn not_started(view: &View<'_>, request: &Request<'_>, snapshot: &Snapshot, list
     })
 }
 
-/// Whether the attempt before seemed to have started nothing, so that the next one needs another look.
+/// True if the attempt before seemed to have started nothing, so that the next one needs another look.
 fn follows_nothing(status: &SalesforceBackupStatus) -> bool {
     status.attempt.as_ref().is_some_and(|attempt| attempt.follows.is_some())
 }

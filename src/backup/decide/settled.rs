@@ -29,7 +29,7 @@ pub(super) enum Settlement {
     Awaited {
         /// How long until this process knows better.
         left: Duration,
-        /// Whether an operator that had not been restarted would have known long ago.
+        /// True if an operator that had not been restarted would have known long ago.
         late: bool,
     },
     /// It may not.

@@ -76,12 +76,12 @@ impl View<'_> {
         self.record(status, Some(UNTIL_THE_WATCH_FOLLOWS))
     }
 
-    /// Whether the spec asks for another run than `status` speaks of.
+    /// True if the spec asks for another run than `status` speaks of.
     pub(super) fn other_run(&self, status: &SalesforceBackupStatus) -> bool {
         status.run_id != self.observed.object.spec.run_id
     }
 
-    /// Whether jobs are to be killed before the object goes.
+    /// True if jobs are to be killed before the object goes.
     pub(super) fn cancels(&self) -> bool {
         self.observed.object.spec.deletion_policy == DeletionPolicy::Cancel
     }
@@ -119,24 +119,24 @@ impl View<'_> {
         Some(Trouble { why, needs_person: true })
     }
 
-    /// Whether the job list has not told enough for so long that it is not waited for any more.
+    /// True if the job list has not told enough for so long that it is not waited for any more.
     pub(super) fn incomplete_for_long(&self) -> bool {
         let bound = self.settings.settle.saturating_mul(INCOMPLETE);
         self.observed.remembered.incomplete_since.is_some_and(|since| self.now.boot.since(since) >= bound)
     }
 
-    /// Whether the job list is refused for good: at several looks in a row, over some time.
+    /// True if the job list is refused for good: at several looks in a row, over some time.
     pub(super) fn is_refused(&self, list: &Snapshot) -> bool {
         let long = self.settings.poll_interval.saturating_mul(REFUSED_INTERVALS);
         list.refusals.looks >= REFUSED_LOOKS && list.refusals.lasting >= long
     }
 
-    /// Whether what was decided from `list` now could still be sent.
+    /// True if what was decided from `list` now could still be sent.
     pub(super) fn is_fresh(&self, list: &Snapshot) -> bool {
         in_window(&list.answered, self.settings.send_window, &self.now)
     }
 
-    /// Whether this process had known the object for `time` at the moment `as_of`.
+    /// True if this process had known the object for `time` at the moment `as_of`.
     pub(super) fn was_seen_for(&self, time: Duration, as_of: BootTime) -> bool {
         self.observed.remembered.first_seen.is_some_and(|at| as_of.since(at) >= time)
     }

@@ -1,5 +1,5 @@
 //! Asks Command Centers about jobs, once for all objects that wait at a connection: [`crate::backup::job_watch::subscriptions`] says when and what,
-//! and the objects that are told something new are woken. Effects, no decisions. Nobody's turn is used for it: a Command
+//! and the objects that are told something new are woken. Effects, no decisions. It uses no slot of a reconcile: a Command
 //! Center that hangs delays its own next round and nothing else.
 
 mod schedule;

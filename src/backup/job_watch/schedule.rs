@@ -117,7 +117,7 @@ impl PollSchedule {
         gone.map(|(uid, _)| uid).collect()
     }
 
-    /// Whether anybody waits, or the time has to be kept that the server asked for.
+    /// True if anybody waits, or the time has to be kept that the server asked for.
     pub(super) fn is_of_use(&self, now: BootTime) -> bool {
         self.under_way || !self.waits.is_empty() || self.not_before > now
     }

@@ -10,10 +10,10 @@ use crate::api::{
 /// Longest note that the API server takes, in bytes.
 const MAX_NOTE: usize = 1024;
 
-/// One piece of announcement.
+/// One piece of news, for an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// Whether a person should look.
+    /// True if a person should look.
     pub warning: bool,
     /// The reason: a [`Reason`], or what happened.
     pub reason: &'static str,
@@ -71,7 +71,7 @@ pub fn between(before: Option<&SalesforceBackupStatus>, after: &SalesforceBackup
     announcement
 }
 
-/// The announcement that the reason and the message of a condition are, unless they are a matter of course.
+/// The announcement that a condition makes by its reason and message, unless it is a matter of course.
 fn of_condition(status: &SalesforceBackupStatus, kind: ConditionType) -> Option<Announcement> {
     let condition = find(&status.conditions, kind)?;
     let reason = Reason::parse(&condition.reason)?;

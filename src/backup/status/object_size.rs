@@ -18,7 +18,7 @@ pub const RESTORED: &str = "velero.io/restore-name";
 /// In a copy of an object that this process keeps: the bytes of metadata that were left out of it. It is never stored.
 const LEFT_OUT: &str = "commandcenter.dev/bytes-left-out";
 
-/// Whether what comes of a call certainly fits into `object`, of which this may be a copy without its ballast.
+/// True if what comes of a call certainly fits into `object`, of which this may be a copy without its ballast.
 #[must_use]
 pub fn is_left_in(object: &SalesforceBackup) -> bool {
     let left_out = object.metadata.annotations.as_ref().and_then(|annotations| annotations.get(LEFT_OUT)?.parse().ok());

@@ -45,12 +45,12 @@ pub struct Submitted<'a> {
     pub endpoint: Option<&'a str>,
     /// Its jobs; none when the Command Center named only a task.
     pub job_ids: &'a [JobId],
-    /// Whether these jobs are only known by what they back up, and may be somebody else's.
+    /// True if these jobs are only known by what they back up, and may be somebody else's.
     pub by_target: bool,
 }
 
 impl Submitted<'_> {
-    /// Whether jobs are known, and others are still looked for, because there are more associations.
+    /// True if jobs are known, and others are still looked for, because there are more associations.
     #[must_use]
     pub fn looks_for_more(&self) -> bool {
         !self.job_ids.is_empty()
@@ -112,19 +112,19 @@ impl<'a> RunState<'a> {
     }
 }
 
-/// Whether the jobs of `status` are only known by what they back up. Releases before `foundByTarget` told it in the reason.
+/// True if the jobs of `status` are only known by what they back up. Releases before `foundByTarget` told it in the reason.
 fn by_target(status: &SalesforceBackupStatus) -> bool {
     let submitted = find(&status.conditions, ConditionType::Submitted).and_then(|told| Reason::parse(&told.reason));
     status.found_by_target == Some(true) || submitted == Some(Reason::AdoptedByTarget)
 }
 
-/// Whether a run has begun that `status` speaks of.
+/// True if a run has begun that `status` speaks of.
 #[must_use]
 pub const fn begun(status: &SalesforceBackupStatus) -> bool {
     status.requested_at.is_some() || status.attempt.is_some() || status.submitted_at.is_some()
 }
 
-/// Whether `status` waits for a person's decision. Its reason says so where only a held run has it, or says that it is
+/// True if `status` waits for a person's decision. Its reason says so where only a held run has it, or says that it is
 /// not: the phase is for people, and one that somebody changed must not start anything, nor keep what ended.
 fn is_held(status: &SalesforceBackupStatus) -> bool {
     match finished(status) {
@@ -153,7 +153,7 @@ fn is_held(status: &SalesforceBackupStatus) -> bool {
     }
 }
 
-/// Whether a held run is looked at again by itself, because a mended Secret or right, or room in the object, lets it go on, or
+/// True if a held run is looked at again by itself, because a mended Secret or right, or room in the object, lets it go on, or
 /// the Command Center says more.
 fn may_pass(status: &SalesforceBackupStatus, object: &SalesforceBackup) -> bool {
     match finished(status) {

@@ -47,7 +47,7 @@ pub enum Submission {
 pub struct Trouble {
     /// Why.
     pub why: Why,
-    /// Whether a person is needed, or it passes by itself.
+    /// True if a person is needed, or it passes by itself.
     pub needs_person: bool,
 }
 
