@@ -3,7 +3,7 @@
 //!
 //! Rules 1.6, 5.5, 5.6 and 7.12, and group 6, of `protocol.md`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,7 +14,7 @@ use crate::{
         target::{Belongs, overlap},
     },
     backup::{
-        claims::Claim,
+        claims::{self, Applicant, Claim, Waits},
         decide::{
             attribution::{AttributionCase, Verdict, earlier_jobs},
             view::{LOOK_BACK, View, since},
@@ -65,6 +65,8 @@ pub(super) enum Already {
     },
     /// A backup goes on that was started for the same name and run, and is of something else: this one comes after it.
     Other,
+    /// It has one that may be of this open attempt of another object, which is settled first (rule 9.1).
+    Busy(Arc<claims::Other>),
     /// It has one that may be of an attempt which seemed to have started nothing.
     Perhaps,
     /// It has some that may be this object's, whose status does not say so. The lowest of their ids.
@@ -351,6 +353,12 @@ fn of_lost_status(view: &View<'_>, request: &Request<'_>, list: &JobList) -> Opt
     let endpoint = request.connection.endpoint.to_string();
     candidates.retain(|job| !others.iter().any(|other| other.owns(&endpoint, job.shown.id)));
     let first = candidates.first()?.shown.id;
+    // Whose attempt is open may have started them, and is about to say so.
+    let waits = Waits::new(view.observed.remembered.busy_since, view.settings.until_settled(), &view.now);
+    let applicant = Applicant::new(view.observed.object, (&endpoint, &targets), waits);
+    if let Some(other) = others.iter().find(|other| other.comes_before(&applicant)) {
+        return Some(Already::Busy(Arc::clone(other)));
+    }
     let others_may = others
         .iter()
         .any(|other| matches!(other.claim, Claim::Open | Claim::Held) && other.shares(&endpoint, &targets));

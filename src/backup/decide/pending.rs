@@ -252,6 +252,12 @@ fn not_started(view: &View<'_>, request: &Request<'_>, snapshot: &Snapshot, list
         Already::Ask(look) => Step::Look(look),
         Already::CannotTell(cause) => unlisted(view, status, cause, &connection.endpoint.to_string()),
         Already::Other => after_another(view, status),
+        Already::Busy(other) => {
+            let namespace = view.observed.object.metadata.namespace.as_deref().unwrap_or_default();
+            let why = messages::target_busy(&other, namespace, view.settings.until_settled());
+            let waiting = transition.report(status, &Report::Waiting(why));
+            view.record(waiting, Some(delays::until_free(waited(view), view.observed.uid())))
+        }
         Already::Perhaps => {
             view.record(transition.held_after_all(status, messages::ambiguous_job()), Some(IN_ANY_CASE))
         }

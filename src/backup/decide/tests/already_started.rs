@@ -337,6 +337,19 @@ mod lost_status {
     }
 
     #[test]
+    fn a_job_that_may_be_of_an_open_attempt_of_another_object_is_waited_for_and_not_held() {
+        let object = created(&json!({}));
+        let seen = Seen {
+            job_list: Some(listed(vec![started(new_job(7), 10)])),
+            others: Some(vec![Arc::new(claims(Claim::Open, &[]))]),
+            ..seen()
+        };
+        let (status, again) = recorded(looked(&object, seen, 1000));
+        assert_eq!(reason(&status), (Phase::Pending, "TargetBusy"));
+        assert!(again.is_some() && status.attempt.is_none_or(|attempt| attempt.id.is_none()));
+    }
+
+    #[test]
     fn after_a_change_of_the_spec_its_job_may_be_of_an_earlier_run() {
         let mut object = created(&json!({"runId": "2"}));
         object.metadata.generation = Some(2);
