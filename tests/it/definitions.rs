@@ -4,7 +4,7 @@ use kube::api::{Patch, PatchParams};
 use salesforce_backup_operator::{cli::crds, simulator::Behaviour};
 use serde_json::{Value, json};
 
-use crate::world::{NAME, World, client, kubectl};
+use crate::world::{NAME, World, client, kubectl, until};
 
 #[test]
 fn the_generated_definitions_in_crds_are_up_to_date() {
@@ -150,8 +150,11 @@ async fn run_inputs_are_fixed_while_an_attempt_has_an_id_and_free_otherwise() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn kubectl_explains_every_field_and_knows_the_short_name_and_the_category() {
     client().await;
+    // The API server publishes the document that kubectl reads a moment after the definition.
+    let explain = || kubectl(&["explain", "salesforcebackup.spec", "--recursive=false"]);
+    until("kubectl can explain the kind", || tokio::task::block_in_place(explain).is_ok()).await;
     tokio::task::block_in_place(|| {
-        let text = kubectl(&["explain", "salesforcebackup.spec", "--recursive=false"]).unwrap();
+        let text = explain().unwrap();
         for expected in [
             "What to back up, how, and with which Command Center.",
             "Name of this run. Change it to run the backup again",
