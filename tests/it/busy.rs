@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     resolving::{lost, world},
-    world::{Line, NAME, World, fast_flags_with},
+    world::{Line, NAME, World, fast_flags_with, unhurried_flags},
 };
 
 const BUSY: &str = "Another backup is running for client [crm]";
@@ -45,7 +45,7 @@ async fn a_busy_answer_after_a_lost_one_starts_no_second_backup() {
 
 #[tokio::test]
 async fn a_busy_target_is_waited_for() {
-    let world = world(Behaviour::default()).await;
+    let world = World::with(Behaviour::default(), &unhurried_flags()).await;
     let body = json!({"errorCode": 268, "errorMessage": BUSY}).to_string();
     let busy = Fault::answer(Operation::CreateTask, When::BeforeExecuting, StatusCode::OK, body).times(1);
     world.simulator.set_faults(vec![busy]);

@@ -237,7 +237,7 @@ async fn a_400_stalls() {
 
 #[tokio::test]
 async fn a_401_stalls_until_the_secret_changes() {
-    let world = World::new().await;
+    let world = World::unhurried().await;
     world.write_secret(SECRET, &world.simulator.url(), "not the token").await;
     world.create(NAME, &json!({})).await;
     let stalled = world.until_stalled(NAME).await;
@@ -251,7 +251,9 @@ async fn a_401_stalls_until_the_secret_changes() {
 
 #[tokio::test]
 async fn a_403_stalls_until_the_secret_changes() {
-    let world = meeting(answer(403, r#"{"errorCode":8,"errorMessage":"no right"}"#).times(1)).await;
+    let world = World::unhurried().await;
+    world.simulator.set_faults(vec![answer(403, r#"{"errorCode":8,"errorMessage":"no right"}"#).times(1)]);
+    world.create(NAME, &json!({})).await;
     let stalled = world.until_reason(NAME, "Forbidden").await;
     check(&stalled, &Stands::Stalled, "Forbidden", "give the token's user the right");
     world.until_event(NAME, "Forbidden").await;

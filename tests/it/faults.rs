@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     proxy::{Fate, Proxy, Upstream},
-    world::{Line, NAME, SECRET, World, fast_flags, fast_flags_with, kubectl},
+    world::{Line, NAME, SECRET, World, fast_flags, fast_flags_with, kubectl, unhurried_flags},
 };
 
 #[tokio::test]
@@ -89,7 +89,7 @@ pub fn grant(namespace: &str, name: &str, verb: &str, resources: &str) {
 
 /// A world whose operator reaches the API server through a proxy.
 async fn behind_a_proxy() -> (World, Proxy) {
-    behind_a_proxy_with(&fast_flags()).await
+    behind_a_proxy_with(&unhurried_flags()).await
 }
 
 async fn behind_a_proxy_with(flags: &[String]) -> (World, Proxy) {
@@ -117,7 +117,7 @@ pub async fn with_a_center_that_waits(behaviour: Behaviour, flags: &[&str]) -> (
     let center = Proxy::before(Upstream::Http(reqwest::Client::new(), origin.to_owned())).await;
     world.write_secret(SECRET, &format!("{}{path}", center.url()), world.simulator.token()).await;
     let says_otherwise = flags.iter().any(|flag| flag.starts_with("--request-timeout="));
-    let waits: &[&str] = if says_otherwise { &[] } else { &["--request-timeout=1h"] };
+    let waits: &[&str] = if says_otherwise { &[] } else { &["--request-timeout=1h", "--send-window=1h"] };
     world.start_operator(&fast_flags_with(&[waits, flags].concat())).await;
     (world, center)
 }

@@ -253,11 +253,13 @@ async fn without_a_field_of_the_intent_nothing_is_started_until_the_definition_i
         cluster.world.create(NAME, &json!({})).await;
         cluster.until_told(NAME, field).await;
         cluster.until_readiness(&["HTTP/1.1 503", &format!("lacks {field}"), COMMAND]);
-        let lines = cluster.operator.log().lines().filter(|line| line.contains("lacks")).count();
-        assert_eq!(lines, 1, "{}", cluster.operator.log());
+        let lines = |operator: &Process| operator.log().lines().filter(|line| line.contains("lacks")).count();
+        // The log comes through a pipe, after the readiness.
+        block_in_place(|| cluster.operator.until("a line of the log", |operator| lines(operator) > 0));
         cluster.mend();
         cluster.world.until_phase(NAME, Phase::Succeeded).await;
         cluster.until_readiness(&["HTTP/1.1 200"]);
+        assert_eq!(lines(&cluster.operator), 1, "{}", cluster.operator.log());
         assert_eq!(cluster.world.executed(), 1, "{field}");
     }
 }

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::{
     faults::limited_account,
     proxy::{Execution, Reply as ProxyReply, Upstream, listen},
-    world::{Line, NAME, SECRET, World, backup, fast_flags, fast_flags_with},
+    world::{Line, NAME, SECRET, World, backup, fast_flags, fast_flags_with, unhurried_flags_with},
 };
 
 const RENEWED: &str = "commandcenter-renewed";
@@ -83,7 +83,7 @@ async fn until_renewed(world: &World, times: u64) -> BTreeMap<String, String> {
 #[tokio::test]
 async fn an_expired_token_is_renewed_in_either_form_before_anything_is_sent_and_the_users_secret_stays_as_it_is() {
     for needs_authtoken in [false, true] {
-        let mut world = world(None, &flags()).await;
+        let mut world = world(None, &unhurried_flags_with(&["--renew-tokens"])).await;
         world.simulator = expired(None, needs_authtoken).await;
         world.write_secret_data(SECRET, &keys(&world.simulator)).await;
         let before = secrets(&world).get(SECRET).await.unwrap();
@@ -135,7 +135,7 @@ async fn a_refresh_token_that_is_none_is_told_where_tokens_are_renewed() {
 
 #[tokio::test]
 async fn a_call_that_is_refused_for_an_expired_token_is_made_again_with_a_renewed_one() {
-    let world = world(None, &flags()).await;
+    let world = world(None, &unhurried_flags_with(&["--renew-tokens"])).await;
     // The list is never asked with the token, so that the call itself is the first to meet the refusal.
     let forbidden = Fault::answer(Operation::ListJobs, When::BeforeExecuting, StatusCode::FORBIDDEN, "{}");
     world.simulator.set_faults(vec![forbidden]);

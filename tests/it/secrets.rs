@@ -115,7 +115,7 @@ async fn renewed(world: &World) -> String {
 #[tokio::test]
 async fn a_call_that_is_refused_because_its_token_was_replaced_is_made_again_with_the_new_one() {
     // A send window that a busy machine misses would cost a further attempt.
-    let (world, center) = with_calls_that_wait(runs_until_it_is_told(), &["--send-window=1h"]).await;
+    let (world, center) = with_calls_that_wait(runs_until_it_is_told(), &[]).await;
     world.create(NAME, &json!({})).await;
     center.until_held().await;
     let replaced = renewed(&world).await;

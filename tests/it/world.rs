@@ -109,6 +109,16 @@ pub fn fast_flags_with(others: &[&str]) -> Vec<String> {
     kept.chain(others.iter().map(|other| (*other).to_owned())).collect()
 }
 
+/// Flags for a test that counts attempts: no window passes and no answer is given up, on the busiest machine.
+pub fn unhurried_flags() -> Vec<String> {
+    unhurried_flags_with(&[])
+}
+
+/// The same with `others`.
+pub fn unhurried_flags_with(others: &[&str]) -> Vec<String> {
+    fast_flags_with(&[&["--send-window=1h", "--request-timeout=5m"], others].concat())
+}
+
 /// The flags of `run` as a command line gives them.
 pub fn args(flags: &[String]) -> Args {
     #[derive(clap::Parser)]
@@ -117,6 +127,10 @@ pub fn args(flags: &[String]) -> Args {
         args: Args,
     }
     <Flags as clap::Parser>::try_parse_from(std::iter::once(&"run".to_owned()).chain(flags)).unwrap().args
+}
+
+fn short_jobs() -> Behaviour {
+    Behaviour { job_duration: Duration::from_millis(500), ..Behaviour::default() }
 }
 
 pub struct World {
@@ -134,7 +148,12 @@ struct Operator {
 impl World {
     /// A world with an operator and the Secret of its simulator.
     pub async fn new() -> Self {
-        Self::with(Behaviour { job_duration: Duration::from_millis(500), ..Behaviour::default() }, &fast_flags()).await
+        Self::with(short_jobs(), &fast_flags()).await
+    }
+
+    /// For a test that counts attempts.
+    pub async fn unhurried() -> Self {
+        Self::with(short_jobs(), &unhurried_flags()).await
     }
 
     pub async fn with(behaviour: Behaviour, flags: &[String]) -> Self {
