@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{association::Association, level::BackupLevel, status::SalesforceBackupStatus};
 
-/// What to back up, how, and with which Command Center.
+/// The backup that is asked for: of which organization, at which level, and with which Command Center.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "commandcenter.dev",
@@ -38,21 +38,21 @@ pub struct SalesforceBackupSpec {
     /// The Command Center to call.
     pub command_center: CommandCenterRef,
 
-    /// What to back up: 1 to 64 entries, each with the Command Center's own ids or names. Fields that are not set are
-    /// not sent.
+    /// The organizations to back up: 1 to 64 entries, each with the Command Center's own ids or names. Fields that are not
+    /// set are not sent.
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub associations: Vec<Association>,
 
-    /// How much to back up: Full, everything; Incremental, what changed since the last backup; Differential, what changed
+    /// The backup level: Full copies everything; Incremental, the changes since the last backup; Differential, the changes
     /// since the last full one; SyntheticFull, a full one put together from earlier ones. Incremental when not set.
     #[serde(default)]
     pub backup_level: BackupLevel,
 
-    /// Whether the Command Center creates a new index for this backup. Not sent when not set.
+    /// True if the Command Center is to create a new index for this backup. Not sent when not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create_new_index: Option<bool>,
 
-    /// Whether the Command Center notifies its user when the job ends. Not sent when not set.
+    /// True if the Command Center is to notify its user when the job ends. Not sent when not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify_user_on_job_completion: Option<bool>,
 
@@ -77,13 +77,13 @@ pub struct SalesforceBackupSpec {
     #[serde(default)]
     pub ready_when: ReadyWhen,
 
-    /// What to do when it is not known whether a call started a backup, because its answer was lost: Resolve looks in
-    /// the Command Center's job list and tries again only where that shows that nothing was started; Hold never tries
-    /// again and waits for a person. Resolve when not set.
+    /// Policy for a call whose answer was lost, so that it may have started a backup: Resolve looks in the Command Center's
+    /// job list and tries again only where that shows that nothing was started; Hold never tries again and waits for a
+    /// person. Resolve when not set.
     #[serde(default)]
     pub on_unknown_outcome: OnUnknownOutcome,
 
-    /// What happens to running jobs when this object is deleted: Orphan lets them go on; Cancel has them killed first and
+    /// Fate of running jobs when this object is deleted: Orphan lets them go on; Cancel has them killed first and
     /// waits for their end, as long as the operator's --cancel-timeout says. Orphan when not set.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -138,7 +138,7 @@ pub enum ReadyWhen {
     Submitted,
 }
 
-/// What to do when it is not known whether a call started a backup.
+/// Policy for a call whose answer was lost, so that it may have started a backup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnUnknownOutcome {
     /// Find out from the Command Center's job list.
@@ -148,7 +148,7 @@ pub enum OnUnknownOutcome {
     Hold,
 }
 
-/// What happens to a running job when its object is deleted.
+/// Fate of a running job when its object is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// The job goes on.

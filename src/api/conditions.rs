@@ -10,7 +10,7 @@ pub enum ConditionType {
     Submitted,
     /// The run ended.
     Finished,
-    /// What `spec.readyWhen` asks for has happened.
+    /// The event that `spec.readyWhen` asks for has happened.
     Ready,
     /// The operator works on it or will try again; absent when not True.
     Reconciling,
@@ -277,7 +277,7 @@ pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition>
     conditions.iter().find(|condition| condition.type_ == kind.as_str())
 }
 
-/// Whether the condition of type `kind` is there and True.
+/// True if the condition of type `kind` is there and True.
 #[must_use]
 pub fn is_true(conditions: &[Condition], kind: ConditionType) -> bool {
     find(conditions, kind).is_some_and(|condition| condition.status == "True")

@@ -24,7 +24,7 @@ const NAMED: usize = 6;
 pub struct Fields(Vec<String>);
 
 impl Fields {
-    /// Whether there is none.
+    /// True if there is none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -39,7 +39,7 @@ impl Fields {
         Self(all)
     }
 
-    /// Whether the status of an object has one of them. Where that cannot be told, it does.
+    /// True if the status of an object has one of them. Where that cannot be told, it does.
     #[must_use]
     pub fn any_held(&self, held: Held<'_>) -> bool {
         let Some(held) = held.filter(|held| !held.is_empty()) else { return true };
@@ -49,7 +49,7 @@ impl Fields {
             .any(|set| self.0.iter().any(|field| field != SUBRESOURCE && holds(&set.0, field.split('.'))))
     }
 
-    /// Whether `field` is among them, or a part of it.
+    /// True if `field`, or a field that it is a part of, is among them.
     #[must_use]
     pub fn concern(&self, field: &str) -> bool {
         self.0.iter().any(|lost| lost == SUBRESOURCE || lost.strip_prefix(field).is_some_and(begins_a_part))
@@ -77,10 +77,10 @@ impl fmt::Display for Fields {
     }
 }
 
-/// Who has set which fields of an object, as its metadata says; nothing when it does not say.
+/// Managed fields of an object, from its metadata; `None` when the metadata does not say.
 pub type Held<'a> = Option<&'a [ManagedFieldsEntry]>;
 
-/// Whether the field at the end of `path`, or a part of it, is among those that were set.
+/// True if the field at the end of `path`, or a part of it, is among those that were set.
 fn holds(set: &Value, mut path: std::str::Split<'_, char>) -> bool {
     let Some(name) = path.next() else { return true };
     let (name, is_list) = name.strip_suffix("[]").map_or((name, false), |name| (name, true));
@@ -92,7 +92,7 @@ fn holds(set: &Value, mut path: std::str::Split<'_, char>) -> bool {
         || if is_list { parts.any(|(_, part)| holds(part, path.clone())) } else { holds(below, path) }
 }
 
-/// What the definition in the cluster has of this program's kind.
+/// Comparison of the definition in the cluster with this program's kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Served {
     /// There is no such kind.
@@ -106,7 +106,7 @@ pub enum Served {
     },
 }
 
-/// What `document`, which is the API server's `OpenAPI` document of this group and version, has of the kind.
+/// Fields of the kind in `document`, the API server's `OpenAPI` document of this group and version.
 ///
 /// # Errors
 /// When this program's own definition cannot be written as JSON, which no input can cause.
@@ -144,7 +144,7 @@ fn is_ours(schema: &Value) -> bool {
     })
 }
 
-/// Whether an API server keeps whatever it does not know at the place of `schema`.
+/// True if an API server keeps unknown fields at the place of `schema`.
 fn keeps_all(schema: &Value) -> bool {
     let is_true = |key: &str| schema.get(key) == Some(&Value::Bool(true));
     is_true("x-kubernetes-preserve-unknown-fields") || is_true("additionalProperties")
@@ -172,7 +172,7 @@ fn compare(ours: &Value, served: Option<&Value>, path: &str, missing: &mut Vec<S
     }
 }
 
-/// What the API server made of a status that was written to it.
+/// The API server's answer to a status that was written, compared with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Persisted {
     /// All of it is stored.
@@ -194,7 +194,7 @@ impl Persisted {
     }
 }
 
-/// Whether `field`, or what it is a part of, only tells.
+/// True if `field`, or the field that it is a part of, only informs people.
 fn only_tells(field: &str) -> bool {
     TOLD_ONLY.iter().any(|told| field.strip_prefix(told).is_some_and(begins_a_part))
 }

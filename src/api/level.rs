@@ -3,15 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How much a backup copies.
+/// Backup level: the part of an organization that one backup copies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum BackupLevel {
     /// Everything.
     Full,
-    /// What changed since the last backup.
+    /// Changes since the last backup.
     #[default]
     Incremental,
-    /// What changed since the last full backup.
+    /// Changes since the last full backup.
     Differential,
     /// A full backup put together from earlier ones, without reading from Salesforce.
     SyntheticFull,

@@ -1,4 +1,4 @@
-//! What users write and read: the kind `SalesforceBackup`, its status and its conditions. Pure: no client, no clock.
+//! Types that users write and read: the kind `SalesforceBackup`, its status and its conditions. Pure: no client, no clock.
 
 pub mod address;
 mod association;

@@ -12,7 +12,7 @@ use crate::api::{
     target::Target,
 };
 
-/// What became of the request.
+/// Status of one request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SalesforceBackupStatus {
@@ -93,7 +93,7 @@ pub struct SalesforceBackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_one")]
     pub other_jobs: Option<OtherJobs>,
 
-    /// How far the jobs are, in percent, the mean of all jobs of the run.
+    /// Percentage that is done: the mean of all jobs of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8))]
     pub progress: Option<String>,
@@ -109,14 +109,14 @@ pub struct SalesforceBackupStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// What can be read of a list. An API server drops fields that its definition lacks, also from what was stored before, and
+/// Readable elements of a list. An API server drops fields that its definition lacks, also from what was stored before, and
 /// one object that cannot be read would keep the others from being watched.
 fn readable<'de, T: DeserializeOwned, D: Deserializer<'de>>(list: D) -> Result<Vec<T>, D::Error> {
     let all = Vec::<Value>::deserialize(list)?;
     Ok(all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect())
 }
 
-/// What it is, unless it cannot be read.
+/// The element, unless it cannot be read.
 fn readable_one<'de, T: DeserializeOwned, D: Deserializer<'de>>(one: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(one)?).ok())
 }
@@ -125,7 +125,7 @@ fn readable_one<'de, T: DeserializeOwned, D: Deserializer<'de>>(one: D) -> Resul
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// How many attempts this run has had, this one included.
+    /// Number of attempts that this run has had, this one included.
     #[serde(default)]
     #[schemars(!default, range(min = 0), extend("format" = "int32"))]
     pub number: u32,
@@ -170,7 +170,8 @@ pub struct Attempt {
     #[schemars(range(min = 0), extend("format" = "int64"))]
     pub earlier_runs_up_to: Option<i64>,
 
-    /// What the call asked to back up, by its ids: a lost answer is resolved against these, whatever the spec says then.
+    /// Ids of the associations that the call asked to back up: a lost answer is resolved against these, whatever the spec
+    /// says then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub targets: Vec<Target>,
@@ -221,7 +222,7 @@ pub struct JobStatus {
     #[schemars(length(max = 64))]
     pub status: Option<String>,
 
-    /// How far the job is, in percent.
+    /// Percentage of the job that is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100), extend("format" = "int32"))]
     pub percent_complete: Option<u8>,

@@ -1,4 +1,4 @@
-//! What a backup is of, as ids: what an association asks for, what a job is, and whether the two are the same. Pure.
+//! Targets: the ids that an association asks for, the ids that a job has, and the comparison of the two. Pure.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub struct Target {
     pub application_id: Option<i64>,
 }
 
-/// Whether a job is of a target.
+/// Result of a comparison of a job with a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Belongs {
     /// An id differs.
@@ -69,7 +69,7 @@ impl Target {
         self.ids().into_iter().zip(other.ids())
     }
 
-    /// Whether a job with the ids of `job` is of this target. An id that the job does not show means "cannot tell".
+    /// Compares the ids of a job with this target. An id that the job does not show means "cannot tell".
     #[must_use]
     pub fn has(&self, job: &Self) -> Belongs {
         let asked = || self.pairs(job).filter_map(|(ours, theirs)| ours.map(|ours| (ours, theirs)));
@@ -82,14 +82,14 @@ impl Target {
         }
     }
 
-    /// Whether the two may be the same thing: no id that both have differs.
+    /// True if the two may be the same organization: no id that both have differs.
     #[must_use]
     pub fn may_be(&self, other: &Self) -> bool {
         self.pairs(other).all(|pair| !matches!(pair, (Some(ours), Some(theirs)) if ours != theirs))
     }
 }
 
-/// Whether something in `ours` may be the same as something in `theirs`.
+/// True if a target in `ours` may be the same as one in `theirs`.
 #[must_use]
 pub fn overlap(ours: &[Target], theirs: &[Target]) -> bool {
     ours.iter().any(|ours| theirs.iter().any(|theirs| ours.may_be(theirs)))

@@ -17,7 +17,7 @@ const GENERATED: &str = "xxxxx";
 pub struct Violation {
     /// Path of the field, for example `spec.associations[0].clientId`.
     pub field: String,
-    /// What is wrong with it and what is allowed.
+    /// The fault, and the values that are allowed.
     pub message: String,
 }
 

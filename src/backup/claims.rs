@@ -16,7 +16,7 @@ use crate::{
     time::clock::{BootTime, Now},
 };
 
-/// What another object has to do with a Command Center.
+/// Claim of another object at a Command Center.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Other {
     /// Its uid.
@@ -31,15 +31,15 @@ pub struct Other {
     pub begun: Option<Timestamp>,
     /// The Command Center that its attempt went to.
     pub endpoint: Option<String>,
-    /// What the attempt asked to back up.
+    /// Targets that the attempt asked to back up.
     pub targets: Vec<Target>,
-    /// What its attempt stands at.
+    /// State of its attempt.
     pub claim: Claim,
     /// Its jobs.
     pub job_ids: Vec<JobId>,
 }
 
-/// What an attempt of another object stands at.
+/// State of another object's attempt, as far as it may own targets or jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// It may be sent, or its answer is being looked for.
@@ -53,7 +53,7 @@ pub enum Claim {
 }
 
 impl Other {
-    /// What `object` has to do with a Command Center, if anything.
+    /// Claim of `object`, if it has an attempt.
     #[must_use]
     pub fn of(object: &SalesforceBackup) -> Option<Self> {
         let status = object.status.as_ref()?;
@@ -89,7 +89,7 @@ impl Other {
         })
     }
 
-    /// What `object` has to do with a Command Center, if its attempt is open. Of thousands of objects few are.
+    /// Claim of `object`, if its attempt is open. Few of thousands of objects have one.
     #[must_use]
     pub fn open(object: &SalesforceBackup) -> Option<Self> {
         object.status.as_ref().filter(|status| status.submitted_at.is_none())?;
@@ -102,8 +102,8 @@ impl Other {
         self.at(endpoint) && overlap(&self.targets, targets)
     }
 
-    /// True if its open attempt has to be settled before `applicant` begins one: the two would not be told apart if both answers were
-    /// lost.
+    /// True if its open attempt has to be settled before `applicant` begins one: the two would not be told apart if both
+    /// answers were lost.
     ///
     /// Another namespace keeps nobody waiting for longer than one attempt takes, and not with an attempt that it began after
     /// the other came; nor by a name alone, which may be anything. (Rules 9.1 to 9.4 of `protocol.md`.)
@@ -139,7 +139,7 @@ fn host(endpoint: &str) -> &str {
 /// The claims of all objects.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// What objects with an attempt have to do with Command Centers.
+    /// The claims of all objects that have an attempt.
     pub others: Vec<Arc<Other>>,
     /// The uids of all objects.
     pub uids: HashSet<String>,
@@ -236,14 +236,14 @@ impl Waits {
     }
 }
 
-/// One of `others` whose open attempt has to be settled before `applicant` begins one: the first by its name, so that it is the
-/// same one at every look.
+/// One of `others` whose open attempt has to be settled before `applicant` begins one: the first by its name, so that it is
+/// the same one at every look.
 #[must_use]
 pub fn busy<'a>(others: &'a [Other], applicant: &Applicant<'_>) -> Option<&'a Other> {
     others.iter().filter(|other| other.comes_before(applicant)).min_by(|one, other| one.name.cmp(&other.name))
 }
 
-/// Whether one of `others` may own one of `jobs`, which were found by their target above `highest_job_id`.
+/// True if one of `others` may own one of `jobs`, which were found by their target above `highest_job_id`.
 #[must_use]
 pub fn disputed(
     others: &[impl Borrow<Other>],

@@ -1,11 +1,11 @@
-//! What a reconcile works with, what the flags say about it, and how its machinery fails.
+//! Context of a reconcile: its clients and caches, the settings from the flags, and the errors of the machinery.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{
     backup::{
         definition::Definition,
-        job_watch::{Asks, JobWatch},
+        job_watch::{JobWatch, Poller},
         memory::Memory,
         shared_claims::SharedClaims,
         status::why::SendTimes,
@@ -19,23 +19,23 @@ use crate::{
     process::metrics::Metrics,
 };
 
-/// What the flags say about how backups are run.
+/// Settings of backups, from the flags of `run`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How often a running job is asked for.
+    /// Interval at which a running job is asked for.
     pub poll_interval: Duration,
-    /// How long one call may take, from the first byte to the last.
+    /// Longest duration of one call, from the first byte to the last.
     pub request_timeout: Duration,
-    /// How long after the intent a call may begin.
+    /// Time after the intent within which a call may begin.
     pub send_window: Duration,
-    /// How long the Command Center may take to list what it executed.
+    /// Longest delay with which the Command Center lists a job that it has started.
     pub settle: Duration,
-    /// How long a deletion may take for jobs to be killed.
+    /// Time that a deletion allows for jobs to be killed.
     pub cancel_timeout: Duration,
 }
 
 impl Settings {
-    /// How long after it was first seen an attempt may still be executed, or be executed and not listed.
+    /// Time from the first sight of an attempt until its call is either listed or was never executed.
     #[must_use]
     pub const fn until_settled(&self) -> Duration {
         self.send_window.saturating_add(self.request_timeout).saturating_add(self.settle)
@@ -48,20 +48,20 @@ impl Settings {
     }
 }
 
-/// What a reconcile works with.
+/// Clients, caches and settings that a reconcile uses.
 #[derive(Debug)]
 pub struct Context {
     /// The API server.
     pub cluster: Cluster,
-    /// What every object lays claim to, as the API server lists it.
+    /// Claims of all objects, from a list of the API server.
     pub claims: SharedClaims,
     /// The Command Centers.
     pub command_center: Arc<CommandCenter>,
-    /// How they are reached.
+    /// Connections from Secrets.
     pub connections: Connections,
-    /// What is known of the definition in the cluster.
+    /// State of the definition in the cluster.
     pub definition: Arc<Definition>,
-    /// What this process remembers of objects.
+    /// Memory of this process about objects.
     pub memory: Memory,
     /// The objects as the watches told of them.
     pub objects: Objects,
@@ -74,11 +74,15 @@ pub struct Context {
 }
 
 impl Context {
-    /// What the job watch works with.
+    /// The part of the context that the poller uses.
     #[must_use]
-    pub fn asks(&self) -> Asks {
+    pub fn poller(&self) -> Poller {
         let Self { objects, connections, command_center, .. } = self;
-        Asks { objects: objects.clone(), connections: connections.clone(), command_center: Arc::clone(command_center) }
+        Poller {
+            objects: objects.clone(),
+            connections: connections.clone(),
+            command_center: Arc::clone(command_center),
+        }
     }
 }
 

@@ -25,15 +25,15 @@ use crate::{
     time::clock::{self, BootTime},
 };
 
-/// How often it is asked for; unchanged, it is not sent.
+/// Interval at which the definition is asked for; an unchanged one is not sent.
 const EVERY: Duration = Duration::from_secs(10);
-/// How long the controller waits for the first answer, so that a definition that is outdated is known before anything else.
+/// Longest wait of the controller for the first answer, so that an outdated definition is known before the first reconcile.
 const FIRST: Duration = Duration::from_secs(5);
 
-/// What is known of the definition, as a decision sees it.
+/// State of the definition in the cluster, as a decision sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InCluster {
-    /// What it has; nothing before the API server has answered.
+    /// Its fields; `None` before the API server has answered.
     pub served: Option<Arc<Served>>,
     /// When that changed last.
     pub since: Option<BootTime>,
@@ -66,7 +66,7 @@ impl InCluster {
     }
 }
 
-/// What is known of the definition, and how it is asked for.
+/// State of the definition, with the means to ask for it.
 #[derive(Debug, Default)]
 pub struct Definition {
     state: Mutex<State>,
@@ -82,7 +82,7 @@ struct State {
 }
 
 impl Definition {
-    /// What is known.
+    /// The last known state.
     #[must_use]
     pub fn known(&self) -> InCluster {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).known.clone()

@@ -18,7 +18,7 @@ const FREE: Duration = Duration::from_secs(2);
 const LONGEST_FREE: Duration = Duration::from_secs(10);
 const LONGEST_ERROR: Duration = Duration::from_mins(1);
 
-/// How long to wait after attempt `seed.1` was refused: 5 s doubling to 10 min, less up to a fifth, and never shorter
+/// Backoff after attempt `seed.1` was refused: 5 s doubling to 10 min, less up to a fifth, and never shorter
 /// than the server asks for.
 #[must_use]
 pub fn after_refusal(seed: Seed<'_>, asked: Option<Duration>) -> Duration {
@@ -26,33 +26,33 @@ pub fn after_refusal(seed: Seed<'_>, asked: Option<Duration>) -> Duration {
     asked.map_or(wait, |asked| wait.max(asked))
 }
 
-/// How long to wait after attempt `seed.1` never left this process: 5 s doubling to 1 min, less up to a fifth.
+/// Backoff after attempt `seed.1` never left this process: 5 s doubling to 1 min, less up to a fifth.
 #[must_use]
 pub fn after_never_sent(seed: Seed<'_>) -> Duration {
     spread(doubling(FIRST, seed.1, LONGEST_UNSENT), seed)
 }
 
-/// How long until a Secret is read again by an object that is `age` old and waits for it.
+/// Delay until a Secret is read again by an object that is `age` old and waits for it.
 #[must_use]
 pub fn until_next_look(age: Duration, uid: &str) -> Duration {
     if age < YOUNG { LOOK_WHILE_YOUNG } else { spread(LOOK, (uid, 0)) }
 }
 
-/// How long to wait before a job list is asked for again that has not come for `failing`: as long again, from 5 s to 1 min,
+/// Delay before a job list that has failed for `failing` is asked for again: as long again, from 5 s to 1 min,
 /// less up to a fifth.
 #[must_use]
 pub fn until_list(failing: Duration, uid: &str) -> Duration {
     spread(failing.clamp(FIRST, LONGEST_UNSENT), (uid, 0))
 }
 
-/// How soon an object that has waited for `waited` looks again whether its target is free: from 2 s to 10 s, less up to a
+/// Delay until an object that has waited for `waited` looks again whether its target is free: from 2 s to 10 s, less up to a
 /// fifth.
 #[must_use]
 pub fn until_free(waited: Duration, uid: &str) -> Duration {
     spread(waited.clamp(FREE, LONGEST_FREE), (uid, 0))
 }
 
-/// How long to wait after the `failures`-th failure in a row of the machinery, such as an API server that is away.
+/// Backoff after the `failures`-th failure in a row of the machinery, such as an API server that is away.
 #[must_use]
 pub fn after_error(failures: u32, uid: &str) -> Duration {
     spread(doubling(Duration::from_secs(1), failures, LONGEST_ERROR), (uid, failures))

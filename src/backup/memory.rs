@@ -1,5 +1,5 @@
-//! What this process remembers of objects and no status holds. It is lost with the process. What then rests on the job list
-//! alone is in rules 5.5, 6.1 and 11.2 of `protocol.md`.
+//! Memory of this process about objects, beyond their statuses. It is lost with the process: rules 5.5, 6.1 and 11.2 of
+//! `protocol.md` say what then rests on the job list alone.
 
 use std::{
     collections::HashMap,
@@ -27,14 +27,14 @@ use crate::{
     time::clock::BootTime,
 };
 
-/// How long the request of an object that is gone is remembered: its job may run for hours.
+/// Time for which the request of an object that is gone is remembered: its job may run for hours.
 pub const EARLIER: Duration = Duration::from_hours(24);
 
 /// The time for which nothing of a version is remembered that is older than one seen before. A watch mostly lags for as long as one of
 /// its connections lasts; after that the API server itself may have gone back, as after a restore of etcd.
 const OLD_COPIES: Duration = Duration::from_mins(10);
 
-/// What is remembered, for all who reconcile at once.
+/// Memory, shared by all reconciles.
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<Contents>);
 
@@ -75,7 +75,7 @@ pub struct RefusedList {
     pub looks: u32,
 }
 
-/// How often in a row, and for how long, a job list has been refused.
+/// Refusals of a job list in a row: their number, and since when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusals {
     /// The looks in a row that were refused.
@@ -84,7 +84,7 @@ pub struct Refusals {
     pub lasting: Duration,
 }
 
-/// What is remembered of one object.
+/// Memory of one object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Remembered {
     /// When this process saw the object first.
@@ -97,7 +97,7 @@ pub struct Remembered {
     pub open_attempt: Option<(AttemptId, BootTime)>,
     /// An attempt that this process wrote, or may have written, and certainly did not send.
     pub unsent: Option<AttemptId>,
-    /// What came of the attempt that this process made last, until it is recorded.
+    /// Outcome of the last attempt that this process made, until it is recorded.
     pub answered: Option<Answered>,
     /// An attempt whose outcome this process has recorded, and when: an object that still shows it open a moment later is
     /// an old copy.
@@ -116,11 +116,11 @@ pub struct Remembered {
     pub busy_since: Option<BootTime>,
     /// Since when the job list does not tell enough about the open attempt.
     pub incomplete_since: Option<BootTime>,
-    /// How often in a row the job list was empty without saying so in numbers.
+    /// Number of empty job lists in a row that gave no count.
     pub silent_looks: u32,
     /// The version of the Secret with which the job list was refused last.
     pub list_refused: Option<String>,
-    /// What the API server did not keep of the object's status.
+    /// Fields of the object's status that the API server did not keep.
     pub not_kept: Option<NotKept>,
     /// The version whose status has fields that cannot be read, so that it is to be written anew.
     pub mends: Option<String>,
@@ -133,9 +133,9 @@ pub struct Remembered {
 pub struct Answered {
     /// The attempt.
     pub attempt: AttemptId,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Who answered.
+    /// The kind of server that answered.
     pub answered_by: AnsweredBy,
 }
 
@@ -198,7 +198,7 @@ impl Earlier {
         versions.is_some_and(|(its, version)| is_older(its, version))
     }
 
-    /// What came of its attempt, as far as that is known.
+    /// Known result of its attempt.
     #[must_use]
     pub fn accepted(&self) -> Accepted {
         Accepted { task_id: self.task_id, job_ids: self.job_ids.clone() }
@@ -236,7 +236,7 @@ impl Memory {
         self.lock().clone()
     }
 
-    /// What is remembered of the object.
+    /// Memory of the object.
     #[must_use]
     pub fn of(&self, uid: &str) -> Remembered {
         self.lock().objects.get(uid).cloned().unwrap_or_default()
@@ -504,7 +504,7 @@ impl Remembered {
         *self = Self { first_seen, appeared, open_attempt, settled, leaving_since, not_kept, ..Self::default() };
     }
 
-    /// How long the attempt has been known to be open.
+    /// Time for which the attempt has been known to be open.
     #[must_use]
     pub fn open_for(&self, attempt: &AttemptId, now: BootTime) -> Duration {
         match &self.open_attempt {

@@ -1,4 +1,4 @@
-//! What a process remembers of attempts, of objects that are gone, and of targets that are taken.
+//! Memory of attempts, of objects that are gone, and of targets that are taken.
 
 use serde_json::{Value, json};
 

@@ -12,8 +12,8 @@ use crate::{
     time::clock::BootTime,
 };
 
-/// What the objects other than `uid` have to do with a Command Center while their attempts are open, as the watch told of
-/// them; at `now`, also those seen within `recent` that are gone, whose calls may still come to something.
+/// Claims of the objects other than `uid` while their attempts are open, as the watch showed them; at `now`, also of objects
+/// seen within `recent` that are gone, whose calls may still be executed.
 #[must_use]
 pub fn open<T>(objects: &[T], uid: &str, memory: &Memory, (recent, now): (Duration, BootTime)) -> Vec<Other>
 where
@@ -24,8 +24,8 @@ where
     there.chain(memory.of_gone(|claim| claim == Claim::Open, exists, recent, now)).collect()
 }
 
-/// What the objects other than `uid` have to do with a Command Center, by their `claims` as they are stored; also those that
-/// are gone.
+/// Claims of the objects other than `uid`, from the stored `claims`; also of objects that are
+/// gone.
 #[must_use]
 pub fn all(claims: &Claims, uid: &str, memory: &Memory, now: BootTime) -> Vec<Arc<Other>> {
     let there = claims.others.iter().filter(|other| other.uid != uid).map(Arc::clone);

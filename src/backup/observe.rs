@@ -41,11 +41,11 @@ use crate::{
 pub struct Observed<'a> {
     /// The object, as the watch told of it: possibly older than what the API server has.
     pub object: &'a SalesforceBackup,
-    /// What this process remembers of it.
+    /// Memory of this process about the object.
     pub remembered: Remembered,
-    /// What this process remembers of the last request under its name.
+    /// Memory of this process about the last request under the object's name.
     pub last_request: Option<Earlier>,
-    /// What was looked at so far.
+    /// Results of the looks so far.
     pub seen: Seen,
     /// The id that a new attempt would get.
     pub new_attempt: AttemptId,
@@ -58,13 +58,13 @@ pub enum Look {
     Secret,
     /// The Namespace.
     Namespace,
-    /// How long the status is stored.
+    /// Time for which the status is stored.
     StoredFor,
     /// The other objects, as the watch told of them.
     Neighbours,
     /// The other objects, as they are stored now.
     Others,
-    /// Whether the Command Center may be called to look and to start a backup.
+    /// Admission of calls that look and that start a backup.
     Admission,
     /// The job list.
     JobList(JobQuery),
@@ -74,16 +74,16 @@ pub enum Look {
     Job(JobId),
     /// The tasks of these jobs, at once.
     Tasks(Vec<JobId>),
-    /// How many of so many jobs may be asked to be killed now.
+    /// Permission to ask for so many jobs to be killed.
     Kills(u32),
-    /// What is told to those who wait for their jobs.
+    /// Update about the subscribed jobs.
     Jobs(Box<Subscription>),
 }
 
-/// What was looked at. What nobody asked for is not there.
+/// Results of looks. A look that no decision asked for is `None`.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// What is known of the definition in the cluster.
+    /// State of the definition in the cluster.
     pub definition: InCluster,
     /// The connection, or why there is none.
     pub connection: Option<Result<Connection, SecretProblem>>,
@@ -91,13 +91,13 @@ pub struct Seen {
     pub namespace_uid: Option<Result<String, NamespaceForbidden>>,
     /// True if the Namespace is being deleted; not when it may not be read.
     pub namespace_goes: Option<bool>,
-    /// How long ago the API server stored the status last, by its own clock, as far as it says.
+    /// Time since the API server stored the status last, by its own clock, as far as it says.
     pub stored_for: Option<Option<Duration>>,
     /// The other objects, as the watch told of them.
     pub neighbours: Option<Vec<Other>>,
     /// The other objects, as they are stored now.
     pub others: Option<Vec<Arc<Other>>>,
-    /// Whether the Command Center may be called to start a backup.
+    /// Admission of a call that starts a backup.
     pub admission: Option<Admission>,
     /// The job list.
     pub job_list: Option<Snapshot>,
@@ -107,9 +107,9 @@ pub struct Seen {
     pub job: Option<JobReading>,
     /// The task of each job, as far as the Command Center told it.
     pub tasks: Option<Vec<(JobId, JobTask)>>,
-    /// How many jobs may be asked to be killed now, or why none may.
+    /// Number of jobs that may be asked to be killed now, or the reason why none may.
     pub kills: Option<Result<u32, Wait>>,
-    /// What is told of the jobs that are waited for; nothing yet when they were not asked for since.
+    /// Update about the subscribed jobs; `None` inside when they were not asked for since.
     pub jobs_update: Option<Option<JobsUpdate>>,
 }
 
@@ -123,15 +123,15 @@ pub struct Snapshot {
     pub answered: Now,
     /// The list, or why there is none.
     pub listing: Listing,
-    /// How often in a row it has been refused, this time included.
+    /// Number of refusals in a row, this one included.
     pub refusals: Refusals,
-    /// How often in a row it has been empty for this object without saying so in numbers, this time included.
+    /// Number of empty lists in a row for this object that gave no count, this one included.
     pub silent_looks: u32,
     /// True if the Command Center does not answer at present, to others neither.
     pub unavailable: bool,
 }
 
-/// Whether a Command Center may be called.
+/// Admission of calls to a Command Center.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It may.
@@ -145,13 +145,13 @@ pub enum Admission {
 pub struct NamespaceForbidden;
 
 impl<'a> Observed<'a> {
-    /// What is known of `object` before anything is looked at.
+    /// Observation of `object` before anything is looked at.
     #[must_use]
     pub fn of(object: &'a SalesforceBackup, context: &Context) -> Self {
         Self::begin(object, &context.memory, context.definition.known(), AttemptId::random(), clock::now().boot)
     }
 
-    /// What `memory` knows of `object`, seen at `now`, and what is known of the definition.
+    /// Observation of `object` from `memory` at `now`, with the state of the definition.
     #[must_use]
     pub fn begin(
         object: &'a SalesforceBackup,
@@ -390,7 +390,7 @@ impl<'a> Observed<'a> {
         Ok(self.visit(connection, look, context, slot).await.transpose()?.unwrap_or(unread))
     }
 
-    /// Whether there is another token by now than the one that was rejected: in the Secret, or renewed.
+    /// True if the token differs by now from the rejected one: in the Secret, or renewed.
     async fn token_changed(&mut self, context: &Context, slot: &mut Slot) -> Result<bool, Error> {
         let Some(rejected) = self.connection() else { return Ok(false) };
         let secret = self.secret_key();
@@ -399,7 +399,7 @@ impl<'a> Observed<'a> {
         Ok(newer.is_some_and(|newer| self.seen.connection.replace(Ok(newer)).is_some()))
     }
 
-    /// What asking for the list once gave, and when it was asked for.
+    /// Result of one request for the list, and the time at which it was asked for.
     async fn list_once(&self, query: &JobQuery, context: &Context, slot: &mut Slot) -> Result<(Now, Listing), Error> {
         let none = || (clock::now(), Listing::Failed(Unreadable::Unusable(Unusable::NotAsked)));
         let Some(connection) = self.connection() else { return Ok(none()) };

@@ -1,5 +1,5 @@
-//! What every object lays claim to, as it is stored now. One list of the API server at a time: all who ask while one is under
-//! way share the next one, since what they have to know is no older than their question.
+//! Claims of all objects, as they are stored now. One list of the API server runs at a time: all who ask while one is under
+//! way share the next one, since the answer may be no older than the question.
 
 use std::sync::{
     Arc,
@@ -13,9 +13,9 @@ use crate::{backup::claims::Claims, kubernetes::cluster::ClusterError};
 /// The list that is shared.
 #[derive(Debug, Default)]
 pub struct SharedClaims {
-    /// How many questions have been asked.
+    /// Number of questions that have been asked.
     asked: AtomicU64,
-    /// How many of them are not answered yet.
+    /// Number of questions that are not answered yet.
     waiting: AtomicUsize,
     /// The last list, while somebody waits who may use it, and how many questions had been asked before it was begun.
     last: Mutex<Option<(u64, Arc<Claims>)>>,

@@ -156,7 +156,7 @@ async fn kubectl_explains_every_field_and_knows_the_short_name_and_the_category(
     tokio::task::block_in_place(|| {
         let text = explain().unwrap();
         for expected in [
-            "What to back up, how, and with which Command Center.",
+            "The backup that is asked for: of which organization, at which level, and with which Command Center.",
             "Name of this run. Change it to run the backup again",
             "enum: Full, Incremental, Differential, SyntheticFull",
         ] {

@@ -11,7 +11,7 @@ use crate::{
     time::clock::{self, Now, Time},
 };
 
-/// How long to wait before asking again whether an intent was stored.
+/// Delay before the API server is asked again whether an intent was stored.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The permission to send one attempt, in this run of this process, until its deadline on both clocks. Only
@@ -43,7 +43,7 @@ pub fn in_window(opened: &Now, window: Duration, now: &Now) -> bool {
     now.boot.since(opened.boot) < window && by_wall.is_some_and(|passed| passed < window)
 }
 
-/// What became of an intent.
+/// Result of writing an intent.
 #[derive(Debug)]
 pub enum Intent {
     /// It is stored: the call may be made. With the object as it is stored now.
@@ -54,7 +54,7 @@ pub enum Intent {
     NotStored,
 }
 
-/// What an intent is for: decided at a moment, and of use for a time.
+/// Purpose and lifetime of an intent: decided at a moment, and usable until the window ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened {
     /// When it was decided.
@@ -63,7 +63,7 @@ pub struct Opened {
     pub window: Duration,
 }
 
-/// What an intent asks to be permitted.
+/// Permission that an intent asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The call that starts a backup.
@@ -81,8 +81,8 @@ impl Purpose {
         }
     }
 
-    /// What is kept of an intent that was written. A call needs all of it: whoever finds it goes by phase and conditions too,
-    /// and by the run. For kills, what else the status says was stored before.
+    /// Fields of a written intent that must come back in the answer. A call needs all of them, because a later reader of the
+    /// status also goes by phase, conditions and run. A kill also needs the fields that were stored before.
     fn kept(self, written: &SalesforceBackup, stored: &SalesforceBackup) -> Persisted {
         let part = |object: &SalesforceBackup| match (self, object.status.clone()) {
             (Self::Kills, Some(status)) => {

@@ -113,7 +113,7 @@ pub async fn permission(
     permitted(kills, object, memory, (written, time.now()))
 }
 
-/// What the answer to the intent makes of the permission, and what is remembered of it at `now`.
+/// Reads the answer to the intent as a permission, and remembers it at `now`.
 ///
 /// # Errors
 /// When the intent is not known to be stored.

@@ -1,5 +1,5 @@
-//! What the outcome of an attempt makes of the status that is stored when it is to be recorded: nothing is overwritten that
-//! another attempt has written. Pure.
+//! Merges the outcome of an attempt into the status that is stored when it is recorded: nothing that another attempt has
+//! written is overwritten. Pure.
 //!
 //! Rules 5.2 and 5.7 of `protocol.md`.
 
@@ -20,13 +20,13 @@ use crate::{
 pub struct AttemptOutcome<'a> {
     /// The attempt.
     pub id: &'a AttemptId,
-    /// What came of it.
+    /// The outcome.
     pub outcome: &'a Outcome,
-    /// Who answered.
+    /// The kind of server that answered.
     pub answered_by: AnsweredBy,
 }
 
-/// What an outcome makes of a status.
+/// Result of merging an outcome into a status.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
     /// This is to be written.
@@ -48,7 +48,7 @@ fn attempt(object: &SalesforceBackup) -> Option<&Attempt> {
 }
 
 impl AttemptOutcome<'_> {
-    /// What this outcome makes of the status of `object` at `now`.
+    /// Merges this outcome into the status of `object` at `now`.
     #[must_use]
     pub fn onto(&self, object: &SalesforceBackup, now: Timestamp) -> Next {
         let status = object.status.clone().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Does what was decided: writes a status, makes the call that an intent permits ([`submit`]), has jobs killed ([`kill`]), lets an object go.
+//! Does what was decided: writes a status, makes the call that an intent permits ([`submit`]), has jobs killed ([`kill`]),
+//! lets an object go.
 
 mod announce;
 pub mod intent;

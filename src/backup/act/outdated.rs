@@ -50,8 +50,8 @@ pub fn missed(object: &SalesforceBackup, fields: &Fields, memory: &Memory, now: 
     memory.note(uid(object), |kept| NotKept::note(&mut kept.not_kept, fields, now))
 }
 
-/// Whether a write would lose what the object has and the API server does not show, since its definition lacks the fields.
-/// That is told, since no condition can.
+/// True if a write would lose fields that the object has and the API server does not show, since its definition lacks them.
+/// An event and the log tell it, since no condition can.
 ///
 /// # Errors
 /// When the API server cannot be used.

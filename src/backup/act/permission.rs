@@ -20,7 +20,7 @@ use crate::{
     time::clock::Time,
 };
 
-/// What came of asking for it.
+/// Result of asking for the permission.
 #[derive(Debug)]
 pub enum Permission<'m> {
     /// The attempt may be sent once.
@@ -67,7 +67,7 @@ pub async fn ask<'m>(
     answered(attempt, object, claim, memory, written)
 }
 
-/// What the answer to the intent of `attempt` makes of the permission, and what is remembered of it.
+/// Reads the answer to the intent of `attempt` as a permission, and remembers it.
 ///
 /// # Errors
 /// When the intent is not known to be stored.

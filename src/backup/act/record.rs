@@ -22,7 +22,7 @@ use crate::{
     time::clock::Time,
 };
 
-/// What became of the record.
+/// Result of recording an outcome.
 #[derive(Debug)]
 pub enum Recorded {
     /// The outcome is in the status of the object as it is stored now, and what the API server kept of it.

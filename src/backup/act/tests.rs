@@ -1,4 +1,4 @@
-//! What intents, kills and records leave in memory and in the cluster, whatever the API server answers.
+//! Effects of intents, kills and records on memory and cluster, for each answer of the API server.
 
 use std::{
     collections::VecDeque,
@@ -43,7 +43,7 @@ use crate::{
 
 const WINDOW: Duration = Duration::from_secs(15);
 
-/// What becomes of a write.
+/// Fate of a write in a test.
 #[derive(Clone, Copy)]
 enum Write {
     /// It is stored after so many seconds.

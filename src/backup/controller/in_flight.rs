@@ -1,5 +1,6 @@
-//! The objects that are worked on while the controller does not wait for them: each is worked on once at a time, nothing
-//! that happens meanwhile is missed, and the time at which to look again is kept until the controller asks for it.
+//! Reconciles in flight, one an object. kube's runner does not hold them: it polls every future in flight at each wake,
+//! which is quadratic at 10,000 objects. So each runs in a task of its own, news that comes meanwhile is not missed, and the
+//! time at which to look again is kept until the controller asks for it.
 
 use std::{
     collections::HashMap,
@@ -9,7 +10,7 @@ use std::{
 
 use crate::kubernetes::key::ObjectKey;
 
-/// What is done about each object; of those that are not here, nothing.
+/// Objects that a reconcile works on or is to work on again. An object that is not in the map is idle.
 #[derive(Debug, Default)]
 pub struct InFlight(Mutex<HashMap<ObjectKey, Work>>);
 
@@ -21,7 +22,7 @@ enum Work {
     Done { again: Option<Duration>, seen: Option<String> },
 }
 
-/// Whether an object is to be worked on.
+/// Decision whether a reconcile of an object begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// It is: say so when that has ended.
@@ -50,8 +51,8 @@ impl InFlight {
         Begin::Now
     }
 
-    /// The work has ended: the controller has to be asked to look at the object, which the work knew as `seen`, and is then told
-    /// to do so `again`, unless there was a reason to do so at once.
+    /// The reconcile has ended that had `seen` this version of the object. The caller then rings for the object, and the
+    /// controller hears in [`Self::begin`] to look `again` after a time, or at once if there was news meanwhile.
     pub fn rest(&self, object: &ObjectKey, seen: Option<&str>, again: Option<Duration>) {
         let mut works = self.lock();
         if matches!(works.remove(object), Some(Work::UnderWay { look_again: false })) {

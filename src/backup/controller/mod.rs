@@ -67,13 +67,13 @@ use crate::{
     time::clock,
 };
 
-/// How often what is remembered of deleted objects is dropped.
+/// Interval at which memory of deleted objects is dropped.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
 
 /// By how much the clocks of the API server and of this machine may differ where a creation is held against a start.
 const CLOCKS: SignedDuration = SignedDuration::from_mins(1);
 
-/// How long a watch lasts before it is begun anew: one whose connection is dead tells of nothing until then.
+/// Duration of a watch before it is begun anew: a watch whose connection is dead shows nothing until then.
 const WATCH_SECONDS: u32 = 25;
 
 /// Which objects are watched, and how many are worked on at once.
@@ -81,7 +81,7 @@ const WATCH_SECONDS: u32 = 25;
 pub struct Watch {
     /// The namespaces; none means all.
     pub namespaces: Vec<String>,
-    /// How many reconciles run at once.
+    /// Number of reconciles that run at once.
     pub concurrency: u16,
 }
 
@@ -181,7 +181,7 @@ async fn until(driving: impl Future<Output = ()>, stop: &CancellationToken) -> R
     Err(if ended.is_err() { Broken::Panicked } else { Broken::Ended })
 }
 
-/// What goes on beside the reconciles.
+/// Background tasks beside the reconciles.
 fn tasks(shared: &Arc<ControllerState>, supervisor: &Supervisor) -> [AbortOnDropHandle<()>; 5] {
     let wake = {
         let shared = Arc::clone(shared);
@@ -229,7 +229,7 @@ fn tasks(shared: &Arc<ControllerState>, supervisor: &Supervisor) -> [AbortOnDrop
         supervisor.keep(Task::Gates, gates),
         supervisor.keep(Task::Renewals, renewals),
         supervisor
-            .keep(Task::Poll, move || job_watch::run(Arc::clone(&context.job_watch), context.asks(), wake.clone())),
+            .keep(Task::Poll, move || job_watch::run(Arc::clone(&context.job_watch), context.poller(), wake.clone())),
         supervisor.keep(Task::Housekeeping, move || forget_deleted(Arc::clone(&house))),
     ]
 }
@@ -417,7 +417,7 @@ fn take_slot(object: Arc<SalesforceBackup>, shared: Arc<ControllerState>) -> Act
     Action::await_change()
 }
 
-/// What `work` gives; an error when it panics.
+/// Runs `work`, and turns a panic into an error.
 async fn isolated<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(Error::Panicked))
 }

@@ -1,5 +1,5 @@
-//! A fair semaphore for reconciles: a bounded number work at once, one namespace after another, and none keeps its slot while it
-//! waits for a Command Center.
+//! A fair semaphore for reconciles: a bounded number work at once, one namespace after another, and none keeps its slot while
+//! it waits for a Command Center.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,8 +23,8 @@ pub struct Slot {
     slots: Slots,
     namespace: String,
     permit: Option<Permit>,
-    /// The right to call the object's Command Center, from the first time it is needed to the end of the slot: who has
-    /// looked may also act.
+    /// The gate's pass to the object's Command Center, from the first look to the end of the reconcile: an object that was
+    /// admitted to look may also send.
     pub pass: Option<Pass>,
 }
 

@@ -1,5 +1,5 @@
-//! Whether the Command Center has a backup of this request already: started for an earlier object of the same name and run,
-//! by a call of this run that was taken for refused, or by one of which the status was lost. Pure.
+//! Search for a backup of this request that is already there: of an earlier object with the same name and run, of a call of
+//! this run that was taken for refused, or of a call whose status was lost. Pure.
 //!
 //! Rules 1.6, 5.5, 5.6 and 7.12, and group 6, of `protocol.md`.
 
@@ -14,7 +14,7 @@ use crate::{
         target::{Belongs, overlap},
     },
     backup::{
-        claims::{self, Applicant, Claim, Waits},
+        claims::{self, Applicant, Claim},
         decide::{
             attribution::{AttributionCase, Verdict, earlier_jobs},
             view::{LOOK_BACK, View, since},
@@ -43,14 +43,14 @@ const RECENT: Duration = Duration::from_mins(10);
 /// of an object. The Command Center's is corrected by its own Date before; this is for whole seconds and for the rest.
 const CLOCKS: SignedDuration = SignedDuration::from_secs(5);
 
-/// How much longer ago than the creation of an object, or than [`RECENT`], a job may have ended and is read all the same: more
-/// than the clocks of this process and the API server differ by. The Command Center counts by its own clock alone.
+/// Margin by which a job may have ended before the creation of an object, or before [`RECENT`], and is still read: more than
+/// the clocks of this process and the API server differ by. The Command Center counts by its own clock alone.
 const MARGIN: Duration = Duration::from_hours(1);
 
 /// The longest time for which an object without a status is looked for in the job list.
 const LONGEST_LOOK_BACK: Duration = Duration::from_hours(90 * 24);
 
-/// Whether the Command Center has a backup of this request.
+/// Result of the search for a backup of this request.
 pub(super) enum Already {
     /// It has none that counts.
     No,
@@ -77,7 +77,7 @@ pub(super) enum Already {
     CannotTell(Unreadable),
 }
 
-/// What is held against the job list.
+/// The request that the job list is compared with.
 pub(super) struct Request<'a> {
     /// The status with which the run goes on.
     pub(super) status: &'a SalesforceBackupStatus,
@@ -106,14 +106,14 @@ pub(super) fn query(view: &View<'_>, status: &SalesforceBackupStatus, namespace_
     all.enough(Enough { ended_within, request: description(view, namespace_uid).request() })
 }
 
-/// How long ago the object was created.
+/// Time since the object was created.
 fn age(view: &View<'_>) -> Duration {
     let created = view.observed.object.metadata.creation_timestamp.as_ref();
     created.map_or(Duration::ZERO, |at| since(at.0, view.now.wall))
 }
 
-/// How far back the job list is read. Where the status tells of no call, as far as the creation of the object: a job of its
-/// own may be that old.
+/// Period that the job list covers. Where the status tells of no call, it reaches to the creation of the object, since a job
+/// of its own may be that old.
 fn look_back(view: &View<'_>, status: &SalesforceBackupStatus) -> Duration {
     let age = if tells_of_no_call(status) { age(view) } else { Duration::ZERO };
     LOOK_BACK.max(age.saturating_add(LOOK_BACK)).min(LONGEST_LOOK_BACK)
@@ -152,7 +152,7 @@ pub(super) fn own_newer_request<'a>(view: &View<'a>) -> Option<&'a Earlier> {
     own_request(view).filter(|own| own.is_newer_than(object) && (own.run_id == object.spec.run_id || !own.ended))
 }
 
-/// What `seen`, the job list as of when it was asked for, says of `request`.
+/// Compares `request` with `seen`, the job list as of when it was asked for.
 pub(super) fn already_started(view: &View<'_>, request: &Request<'_>, seen: &Snapshot) -> Already {
     let as_of = seen.as_of.boot;
     let here = Some(request.connection.endpoint.to_string());
@@ -204,7 +204,7 @@ fn is_active(list: &JobList, ids: &[JobId]) -> bool {
     list.jobs.iter().any(|job| job.is_active() && ids.contains(&job.shown.id))
 }
 
-/// What the jobs say that carry the description of this name and run.
+/// Compares the jobs that carry the description of this name and run.
 fn described_earlier(view: &View<'_>, request: &Request<'_>, list: &JobList, seen: &Snapshot) -> Option<Already> {
     let (targets, own) = (view.transition.targets(), own_attempts(request.status.attempt.as_ref()));
     let floor = request.status.attempt.as_ref().map_or(0, AttemptStatus::floor);
@@ -236,7 +236,7 @@ fn described_earlier(view: &View<'_>, request: &Request<'_>, list: &JobList, see
     if counts { Some(taken) } else { recently_ended(view, |recent| jobs_of(recent, |_| true).is_some(), taken) }
 }
 
-/// What the jobs say that this process remembers of the earlier object.
+/// Compares the jobs of the earlier object that this process remembers.
 fn known(view: &View<'_>, list: &JobList, earlier: &Earlier) -> Option<Already> {
     let shows = |list: &JobList| list.jobs.iter().any(|job| earlier.job_ids.contains(&job.shown.id));
     if is_active(list, &earlier.job_ids) {
@@ -263,7 +263,7 @@ fn recently_ended(view: &View<'_>, shows: impl Fn(&JobList) -> bool, taken: Alre
     }
 }
 
-/// Whether jobs are a backup of what this object asks for.
+/// Result of comparing jobs with the targets and level that this object asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Same {
     /// Of all of it, as far as can be seen, and of nothing else.
@@ -325,8 +325,8 @@ fn is_of_its_time(view: &View<'_>, request: &Request<'_>, list: &JobList, job: &
     created.zip(started).is_some_and(|(created, started)| (earliest(created)..=latest).contains(&started))
 }
 
-/// What jobs say that were started after the creation of an object whose status speaks of no run, and that nobody else has
-/// described or claims: they are its own, of which the status was lost, or a person has to tell.
+/// Compares jobs that were started after the creation of an object whose status shows no run, and that no other object has
+/// described or claims: its own, of which the status was lost, or a person has to decide.
 fn of_lost_status(view: &View<'_>, request: &Request<'_>, list: &JobList) -> Option<Already> {
     let (targets, level) = (view.transition.targets(), view.observed.object.spec.backup_level);
     let floor = request.status.attempt.as_ref().map_or(0, AttemptStatus::floor).max(known_of_other_runs(view));
@@ -354,8 +354,7 @@ fn of_lost_status(view: &View<'_>, request: &Request<'_>, list: &JobList) -> Opt
     candidates.retain(|job| !others.iter().any(|other| other.owns(&endpoint, job.shown.id)));
     let first = candidates.first()?.shown.id;
     // Whose attempt is open may have started them, and is about to say so.
-    let waits = Waits::new(view.observed.remembered.busy_since, view.settings.until_settled(), &view.now);
-    let applicant = Applicant::new(view.observed.object, (&endpoint, &targets), waits);
+    let applicant = Applicant::new(view.observed.object, (&endpoint, &targets), view.waits());
     if let Some(other) = others.iter().find(|other| other.comes_before(&applicant)) {
         return Some(Already::Busy(Arc::clone(other)));
     }
@@ -398,7 +397,7 @@ fn second_look(attempt: Option<&AttemptStatus>, list: &JobList) -> Already {
     }
 }
 
-/// What the jobs of this name and run carry in their description.
+/// Description that the jobs of this name and run carry.
 fn description<'a>(view: &View<'a>, namespace_uid: &'a str) -> JobDescription<'a> {
     let object = view.observed.object;
     JobDescription {

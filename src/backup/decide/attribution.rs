@@ -1,5 +1,5 @@
-//! What the job list says of an attempt whose answer is not known: which jobs are its own, or that it started nothing.
-//! Pure. What cannot be told apart is never guessed.
+//! Attribution of jobs to an attempt whose answer is not known: its own jobs, or the proof that it started nothing. Pure.
+//! Jobs that cannot be told apart are never guessed at.
 //!
 //! Rules 7.5, 7.6 and 7.13 of `protocol.md`.
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What the job list says of an attempt.
+/// Verdict of the job list about an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// These jobs carry the attempt's description.
@@ -40,7 +40,7 @@ pub struct AttributionCase<'a> {
     pub last_job_id_before: Option<i64>,
     /// The job id above which a job may be the attempt's.
     pub floor: i64,
-    /// What it asked to back up.
+    /// Targets that it asked to back up.
     pub targets: &'a [Target],
     /// The level that it asked for.
     pub level: Option<BackupLevel>,
@@ -62,7 +62,7 @@ impl<'a> AttributionCase<'a> {
         }
     }
 
-    /// What `list`, which was asked for after the attempt's time was over, says.
+    /// Verdict of `list`, which was asked for after the attempt's time was over.
     #[must_use]
     pub fn attribute(&self, list: &JobList) -> Verdict {
         let ours = ids(list.jobs.iter().filter(|job| job.described.is_of(self.id)));
@@ -98,8 +98,9 @@ impl<'a> AttributionCase<'a> {
             && !matches!((job.level, self.level), (Some(its), Some(ours)) if its != ours)
     }
 
-    /// Whether `job` speaks against "nothing": it came after the highest job id, is of the target, and no other attempt's. What the
-    /// Command Center's own clients do not show is no backup that somebody started. The Command Center may have changed the level, or written a description of its own.
+    /// True if `job` is evidence against "nothing was started": it came after the highest job id, is of the target, and
+    /// belongs to no other attempt. A job that the Command Center's own clients do not show is no backup that somebody
+    /// started. The level does not count: the Command Center may have changed it, or have written its own description.
     fn is_evidence(&self, job: &Job) -> bool {
         !matches!(job.described, Described::Ours { .. })
             && !job.hidden

@@ -51,10 +51,10 @@ const A_STEP: usize = 64;
 /// However long ago the deletion was, a process that finds it tries for so long.
 const AT_LEAST: Duration = Duration::from_mins(1);
 
-/// How often a Command Center is asked again that did not take a kill.
+/// Interval at which a kill is sent to a Command Center that did not take it.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
-/// Whether the finalizer is to be set or removed, whatever else is done.
+/// Change of the finalizer that is due, whatever else is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finalizer {
     /// It is as it should be.
@@ -65,7 +65,7 @@ pub enum Finalizer {
     Superfluous,
 }
 
-/// What is to be done about the finalizer.
+/// Decides about the finalizer.
 pub(super) fn finalizer(view: &View<'_>, state: &RunState<'_>) -> Finalizer {
     let metadata = &view.observed.object.metadata;
     let (leaves, cancels) = (metadata.deletion_timestamp.is_some(), view.cancels());
@@ -100,7 +100,7 @@ pub(super) fn leave(view: &View<'_>, state: &RunState<'_>) -> Step {
     in_time(view, step)
 }
 
-/// What was started may be in what the API server does not show: the object goes in time, and no job is killed.
+/// A status that the API server does not show may name started jobs: the object goes in time, and no job is killed.
 fn hidden(view: &View<'_>, state: &RunState<'_>, lacks: &Fields) -> Step {
     let status = view.observed.object.status.clone().unwrap_or_default();
     if is_over(view) {
@@ -138,7 +138,7 @@ fn is_over(view: &View<'_>) -> bool {
     left(view).is_zero()
 }
 
-/// How long the object may still take: by the API server's clock since it was deleted, but a process that is new to it has
+/// Time that is left to the object: by the API server's clock since its deletion, but a process that is new to it allows
 /// some time as well.
 fn left(view: &View<'_>) -> Duration {
     let limit = view.settings.cancel_timeout;
@@ -277,8 +277,8 @@ fn connection_of<'a>(view: &View<'a>, submitted: &Submitted<'_>) -> Rung<&'a Con
     }
 }
 
-/// What is done before jobs that were found by what they back up only are known to be of the task that the answer named, and
-/// so to be killed; nothing once they are. Jobs that may be somebody else's are left alone.
+/// Rung for jobs that were found by their target only: they have to be known as jobs of the task that the answer named
+/// before they are killed. Jobs that may be somebody else's are left alone.
 fn until_known_as_ours(view: &View<'_>, submitted: &Submitted<'_>) -> Rung<()> {
     const NOT_OF_TASK: &str =
         "its job was found by what it backs up only, and the Command Center does not say that it is of the task";

@@ -1,4 +1,4 @@
-//! What a person decides about a held run, with the annotation `commandcenter.dev/resolve`. Pure.
+//! Decision of a person about a held run, by the annotation `commandcenter.dev/resolve`. Pure.
 //!
 //! Rule 7.11 of `protocol.md`.
 
@@ -7,7 +7,7 @@ use crate::api::{AttemptId, JobId, SalesforceBackup};
 /// The annotation. It is bound to an attempt, so that one that is left over in Git does nothing later.
 pub const ANNOTATION: &str = "commandcenter.dev/resolve";
 
-/// What a person decided.
+/// Decision of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Directive {
     /// `retry=<attempt.id>`: the attempt started nothing; make another one.
@@ -20,7 +20,7 @@ pub enum Directive {
     Unreadable,
 }
 
-/// What the annotation of `object` says about `attempt`; nothing when it is about another one.
+/// Reads the annotation of `object` about `attempt`; `None` when it names another attempt.
 #[must_use]
 pub fn about(object: &SalesforceBackup, attempt: &AttemptId) -> Option<Directive> {
     let text = object.metadata.annotations.as_ref()?.get(ANNOTATION)?.trim();

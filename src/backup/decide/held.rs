@@ -21,7 +21,7 @@ use crate::{
     command_center::{create_task::description::Described, jobs::job::JobReading},
 };
 
-/// What became of a person's decision.
+/// State of a person's decision.
 pub(super) enum Decision {
     /// It is followed.
     Followed(Step),
@@ -44,7 +44,7 @@ pub(super) fn held(view: &View<'_>, status: &SalesforceBackupStatus) -> Step {
     }
 }
 
-/// What a person decided about the attempt of `status`, if anything.
+/// Decision of a person about the attempt of `status`, if there is one.
 pub(super) fn decision(view: &View<'_>, status: &SalesforceBackupStatus) -> Option<Decision> {
     let attempt = status.attempt.as_ref()?;
     let directive = directive::about(view.observed.object, attempt.id.as_ref()?)?;

@@ -28,7 +28,7 @@ use crate::{
     time::clock::Now,
 };
 
-/// What to do.
+/// Decides the next step of one object.
 #[must_use]
 pub fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
     let transition = Transition { object: observed.object, now: now.wall };

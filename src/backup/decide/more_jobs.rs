@@ -5,7 +5,7 @@
 //! an association of which a backup runs already, and then it is just that backup, of somebody else, which the list shows: the
 //! case in which a job is missing is the one in which another one is there in its place. After a lost answer it is different
 //! (`attribute`): there nothing else is known of the run, which goes on as `foundByTarget` and kills nothing. Here the answer
-//! named a job that is certainly ours, and that mark, which is one of the whole run, would take the right to kill it as well.
+//! named a job that is certainly ours, and `foundByTarget`, which marks the whole run, would take the right to kill it too.
 //! Where a server gives neither a task nor descriptions, `associationsWithoutJob` and the message of Finished say what lacks.
 //!
 //! Rule 8.10 of `protocol.md`.
@@ -35,7 +35,7 @@ use crate::{
 /// Jobs of which the task is asked for in one step.
 const A_STEP: usize = 16;
 
-/// What is known of further jobs.
+/// State of the search for further jobs.
 pub(super) enum More {
     /// That has to be seen, or done, first.
     First(Step),
@@ -45,7 +45,7 @@ pub(super) enum More {
     None,
 }
 
-/// What is to be done about further jobs of `submitted`.
+/// Decides about further jobs of `submitted`.
 pub(super) fn more(view: &View<'_>, submitted: &Submitted<'_>) -> More {
     let status = submitted.status;
     let Some((attempt, id)) = attempt(submitted) else { return More::None };

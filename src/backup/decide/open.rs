@@ -42,10 +42,10 @@ use crate::{
     time::clock::Now,
 };
 
-/// How often in a row a list has to be empty that does not say so in numbers, until that is believed.
+/// Number of empty lists in a row, of a kind that gives no count, that are needed to believe them.
 const SILENT_LOOKS: u32 = 2;
 
-/// How long an object may be older than what this process has written.
+/// Longest time by which a copy of an object may be older than this process's last write.
 const OLD_COPY: Duration = Duration::from_secs(30);
 
 pub(super) fn resolve(view: &View<'_>, open: &OpenAttempt<'_>) -> Step {
@@ -127,7 +127,7 @@ fn with_connection<'a>(view: &View<'a>, open: &OpenAttempt<'_>) -> Rung<&'a Conn
     }
 }
 
-/// What this process knows of the attempt without asking anybody.
+/// Step that follows from this process's memory of the attempt alone.
 fn known_already(view: &View<'_>, open: &OpenAttempt<'_>) -> Option<Step> {
     let remembered = &view.observed.remembered;
     if remembered.settled.as_ref().is_some_and(|(id, at)| id == open.id && view.now.boot.since(*at) < OLD_COPY) {
@@ -158,7 +158,7 @@ pub(super) fn query(attempt: &Attempt, waited: Duration) -> JobQuery {
     JobQuery::of(&attempt.targets, LOOK_BACK.saturating_add(waited)).down_to(attempt.last_job_id_before.unwrap_or(0))
 }
 
-/// What `list` of `snapshot` says. It was asked for after the wait: what it lacks was not started.
+/// Step that follows from `list` of `snapshot`. The list was asked for after the wait: a job that it lacks was not started.
 fn by_list(
     view: &View<'_>,
     open: &OpenAttempt<'_>,

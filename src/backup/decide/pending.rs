@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::{
     api::{Attempt as AttemptStatus, ConditionType, Reason, SalesforceBackupStatus, conditions::find},
     backup::{
-        claims::{self, Applicant, Waits},
+        claims::{self, Applicant, Other, Waits},
         decide::{
             already_started::{Already, Request, already_started, earlier_object, own_request, query},
             step::{Attempt, Rung, Step, found},
@@ -40,7 +40,7 @@ use crate::{
     },
 };
 
-/// Who waits only for so long need not say so.
+/// Longest wait that is not worth a condition.
 pub(super) const MOMENTS: Duration = Duration::from_secs(15);
 
 /// A run that no status speaks of yet.
@@ -171,7 +171,7 @@ fn submission(
     })))
 }
 
-/// What is started from here on has to be killed before the object may go.
+/// Rung: a backup that is started from here on has to be killed before the object may go, so the finalizer comes first.
 fn with_finalizer(view: &View<'_>, status: &SalesforceBackupStatus, next_look: Option<Duration>) -> Rung<()> {
     if !view.cancels() || view.has_finalizer() {
         return Continue(());
@@ -184,13 +184,20 @@ fn with_finalizer(view: &View<'_>, status: &SalesforceBackupStatus, next_look: O
 /// The attempts of other objects on the target come first; gives how this one has waited for them.
 fn with_free_target(view: &View<'_>, status: &SalesforceBackupStatus, endpoint: &str) -> Rung<Waits> {
     let Some(neighbours) = &view.observed.seen.neighbours else { return Break(Step::Look(Look::Neighbours)) };
-    let (targets, bound) = (view.transition.targets(), view.settings.until_settled());
-    let waits = Waits::new(view.observed.remembered.busy_since, bound, &view.now);
+    let (targets, waits) = (view.transition.targets(), view.waits());
     let applicant = Applicant::new(view.observed.object, (endpoint, &targets), waits);
-    let Some(other) = claims::busy(neighbours, &applicant) else { return Continue(waits) };
-    let why = messages::target_busy(other, applicant.namespace, bound);
-    let waiting = view.transition.report(status.clone(), &Report::Waiting(why));
-    Break(view.record(waiting, Some(delays::until_free(waited(view), view.observed.uid()))))
+    match claims::busy(neighbours, &applicant) {
+        None => Continue(waits),
+        Some(other) => Break(target_busy(view, status.clone(), other)),
+    }
+}
+
+/// The open attempt of `other` on the same target is settled first.
+fn target_busy(view: &View<'_>, status: SalesforceBackupStatus, other: &Other) -> Step {
+    let namespace = view.observed.object.metadata.namespace.as_deref().unwrap_or_default();
+    let why = messages::target_busy(other, namespace, view.settings.until_settled());
+    let waiting = view.transition.report(status, &Report::Waiting(why));
+    view.record(waiting, Some(delays::until_free(waited(view), view.observed.uid())))
 }
 
 fn in_namespace<'a>(view: &View<'a>, status: &SalesforceBackupStatus, next_look: Option<Duration>) -> Rung<&'a String> {
@@ -252,12 +259,7 @@ fn not_started(view: &View<'_>, request: &Request<'_>, snapshot: &Snapshot, list
         Already::Ask(look) => Step::Look(look),
         Already::CannotTell(cause) => unlisted(view, status, cause, &connection.endpoint.to_string()),
         Already::Other => after_another(view, status),
-        Already::Busy(other) => {
-            let namespace = view.observed.object.metadata.namespace.as_deref().unwrap_or_default();
-            let why = messages::target_busy(&other, namespace, view.settings.until_settled());
-            let waiting = transition.report(status, &Report::Waiting(why));
-            view.record(waiting, Some(delays::until_free(waited(view), view.observed.uid())))
-        }
+        Already::Busy(other) => target_busy(view, status, &other),
         Already::Perhaps => {
             view.record(transition.held_after_all(status, messages::ambiguous_job()), Some(IN_ANY_CASE))
         }
@@ -317,7 +319,7 @@ fn in_line(view: &View<'_>, status: SalesforceBackupStatus, wait: Wait, endpoint
     view.record(SalesforceBackupStatus { next_try_at, queued: Some(true), ..waiting }, Some(again))
 }
 
-/// How long the object has been waiting.
+/// Time that the object has been waiting.
 fn waited(view: &View<'_>) -> Duration {
     let conditions = view.observed.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let ready = find(conditions, ConditionType::Ready).map(|ready| ready.last_transition_time.0);
@@ -338,8 +340,8 @@ fn unlisted(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, 
     view.record(view.transition.report(waiting, &report), Some(wait))
 }
 
-/// The job list does not come because the Command Center does not answer: the object takes its place among those who wait for it,
-/// instead of trying by itself.
+/// The job list does not come because the Command Center does not answer: the object joins those who wait for it, instead of
+/// trying by itself.
 fn unavailable(view: &View<'_>, status: SalesforceBackupStatus, cause: Unreadable, endpoint: &str) -> Step {
     let why = match cause {
         Unreadable::NeverSent(
@@ -378,7 +380,7 @@ fn incomplete(view: &View<'_>, status: SalesforceBackupStatus, list: &JobList, e
     view.record(view.transition.report(status, &Report::Waiting(why)), Some(again))
 }
 
-/// What the last attempt met and what still stands in the way.
+/// Obstacle that the last attempt met and that still stands in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Obstacle {
     /// It passes by itself.

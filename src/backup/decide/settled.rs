@@ -1,4 +1,4 @@
-//! When a call that somebody was permitted to send is settled: what it started is listed by then, or it started nothing. Pure.
+//! Settlement of a call that some process was permitted to send: by then its job is listed, or it started nothing. Pure.
 //!
 //! Rules 7.2 to 7.4 of `protocol.md`.
 
@@ -15,19 +15,19 @@ use crate::{
     time::clock::Now,
 };
 
-/// How much the clocks of two machines may differ where a time that another one wrote is used.
+/// Largest difference of two machines' clocks, where a time that another machine wrote is used.
 pub(super) const CLOCKS: Duration = Duration::from_hours(24);
 
 /// An attempt that is open for so long after it should have been settled was not waited for by one process all the time. It
 /// is more than a failover or an upgrade takes, and clocks that are kept do not differ by as much.
 const LATE: Duration = Duration::from_mins(5);
 
-/// Whether a call may still come to something.
+/// State of a call: whether it can still be executed or be listed late.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Settlement {
     /// It may, for this long at most.
     Awaited {
-        /// How long until this process knows better.
+        /// Time until this process knows.
         left: Duration,
         /// True if an operator that had not been restarted would have known long ago.
         late: bool,
@@ -38,7 +38,7 @@ pub(super) enum Settlement {
     Ask(Look),
 }
 
-/// Whether the call of `attempt` could still come to something at `now`.
+/// Decides whether the call of `attempt` could still be executed or listed at `now`.
 ///
 /// This process counts from its own first sight of the attempt, by its boot clock, so that no clock of another machine
 /// counts. An operator that is restarted more often than that would never know. So an attempt counts as settled as well
@@ -66,7 +66,7 @@ pub(super) fn settlement(view: &View<'_>, (attempt, id): (&Attempt, &AttemptId),
     }
 }
 
-/// How long an attempt may still be executed, or be executed and not listed: whoever sends it may have a longer window than
+/// Time for which an attempt may still be executed, or be executed and not listed: its sender may have a longer window than
 /// this process has, and longer times for the rest. Only differences of times that the sender wrote are used.
 pub(super) fn until_settled(view: &View<'_>, attempt: &Attempt) -> Duration {
     let between = |from: Option<Timestamp>, to: Option<Timestamp>| {

@@ -1,4 +1,4 @@
-//! What a decision says to do. Pure values.
+//! Steps: the results of a decision. Pure values.
 
 use std::{ops::ControlFlow, time::Duration};
 
@@ -15,7 +15,7 @@ pub const UNTIL_THE_WATCH_FOLLOWS: Duration = Duration::from_secs(1);
 /// The finalizer of an object whose jobs are to be killed before it goes.
 pub const FINALIZER: &str = "commandcenter.dev/cancel";
 
-/// What to do for an object.
+/// Next step of one object.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Look at this, and decide again.

@@ -97,7 +97,7 @@ fn without_an_attempt(view: &View<'_>, status: &SalesforceBackupStatus) -> Step 
     view.record(held, Some(IN_ANY_CASE))
 }
 
-/// What the object waits for.
+/// Step of an object that waits.
 pub(super) fn wait(view: &View<'_>, submitted: &Submitted<'_>, jobs: Vec<JobId>, pace: Pace) -> Subscription {
     let status = submitted.status;
     let targets = status.attempt.as_ref().map_or(&[][..], |attempt| &attempt.targets);
@@ -119,7 +119,7 @@ pub(super) fn going_on(submitted: &Submitted<'_>) -> Vec<JobId> {
     submitted.job_ids.iter().copied().filter(goes_on).collect()
 }
 
-/// What the jobs make of the run, as `told` says and as the status knows already.
+/// Step that follows from the jobs, as `told` and the status show them.
 fn after_jobs(view: &View<'_>, submitted: &Submitted<'_>, told: Option<&JobsUpdate>) -> Step {
     let before = submitted.status;
     let endpoint = submitted.endpoint.unwrap_or_default();
@@ -194,7 +194,7 @@ fn going_on_with(
     }
 }
 
-/// How a run ended whose jobs all did.
+/// Ending of a run whose jobs have all ended.
 enum End {
     As(Ending),
     Unknown,
@@ -209,13 +209,13 @@ const fn how_it_ended(worst: JobState) -> End {
     }
 }
 
-/// How often in a row the job that was seen most rarely has ended with a word that is not known.
+/// Least number of looks in a row at which a job had ended with a word that is not known.
 fn unknown_ends(told: Option<&JobsUpdate>) -> u32 {
     let looks = told.into_iter().flat_map(|told| &told.jobs).map(|(_, known)| known.unknown_ends);
     looks.filter(|looks| *looks > 0).min().unwrap_or(0)
 }
 
-/// What keeps jobs from being followed.
+/// Obstacle that keeps jobs from being followed.
 fn trouble(view: &View<'_>, told: &JobsUpdate, endpoint: &str) -> Option<Trouble> {
     // A Command Center that is slow to list what it executed is given as long as one whose list is incomplete.
     let unlisted = view.settings.settle.saturating_mul(INCOMPLETE).max(view.settings.until_settled());
@@ -239,7 +239,7 @@ fn trouble(view: &View<'_>, told: &JobsUpdate, endpoint: &str) -> Option<Trouble
     })
 }
 
-/// What is told of jobs that all wait in the Command Center, which is no fault.
+/// Report of jobs that are all suspended in the Command Center, which is no fault.
 fn suspended(jobs: &[Job]) -> Option<Trouble> {
     let mut active = jobs.iter().filter(|job| job.is_active()).peekable();
     let all_are = active.peek().is_some() && active.all(Job::is_suspended);
@@ -353,7 +353,7 @@ pub(super) fn jobs(submitted: &Submitted<'_>, told: Option<&JobsUpdate>) -> Vec<
     submitted.job_ids.iter().filter_map(|id| newest(told, submitted.status, *id)).collect()
 }
 
-/// What was told of job `id`, or else what the status knows: a job that could not be read is shown as it was.
+/// Newest state of job `id`: from the update, else from the status, since a job that could not be read is shown as it was.
 fn newest(told: Option<&JobsUpdate>, status: &SalesforceBackupStatus, id: JobId) -> Option<Job> {
     told.into_iter()
         .flat_map(|told| &told.jobs)

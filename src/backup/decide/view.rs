@@ -1,4 +1,4 @@
-//! What a decision is made from, and what all decisions ask of it. Pure.
+//! View: the input of a decision, with the questions that all decisions ask of it. Pure.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use crate::{
     api::{ConditionType, DeletionPolicy, Fields, Reason, SalesforceBackupStatus, conditions::find},
     backup::{
         act::intent::in_window,
+        claims::Waits,
         context::Settings,
         decide::step::{FINALIZER, Step, UNTIL_THE_WATCH_FOLLOWS},
         memory::NOT_KEPT,
@@ -25,19 +26,19 @@ use crate::{
 /// Nothing waits for a change alone: an object that may go on is looked at again by then.
 pub(super) const IN_ANY_CASE: Duration = Duration::from_mins(10);
 
-/// How far back the job list is read: a lost answer is looked for while the operator was away for days.
+/// Period that the job list covers: a lost answer is looked for although the operator was away for days.
 pub(super) const LOOK_BACK: Duration = Duration::from_hours(7 * 24);
 
-/// How many times the settle time a job list may be incomplete before it is decided without.
+/// Number of settle times for which a job list may be incomplete before the decision goes without it.
 pub(super) const INCOMPLETE: u32 = 5;
 
-/// How often in a row something may be refused to be read before that is believed: a gateway may say so once.
+/// Number of refused looks in a row that are needed to believe a refusal: a gateway may refuse once.
 pub(super) const REFUSED_LOOKS: u32 = 3;
 
-/// How many poll intervals a job list is refused before that is believed.
+/// Number of poll intervals for which a job list is refused before that is believed.
 pub(super) const REFUSED_INTERVALS: u32 = 2;
 
-/// How long after the API server refused to set or to remove the finalizer it is not tried again.
+/// Pause after the API server refused to set or to remove the finalizer.
 pub(super) const REFUSED_A_MOMENT_AGO: Duration = Duration::from_secs(30);
 
 /// Everything that a decision is made from.
@@ -108,7 +109,7 @@ impl View<'_> {
         (self.now.boot.since(*at) < REFUSED_A_MOMENT_AGO).then_some(why)
     }
 
-    /// What is told of the finalizer while the object is there, when the API server does not let it be as it should.
+    /// Report of a finalizer that the API server does not let the operator set or remove, while the object is there.
     pub(super) fn finalizer_trouble(&self) -> Option<Trouble> {
         let refused = self.finalizer_refused()?;
         let why = match (self.cancels(), self.has_finalizer()) {
@@ -141,7 +142,12 @@ impl View<'_> {
         self.observed.remembered.first_seen.is_some_and(|at| as_of.since(at) >= time)
     }
 
-    /// How long until the Command Center may be asked about this object's jobs again; nothing when it may be now.
+    /// Bounds on the wait for other objects' open attempts on the same target.
+    pub(super) fn waits(&self) -> Waits {
+        Waits::new(self.observed.remembered.busy_since, self.settings.until_settled(), &self.now)
+    }
+
+    /// Time until the Command Center may be asked about this object's jobs again; `None` when it may be now.
     pub(super) fn until_poll(&self, interval: Duration) -> Option<Duration> {
         let passed = self.now.boot.since(self.observed.remembered.last_poll?);
         interval.checked_sub(passed).filter(|left| !left.is_zero())

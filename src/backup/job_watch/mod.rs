@@ -1,4 +1,5 @@
-//! Asks Command Centers about jobs, once for all objects that wait at a connection: [`crate::backup::job_watch::subscriptions`] says when and what,
+//! Polls Command Centers for jobs, once for all objects that wait at a connection:
+//! [`crate::backup::job_watch::subscriptions`] says when and what,
 //! and the objects that are told something new are woken. Effects, no decisions. It uses no slot of a reconcile: a Command
 //! Center that hangs delays its own next round and nothing else.
 
@@ -103,9 +104,9 @@ impl JobWatch {
     }
 }
 
-/// What a round works with.
+/// Clients and caches that a poll round uses.
 #[derive(Clone, Debug)]
-pub struct Asks {
+pub struct Poller {
     /// The objects as the watches told of them.
     pub objects: Objects,
     /// The connections.
@@ -114,14 +115,14 @@ pub struct Asks {
     pub command_center: Arc<CommandCenter>,
 }
 
-/// Asks when it is time to, and gives the objects that are told something new to `wake`. Never ends by itself.
-pub async fn run(watch: Arc<JobWatch>, asks: Asks, wake: impl Fn(ObjectKey) + Clone + Send + 'static) {
-    let exists = |uid: &str, object: &ObjectKey| asks.objects.has(uid, object);
+/// Polls when it is time to, and gives the objects that are told something new to `wake`. Never ends by itself.
+pub async fn run(watch: Arc<JobWatch>, poller: Poller, wake: impl Fn(ObjectKey) + Clone + Send + 'static) {
+    let exists = |uid: &str, object: &ObjectKey| poller.objects.has(uid, object);
     let ask = |secret| {
-        let (watch, asks, wake) = (Arc::clone(&watch), asks.clone(), wake.clone());
+        let (watch, poller, wake) = (Arc::clone(&watch), poller.clone(), wake.clone());
         async move {
             // A bug in one round must not be the last of its connection.
-            if AssertUnwindSafe(asks.round(&secret, &watch)).catch_unwind().await.is_err() {
+            if AssertUnwindSafe(poller.round(&secret, &watch)).catch_unwind().await.is_err() {
                 warn!(
                     namespace = secret.namespace,
                     secret = secret.name,
@@ -135,7 +136,7 @@ pub async fn run(watch: Arc<JobWatch>, asks: Asks, wake: impl Fn(ObjectKey) + Cl
     watch.rounds(exists, ask).await;
 }
 
-impl Asks {
+impl Poller {
     /// One round at one connection.
     async fn round(&self, secret: &SecretKey, watch: &JobWatch) {
         let connection = match self.connections.read(secret, None).await {

@@ -24,11 +24,11 @@ use crate::{
 
 /// A job is young for so long, and its object is told sooner how it goes.
 const YOUNG: Duration = Duration::from_mins(1);
-/// How often young jobs are asked for, unless the interval for all is shorter.
+/// Poll interval of young jobs, unless the interval for all jobs is shorter.
 const WHILE_YOUNG: Duration = Duration::from_secs(5);
-/// How often a job is looked up that the Command Center does not know any more.
+/// Interval at which a job is looked up that the Command Center does not know any more.
 const RARELY: Duration = Duration::from_mins(10);
-/// How much further back the job list is asked for than what is known.
+/// Margin of the job list's period beyond the known times.
 pub(super) const MARGIN: Duration = Duration::from_mins(10);
 /// The longest time that the job list is asked for.
 const LONGEST_LOOK_BACK: Duration = Duration::from_hours(7 * 24);
@@ -64,10 +64,10 @@ struct Subscriber {
     told: Option<JobsUpdate>,
 }
 
-/// What the job list has been seen to show: that it can be asked for by client is not certain.
+/// Range of the job list that is known to work: not every Command Center lists by client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Shows {
-    /// What runs, as far as it is known.
+    /// Active jobs of the subscribed clients, as far as they are known.
     ByClient,
     /// Not what runs when asked for by client.
     OnlyAsAWhole,
@@ -94,7 +94,8 @@ impl PollSchedule {
         }
     }
 
-    /// From now on the object `uid` waits so. Gives what is known already, and whether it wants to know sooner than before, or than all others.
+    /// Subscribes the object `uid`. Returns the update that is known already, and true if the object wants to know sooner
+    /// than before, or than all others.
     pub(super) fn ask(&mut self, uid: &str, wait: Subscription, now: BootTime) -> (Option<JobsUpdate>, bool) {
         let (told, interval) = (self.told(&wait), self.interval);
         let wanted = pace(interval, &wait, Duration::ZERO);
@@ -132,7 +133,7 @@ impl PollSchedule {
         self.under_way = false;
     }
 
-    /// How long until the next round; nothing while one is under way, or while nobody waits.
+    /// Time until the next round; `None` while one is under way, or while no object waits.
     pub(super) fn until_due(&self, now: BootTime) -> Option<Duration> {
         if self.under_way {
             return None;
@@ -166,7 +167,7 @@ impl PollSchedule {
         })
     }
 
-    /// How far back a list has to reach to show what became of these jobs.
+    /// Period that a list has to cover to show the ends of these jobs.
     fn look_back(&self, subscriber: &Subscriber, now: BootTime) -> Duration {
         let all_known = subscriber.wait.jobs.iter().all(|job| self.known.contains_key(job));
         match self.listed {
@@ -326,7 +327,7 @@ impl PollSchedule {
         objects
     }
 
-    /// What is known for one who waits so.
+    /// Update for this subscription.
     fn told(&self, wait: &Subscription) -> Option<JobsUpdate> {
         let connection = self.connection.clone()?;
         let is_here = connection.as_ref().is_ok_and(|endpoint| *endpoint == wait.endpoint);
@@ -346,7 +347,7 @@ impl Subscriber {
     }
 }
 
-/// How often one who has waited for `waited` is to be told how it goes.
+/// Pace of an object that has waited for `waited`.
 fn pace(interval: Duration, wait: &Subscription, waited: Duration) -> Duration {
     match wait.pace {
         Pace::Rarely => interval.max(RARELY),

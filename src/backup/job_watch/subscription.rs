@@ -1,4 +1,4 @@
-//! What an object waits for, and what it is told of its jobs. Pure values.
+//! Subscriptions to jobs and the updates that they give. Pure values.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     time::clock::BootTime,
 };
 
-/// What an object waits for.
+/// Subscription of an object to its jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// The object.
@@ -18,13 +18,13 @@ pub struct Subscription {
     pub jobs: Vec<JobId>,
     /// The clients whose jobs these are, if they are known by id.
     pub clients: Option<Vec<i64>>,
-    /// How long ago the backup was accepted.
+    /// Time since the backup was accepted.
     pub accepted_ago: Duration,
-    /// How often it wants to know.
+    /// Pace at which the object wants updates.
     pub pace: Pace,
 }
 
-/// How often an object wants to know how its jobs go.
+/// Pace of updates about an object's jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// Once an interval, and sooner while they are young.
@@ -35,28 +35,28 @@ pub enum Pace {
     Rarely,
 }
 
-/// What an object is told of its jobs.
+/// Update about the jobs of one object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobsUpdate {
     /// The base URL of the connection, or why there is none.
     pub connection: Result<String, SecretProblem>,
-    /// What is known of the jobs that were asked for.
+    /// Views of the jobs that were asked for.
     pub jobs: Vec<(JobId, JobView)>,
 }
 
-/// What is known of one job.
+/// View of one job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobView {
-    /// What the last look gave.
+    /// Result of the last look.
     pub reading: JobReading,
     /// Since when the Command Center says that there is no such job.
     pub missing_since: Option<BootTime>,
-    /// How often in a row it might not be read.
+    /// Number of looks in a row that were refused.
     pub refused_looks: u32,
-    /// How often in a row it had ended with a word that is not known, up to [`UNKNOWN_LOOKS`].
+    /// Number of looks in a row that showed an end with a word that is not known, up to [`UNKNOWN_LOOKS`].
     pub unknown_ends: u32,
 }
 
-/// How often in a row a job has to be seen that ended with a word that is not known, until that is believed: the word may
+/// Number of looks in a row at an end with a word that is not known, until it is believed: the word may
 /// be one of a moment.
 pub const UNKNOWN_LOOKS: u32 = 3;

@@ -1,6 +1,6 @@
-//! Who waits for which jobs, and one question for all of them: objects that wait go in, out come the times to ask, the job
-//! list to ask for, the few jobs to look up one by one, and what each object is told. Pure; [`crate::backup::job_watch`] does the asking.
-//!
+//! Subscriptions of objects to jobs, and one question for all of them. Objects subscribe; the results are the times to ask,
+//! the job list to ask for, the few jobs to look up one by one, and the update for each object. Pure;
+//! [`crate::backup::job_watch`] does the asking.
 //! There is one `PollSchedule` for each connection, which is a Secret. A round of a schedule is `PollSchedule::connected`, `listed`,
 //! `looked_up` and `done`.
 

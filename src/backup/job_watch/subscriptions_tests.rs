@@ -1,4 +1,4 @@
-//! Who is asked about when, and what everybody is told, without a Command Center.
+//! Times of questions and contents of updates, without a Command Center.
 
 use super::*;
 use crate::{
@@ -96,7 +96,7 @@ fn round(
     (lacking, schedule.done().len())
 }
 
-/// What is known of the only job of the object `uid`.
+/// View of the only job of the object `uid`.
 fn known(subscriptions: &mut Subscriptions, wait: Subscription, seconds: u64) -> JobView {
     let uid = format!("u{}", wait.jobs[0]);
     subscriptions.ask(secret(), &uid, wait, at(seconds)).0.unwrap().jobs.remove(0).1

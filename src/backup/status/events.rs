@@ -1,4 +1,4 @@
-//! What is worth an event, found by comparing two statuses. Pure.
+//! Events that are worth telling, found by comparing two statuses. Pure.
 
 use kube::runtime::events::{Event, EventType};
 
@@ -17,9 +17,9 @@ pub struct Announcement {
     pub warning: bool,
     /// The reason: a [`Reason`], or what happened.
     pub reason: &'static str,
-    /// What happened; may hold ids and changes with every event.
+    /// The note; may hold ids and changes with every event.
     pub note: String,
-    /// What the operator was doing.
+    /// The action that the operator was taking.
     pub action: &'static str,
 }
 
@@ -41,8 +41,8 @@ impl Announcement {
     }
 }
 
-/// What is new in `after`: that it was submitted, and whatever newly stands in the way or ends it. A refusal is told each
-/// time, because each was an attempt of its own.
+/// Events for the news in `after`: the submission, and each new obstacle or end. Each refusal has its event, because each
+/// was an attempt of its own.
 #[must_use]
 pub fn between(before: Option<&SalesforceBackupStatus>, after: &SalesforceBackupStatus) -> Vec<Announcement> {
     let mut announcement = Vec::new();
@@ -83,7 +83,7 @@ fn of_condition(status: &SalesforceBackupStatus, kind: ConditionType) -> Option<
     Some(Announcement { warning, reason: reason.as_str(), note: condition.message.clone(), action })
 }
 
-/// What a reason is worth, with what the operator was doing.
+/// Event type that a reason is worth, with the operator's action.
 enum Worth {
     Nothing,
     Knowing(&'static str),

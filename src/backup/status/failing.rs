@@ -1,4 +1,4 @@
-//! What is told of an object that the machinery fails to bring further: not an answer of a Command Center, but what comes
+//! Report of an object that the machinery fails to bring further: not an answer of a Command Center, but a failure
 //! before it. It stands in the conditions once it lasts for longer than a moment. Pure.
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 /// Failures in a row that are more than a moment: after waits of about 1, 2 and 4 s.
 const LASTS: u32 = 4;
 
-/// What is told after the `failures`-th failure in a row; nothing when it may be over in a moment, or when nothing can be
+/// Report after the `failures`-th failure in a row; `None` when it may be over in a moment, or when nothing can be
 /// written as it is.
 #[must_use]
 pub fn trouble(error: &Error, failures: u32) -> Option<Trouble> {

@@ -1,4 +1,4 @@
-//! What the status of a `SalesforceBackup` says, and how it is read back. Pure: statuses in, statuses out.
+//! The status of a `SalesforceBackup`: how it is written, and how it is read back. Pure: statuses in, statuses out.
 //!
 //! [`transition`] makes the next status from the one before, [`report`] its phase and conditions, [`messages`] the sentences for
 //! people. [`run_state`] is the only reader of reasons. [`novelty`] and [`events`] compare two statuses.

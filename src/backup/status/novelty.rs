@@ -1,4 +1,4 @@
-//! How much a status says that the one before did not: numbers that move all the time are not written each time. Pure.
+//! Novelty: the difference of two statuses. Numbers that move all the time are not written each time. Pure.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub const NUMBERS: Duration = Duration::from_mins(1);
 /// A step of the progress that is told at once, in percent.
 const STEP: u32 = 5;
 
-/// How much a status says that the one before did not.
+/// Measure of the difference of two statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Novelty {
     /// Nothing.
@@ -21,7 +21,7 @@ pub enum Novelty {
 }
 
 impl Novelty {
-    /// What `after` says that `before` did not.
+    /// Compares `after` with `before`.
     #[must_use]
     pub fn between(before: &SalesforceBackupStatus, after: &SalesforceBackupStatus) -> Self {
         let moved = percent(before).zip(percent(after)).is_none_or(|(before, after)| before.abs_diff(after) >= STEP);

@@ -1,4 +1,4 @@
-//! How an object stands, and the phase and conditions that say so: the table that README prints. Pure.
+//! Report of where a run is, with the phase and conditions that say so: the table of `docs/reference/conditions.md`. Pure.
 
 use crate::{
     api::{ConditionType, Conditions, Phase, ReadyWhen, Reason},
@@ -11,7 +11,7 @@ use crate::{
 
 use ConditionType::{Finished, Ready, Reconciling, Stalled, Submitted};
 
-/// How an object stands.
+/// Report of where a run is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// Not submitted; the operator will try by itself.
@@ -32,7 +32,7 @@ pub enum Report {
     Ended(Ending),
 }
 
-/// How a run ended.
+/// Ending of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Every job ended well.
@@ -57,7 +57,8 @@ const FAILED: &str =
     "A job failed: see status.jobs, and the job in the Command Center; change spec.runId to run the backup again.";
 const DEADLINE: &str = "It was not submitted within spec.startDeadlineSeconds: change spec.runId to request it again.";
 const SUSPENDED: &str = "Nothing is submitted while spec.suspend is true.";
-/// Longer than what [`crate::backup::act::smallest_outcome::smallest`] leaves of a message, so that there is room for that wherever this was stored.
+/// Longer than what [`crate::backup::act::smallest_outcome::smallest`] leaves of a message, so that there is room for that
+/// wherever this was stored.
 const STARTING: &str = "The CreateTask call is under way. What comes of it is recorded here; should the operator end meanwhile, the next one finds it out.";
 const ABANDONED: &str = "A person gave this run up with the annotation commandcenter.dev/resolve: change spec.runId to request the backup again.";
 const NOT_FOLLOWED: &str = "The backup was submitted, as spec.readyWhen asks for. Its jobs may not be read with this token, so it is not known how they end: give the token's user the right to view jobs.";

@@ -58,7 +58,7 @@ impl Submitted<'_> {
             && self.status.associations_without_job.is_none()
     }
 
-    /// How many associations the call had.
+    /// Number of associations that the call had.
     #[must_use]
     pub fn associations(&self) -> usize {
         self.status.attempt.as_ref().map_or(0, |attempt| attempt.targets.len())

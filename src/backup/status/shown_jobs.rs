@@ -1,4 +1,4 @@
-//! What a status shows of the jobs of a run: it stays small, however many jobs there are, and however much the Command
+//! Jobs of a run as its status shows them: the status stays small, however many jobs there are, and however much the Command
 //! Center says of them. Pure.
 
 use crate::{

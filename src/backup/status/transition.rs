@@ -1,4 +1,4 @@
-//! How a status follows from the one before: a run begins, an attempt is permitted, its outcome is known, jobs are read.
+//! Transitions from one status to the next: a run begins, an attempt is permitted, its outcome is known, jobs are read.
 //! Pure: nothing here reads a clock or writes anything.
 
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl SendTimes {
     pub const OVER: Self = Self { window: Duration::ZERO, settled: Duration::ZERO };
 }
 
-/// What is known of the object besides its status, as far as a status depends on it.
+/// Inputs of a transition besides the status.
 #[derive(Clone, Copy, Debug)]
 pub struct Transition<'a> {
     /// The object.
@@ -175,7 +175,7 @@ impl Transition<'_> {
         Some(Time(later(self.now, wait)))
     }
 
-    /// What the spec asks to back up.
+    /// Targets that the spec asks to back up.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
         self.object.spec.associations.iter().map(Target::of).collect()
@@ -418,7 +418,7 @@ impl Transition<'_> {
     }
 }
 
-/// Whether the Command Center accepted the backup, as the status tells it.
+/// Reads from the status whether the Command Center accepted the backup.
 #[must_use]
 pub fn submission(status: &SalesforceBackupStatus) -> Submission {
     match find(&status.conditions, ConditionType::Submitted).map(|submitted| submitted.status.as_str()) {

@@ -11,7 +11,7 @@ pub struct Why {
     pub reason: Reason,
     /// The message: without times and without ids of requests, so that it changes only when there is news.
     pub message: String,
-    /// What is added for a person to see now, and is no part of why.
+    /// Addition for a person to see now, which is no part of the reason.
     pub note: Option<String>,
 }
 
@@ -22,16 +22,16 @@ impl Why {
     }
 }
 
-/// What a person has to decide about.
+/// Report of a run that a person has to decide about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Why.
     pub why: Why,
-    /// Whether the Command Center accepted the backup.
+    /// Acceptance of the backup by the Command Center.
     pub submission: Submission,
 }
 
-/// Whether the Command Center accepted the backup of a run that is held or given up.
+/// Acceptance of the backup of a run that is held or given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Submission {
     /// No call was made.
@@ -60,7 +60,7 @@ pub enum NotPermitted {
     Refused(String),
 }
 
-/// How jobs were found that no answer named.
+/// Way in which jobs were found that no answer named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// They carry the description that was sent.
@@ -75,7 +75,7 @@ pub enum Found {
     AfterLostStatus,
 }
 
-/// Who answered a call.
+/// Kind of server that answered a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnsweredBy {
     /// There was no answer.
@@ -91,6 +91,6 @@ pub enum AnsweredBy {
 pub struct SendTimes {
     /// The call may begin until then.
     pub window: Duration,
-    /// What it executes may not be listed until then.
+    /// Time until which the list may lack what the call started.
     pub settled: Duration,
 }

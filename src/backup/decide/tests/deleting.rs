@@ -1,4 +1,4 @@
-//! What is done about the finalizer, and about an object that is being deleted and whose jobs are to be killed.
+//! The finalizer, and objects that are being deleted while their jobs are to be killed.
 
 use super::*;
 use crate::{
@@ -38,7 +38,7 @@ fn leaving(object: SalesforceBackup) -> SalesforceBackup {
     object
 }
 
-/// What this process remembers that saw the deletion at second 0.
+/// Memory of a process that saw the deletion at second 0.
 fn since_then() -> Remembered {
     Remembered { leaving_since: Some(at(0).boot), ..Remembered::default() }
 }

@@ -129,7 +129,7 @@ fn snapshot(listing: Listing) -> Snapshot {
     Snapshot { as_of: at(0), answered: at(0), listing, refusals, silent_looks: 0, unavailable: false }
 }
 
-/// What is decided when every list was asked for just now.
+/// Decision when every list was asked for just now.
 fn decide(observed: &Observed<'_>, settings: &Settings, now: &Now) -> Step {
     let mut observed = observed.clone();
     let Seen { job_list, recent_jobs, .. } = &mut observed.seen;

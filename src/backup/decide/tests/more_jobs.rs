@@ -22,7 +22,7 @@ fn one_of_two() -> SalesforceBackup {
     after(&object(&json!({"associations": [{"clientId": 12}, {"clientId": 13}]})), 0, &accepted())
 }
 
-/// What is decided when the known job is told of with this status, and the list shows these.
+/// Decision when the known job has this status, and the list shows these jobs.
 fn decided(
     object: &SalesforceBackup,
     said: &str,

@@ -1,4 +1,4 @@
-//! What becomes of a call whose outcome is not known.
+//! Calls whose outcome is not known.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub fn unknown(spec: &Value) -> SalesforceBackup {
     SalesforceBackup { status: Some(status), ..new }
 }
 
-/// What `object` does once the time of its attempt is over, when that is seen.
+/// Decision about `object` once the time of its attempt is over, with `seen`.
 fn after_the_wait(object: &SalesforceBackup, seen: Seen) -> Step {
     decide(&Observed { remembered: waited(), seen, ..observed(object) }, &settings(), &at(165))
 }
@@ -55,7 +55,7 @@ fn waited() -> Remembered {
     Remembered { open_attempt: Some((AttemptId::from(FIRST), at(0).boot)), ..Remembered::default() }
 }
 
-/// What is known of `object` before anything is looked at.
+/// Observation of `object` before anything is looked at.
 fn unseen(remembered: Remembered, object: &SalesforceBackup) -> Observed<'_> {
     Observed { remembered, seen: Seen::default(), ..observed(object) }
 }

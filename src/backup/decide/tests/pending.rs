@@ -1,4 +1,4 @@
-//! What is looked at before a backup is started, and what may have started it already.
+//! The looks before a backup is started, and earlier backups of the same request.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn look_at(object: &SalesforceBackup, seen: Seen) -> Step {
     decide(&Observed { seen, ..observed(object) }, &settings(), &at(0))
 }
 
-/// What is found of a new object when the Command Center lists `jobs`.
+/// Decision about a new object when the Command Center lists `jobs`.
 fn with_list(jobs: Vec<Job>) -> Step {
     look_at(&object(&json!({})), Seen { job_list: Some(listed(jobs)), ..seen() })
 }

@@ -22,7 +22,7 @@ fn reworded(object: &SalesforceBackup) -> SalesforceBackup {
     object
 }
 
-/// What a step does, whatever it says in messages: a status that is written with other words alone is one that stays.
+/// Effects of a step without its messages: a status that differs in its words alone is one that stays.
 fn done(object: &SalesforceBackup, step: Step) -> String {
     let silent = |status: &SalesforceBackupStatus| {
         let mut status = status.clone();

@@ -22,7 +22,7 @@ pub fn read(reading: JobReading) -> JobView {
     JobView { reading, missing_since: None, refused_looks: 0, unknown_ends: 0 }
 }
 
-/// What an object is told that waits at the usual connection.
+/// Update for an object that waits at the usual connection.
 pub fn told(jobs: impl IntoIterator<Item = (JobId, JobView)>) -> Seen {
     let told = JobsUpdate { connection: Ok(connection().endpoint.to_string()), jobs: jobs.into_iter().collect() };
     Seen { jobs_update: Some(Some(told)), ..seen() }

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What was wrong with an answer, within a sentence.
+/// Fault of an answer, within a sentence.
 struct Cause {
     reason: Reason,
     what: String,
@@ -91,7 +91,7 @@ fn cause(unusable: Unusable, endpoint: &str) -> Cause {
     }
 }
 
-/// What to do about a proxy for `endpoint` that does not take the login.
+/// Instruction for a proxy on the way to `endpoint` that does not take the login.
 fn login(endpoint: &str) -> &'static str {
     if endpoint.starts_with("http://") {
         "put the right ones into HTTP_PROXY of the operator (http://NAME:PASSWORD@HOST:PORT, with %XX for what has a meaning in an address), or the Command Center's host into NO_PROXY"
@@ -221,7 +221,7 @@ pub fn job_list_not_reached(cause: NeverSent, endpoint: &str) -> Why {
     )
 }
 
-/// What is told of a Command Center that is away, where a call ended as `why` says.
+/// Report of a Command Center that is away, where a call ended as `why` says.
 #[must_use]
 pub fn unavailable(why: &Why) -> Why {
     let message = format!(
@@ -293,7 +293,7 @@ pub fn job_list_error(refused: &Refused, endpoint: &str) -> Why {
     )
 }
 
-/// What an answer said besides its status.
+/// Text and error code of an answer, besides its status.
 pub(super) fn said(refused: &Refused) -> String {
     if refused.is_page {
         return ", with a web page, which may be of a proxy or web server before it".to_owned();

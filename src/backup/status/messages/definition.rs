@@ -1,11 +1,11 @@
-//! What people are told of a definition that does not fit this program. Pure.
+//! Messages about a definition that does not fit this program. Pure.
 
 use crate::{
     api::{Fields, Reason},
     backup::status::why::Why,
 };
 
-/// What installs the definitions of this program; the chart's upgrade does as well.
+/// Command that installs the definitions of this program; the chart's upgrade does as well.
 const INSTALL: &str = "salesforce-backup-operator crds | kubectl apply --server-side --force-conflicts -f -";
 
 /// Why nothing is begun for an object of whose status the API server does not keep these fields.
@@ -27,7 +27,7 @@ pub fn definition_lacks(fields: &Fields) -> String {
     )
 }
 
-/// What it means that the definition lacks these fields of the spec.
+/// Message about fields of the spec that the definition lacks.
 #[must_use]
 pub fn definition_lacks_of_spec(fields: &Fields) -> String {
     format!(

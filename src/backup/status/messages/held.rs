@@ -1,4 +1,4 @@
-//! What people are told of a run that they have to decide about. Pure.
+//! Messages about a run that a person has to decide about. Pure.
 
 use crate::{
     api::Reason,

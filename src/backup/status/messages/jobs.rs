@@ -1,4 +1,4 @@
-//! What people are told of jobs: how they go, how they ended, and that they are killed. Pure.
+//! Messages about jobs: their progress, their ends, and their kills. Pure.
 
 use crate::{
     api::{JobId, JobStatus, Reason, SalesforceBackupStatus},
@@ -28,7 +28,7 @@ pub fn finding_jobs() -> Why {
     )
 }
 
-/// What an object waits for that is being deleted.
+/// Message about an object that is being deleted and waits.
 #[must_use]
 pub fn cancelling() -> Why {
     Why::new(
@@ -73,13 +73,13 @@ pub fn cancel_refused(refused: &Refused) -> Why {
     )
 }
 
-/// What is told of an object that goes when its jobs have ended.
+/// Message about an object that goes because its jobs have ended.
 #[must_use]
 pub fn cancelled(jobs: &[JobId]) -> String {
     format!("It goes after its jobs ended: {}", list(jobs))
 }
 
-/// What is told of an object that goes although its jobs may run.
+/// Message about an object that goes although its jobs may run.
 #[must_use]
 pub fn unconfirmed(status: &SalesforceBackupStatus, submission: Submission, because: &str) -> String {
     let asked = status.cancel.as_ref().map_or(&[][..], |cancel| &cancel.job_ids);
@@ -177,7 +177,7 @@ pub fn job_status_unknown(jobs: &[Job]) -> Why {
     )
 }
 
-/// What jobs wait for that are suspended.
+/// Message about jobs that are suspended.
 #[must_use]
 pub fn job_suspended() -> Why {
     Why::new(
@@ -186,8 +186,8 @@ pub fn job_suspended() -> Why {
     )
 }
 
-/// What is to be said of how the jobs of a run ended, besides that they did: the first one that did not end well, in the
-/// Command Center's own words, what was left out, and that there were fewer jobs than associations.
+/// Message about the end of a run's jobs, besides that they ended: the first one that did not end well, in the Command
+/// Center's own words, the jobs that were left out, and that there were fewer jobs than associations.
 #[must_use]
 pub fn about(status: &SalesforceBackupStatus) -> Option<String> {
     let jobs_read = status.jobs.iter().map(|job| Job::from_shown(job.clone()));

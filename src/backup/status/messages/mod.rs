@@ -1,4 +1,4 @@
-//! What people are told: each thing that can go wrong as a reason and a message that names what to do. Pure.
+//! Messages for people: each fault as a reason and a message that names what to do. Pure.
 
 mod causes;
 mod definition;

@@ -1,4 +1,4 @@
-//! What people are told of what keeps the operator from an object or from its Secret. Pure.
+//! Messages about obstacles between the operator and an object or its Secret. Pure.
 
 use crate::{
     api::Reason,
@@ -182,5 +182,5 @@ pub fn no_room_for(jobs: usize) -> Why {
     Why::new(Reason::ObjectTooLarge, format!("No room to name {jobs} jobs: make some."))
 }
 
-/// What is told in an event, because the object has no room.
+/// Note of an event for an object that has no room.
 pub const ROOM_NEEDED: &str = "What came of the CreateTask call does not fit into the object, since an API server stores no object beyond a size. It is kept in the operator's memory, and tried again. To do: remove labels, annotations or other metadata that the object does not need.";

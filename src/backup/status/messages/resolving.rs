@@ -1,4 +1,4 @@
-//! What people are told while it is found out what a call started. Pure.
+//! Messages while an unknown outcome is resolved. Pure.
 
 use crate::{
     api::Reason,
@@ -74,7 +74,7 @@ pub fn retry_requested() -> Why {
     Why::new(Reason::RetryRequested, "A person said that the last call started nothing; the next one follows.")
 }
 
-/// How jobs came to be this run's.
+/// Message about the way in which jobs were found.
 #[must_use]
 pub fn found(how: Found) -> Why {
     let (reason, message) = match how {

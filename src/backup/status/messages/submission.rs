@@ -1,4 +1,4 @@
-//! What people are told of a backup that is not submitted yet. Pure.
+//! Messages about a backup that is not submitted yet. Pure.
 
 use std::time::Duration;
 
