@@ -17,13 +17,16 @@ use crate::assets::{
 
 macro_rules! recipe {
     ($name:literal, $packages:literal $(, $source:literal)*) => {
+        recipe!($name in "../../tools/", $packages $(, $source)*)
+    };
+    ($name:literal in $folder:literal, $packages:literal $(, $source:literal)*) => {
         Recipe {
             name: $name,
             what: $name,
             instead: "",
-            go_mod: include_str!(concat!("../../tools/", $name, "/go.mod")),
-            go_sum: include_str!(concat!("../../tools/", $name, "/go.sum")),
-            sources: &[$(($source, include_str!(concat!("../../tools/", $name, "/", $source)))),*],
+            go_mod: include_str!(concat!($folder, $name, "/go.mod")),
+            go_sum: include_str!(concat!($folder, $name, "/go.sum")),
+            sources: &[$(($source, include_str!(concat!($folder, $name, "/", $source)))),*],
             packages: $packages,
             renamed: &[],
         }
@@ -43,6 +46,8 @@ pub enum Tool {
     HelmDocs,
     /// Says what kstatus, Argo CD and Flux make of an object.
     GitOps,
+    /// The controller that the benches measure the operator against.
+    Baseline,
 }
 
 impl Tool {
@@ -56,6 +61,7 @@ impl Tool {
                 recipe!("gitops", ".", "main.go", "argocd.go", "flux.go", "healthtests.go", "judge.go", "kstatus.go"),
                 "gitops",
             ),
+            Self::Baseline => (recipe!("baseline" in "../../../benches/", ".", "main.go"), "baseline"),
         }
     }
 
