@@ -16,7 +16,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 1 | [`api`] the kind, its status and its conditions; [`time`] clocks and backoff; [`fair_queue`]; [`proxies`] of the environment |
+//! | 1 | [`api`] the kind, its status and its conditions; [`time`] clocks and backoff; [`fair_queue`]; [`single_flight`]; [`proxies`] of the environment |
 //! | 2 | [`kubernetes`] the API server; [`command_center`] the Command Center |
 //! | 3 | [`connections`] from a Secret to a connection, and token renewal; [`process`] lease, metrics, health, shutdown, logs |
 //! | 4 | [`backup`] one `SalesforceBackup`, from request to end |
@@ -50,4 +50,5 @@ pub mod kubernetes;
 pub mod process;
 pub mod proxies;
 pub mod simulator;
+pub mod single_flight;
 pub mod time;

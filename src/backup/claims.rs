@@ -131,7 +131,7 @@ impl Other {
 }
 
 /// Host and port of a base address: a Command Center has several, which differ in their path.
-fn host(endpoint: &str) -> &str {
+pub(super) fn host(endpoint: &str) -> &str {
     let after_scheme = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     after_scheme.split_once('/').map_or(after_scheme, |(host, _)| host)
 }
@@ -239,8 +239,12 @@ impl Waits {
 /// One of `others` whose open attempt has to be settled before `applicant` begins one: the first by its name, so that it is
 /// the same one at every look.
 #[must_use]
-pub fn busy<'a>(others: &'a [Other], applicant: &Applicant<'_>) -> Option<&'a Other> {
-    others.iter().filter(|other| other.comes_before(applicant)).min_by(|one, other| one.name.cmp(&other.name))
+pub fn busy<'a>(others: &'a [Arc<Other>], applicant: &Applicant<'_>) -> Option<&'a Other> {
+    others
+        .iter()
+        .map(|other| &**other)
+        .filter(|other| other.comes_before(applicant))
+        .min_by(|one, other| one.name.cmp(&other.name))
 }
 
 /// True if one of `others` may own one of `jobs`, which were found by their target above `highest_job_id`.
@@ -309,7 +313,7 @@ mod tests {
             (json!({"attempt": attempt(), "finishedAt": submitted}), false),
         ];
         for (status, expected) in cases {
-            let others: Vec<Other> = other(&status).into_iter().collect();
+            let others: Vec<Arc<Other>> = other(&status).into_iter().map(Arc::new).collect();
             let is_busy = |endpoint, client| {
                 let targets = targets(client);
                 busy(&others, &Applicant { endpoint, targets: &targets, ..APPLICANT }).is_some()
@@ -385,7 +389,7 @@ mod tests {
         ];
         let seven = [JobId::new(7).unwrap()];
         for (status, expected) in cases {
-            let others: Vec<Other> = other(&status).into_iter().collect();
+            let others: Vec<Arc<Other>> = other(&status).into_iter().map(Arc::new).collect();
             assert_eq!(disputed(&others, HERE, &targets(12), 6, &seven), expected, "{status}");
         }
     }

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     backup::{
+        claims::Claims,
         definition::Definition,
         job_watch::{JobWatch, Poller},
         memory::Memory,
-        shared_claims::SharedClaims,
+        neighbours::OpenAttempts,
         status::why::SendTimes,
     },
     command_center::client::{ClientError, CommandCenter},
@@ -17,6 +18,7 @@ use crate::{
         watched::Objects,
     },
     process::metrics::Metrics,
+    single_flight::SingleFlight,
 };
 
 /// Settings of backups, from the flags of `run`.
@@ -53,8 +55,8 @@ impl Settings {
 pub struct Context {
     /// The API server.
     pub cluster: Cluster,
-    /// Claims of all objects, from a list of the API server.
-    pub claims: SharedClaims,
+    /// Claims of all objects, as they are stored when they are asked for. One list of the API server serves all who wait.
+    pub claims: SingleFlight<(), Result<Arc<Claims>, ClusterError>>,
     /// The Command Centers.
     pub command_center: Arc<CommandCenter>,
     /// Connections from Secrets.
@@ -65,6 +67,8 @@ pub struct Context {
     pub memory: Memory,
     /// The objects as the watches told of them.
     pub objects: Objects,
+    /// The open attempts among them.
+    pub open_attempts: OpenAttempts,
     /// The objects that wait for jobs.
     pub job_watch: Arc<JobWatch>,
     /// The flags.

@@ -2,8 +2,9 @@
 //! `protocol.md` say what then rests on the job list alone.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    ops::{Deref, DerefMut},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -23,7 +24,7 @@ use crate::{
         create_task::outcome::{Accepted, Outcome},
         jobs::list::Listing,
     },
-    kubernetes::key::uid,
+    kubernetes::key::{ObjectKey, uid},
     time::clock::BootTime,
 };
 
@@ -36,7 +37,15 @@ const OLD_COPIES: Duration = Duration::from_mins(10);
 
 /// Memory, shared by all reconciles.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<Contents>);
+pub struct Memory(Mutex<Indexed>);
+
+/// The contents, and an index of them.
+#[derive(Debug, Default)]
+struct Indexed {
+    contents: Contents,
+    /// The names whose last request is open: few of thousands.
+    open: HashSet<(String, String)>,
+}
 
 /// Everything that a process remembers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,6 +82,8 @@ pub struct RefusedList {
     pub since: BootTime,
     /// The looks in a row.
     pub looks: u32,
+    /// The last of them. Objects that share a list look once.
+    pub last: Option<BootTime>,
 }
 
 /// Refusals of a job list in a row: their number, and since when.
@@ -225,7 +236,10 @@ impl Earlier {
 
 impl From<Contents> for Memory {
     fn from(contents: Contents) -> Self {
-        Self(Mutex::new(contents))
+        let mut indexed = Indexed { contents, open: HashSet::new() };
+        let names: Vec<_> = indexed.requests.keys().cloned().collect();
+        names.iter().for_each(|name| indexed.index(name));
+        Self(Mutex::new(indexed))
     }
 }
 
@@ -233,7 +247,7 @@ impl Memory {
     /// Everything that is remembered.
     #[must_use]
     pub fn contents(&self) -> Contents {
-        self.lock().clone()
+        self.lock().contents.clone()
     }
 
     /// Memory of the object.
@@ -291,6 +305,7 @@ impl Memory {
             let refused = status.attempt.as_ref().is_some_and(|attempt| attempt.number > 0);
             if refused && inner.requests.get(&key(object)).is_some_and(is_own) {
                 inner.requests.remove(&key(object));
+                inner.index(&key(object));
             }
             return;
         };
@@ -311,6 +326,7 @@ impl Memory {
             (earlier.task_id, earlier.job_ids) = (known.task_id, known.job_ids);
         }
         inner.requests.insert(key(object), earlier);
+        inner.index(&key(object));
     }
 
     /// Remembers what came of the attempt of `object`, before it is recorded: for the object itself, in case that fails, and for
@@ -338,6 +354,7 @@ impl Memory {
             Outcome::Refused(_) | Outcome::NeverSent(_) => earlier.attempt.id = None,
             Outcome::Unknown(_) => {}
         }
+        inner.index(&key(object));
     }
 
     /// The last request under the name of `object`, its own or that of an object before it.
@@ -346,21 +363,29 @@ impl Memory {
         self.lock().requests.get(&key(object)).cloned()
     }
 
-    /// The requests with a claim that `counts` of objects that `exists` does not know, seen within `recent`.
+    /// The requests with a claim of objects that `exists` does not know, by uid and name, seen within `recent`.
     #[must_use]
-    pub fn of_gone(
+    pub fn of_gone(&self, exists: impl Fn(&str, &ObjectKey) -> bool, recent: Duration, now: BootTime) -> Vec<Other> {
+        let inner = self.lock();
+        let is_gone = |(name, earlier): &(&(String, String), &Earlier)| is_gone(name, earlier, &exists, recent, now);
+        let gone = inner.requests.iter().filter(|(_, earlier)| earlier.attempt.id.is_some()).filter(is_gone);
+        gone.map(|(name, earlier)| earlier.as_other(name)).collect()
+    }
+
+    /// The same of open attempts only, without a walk over all requests.
+    #[must_use]
+    pub fn open_of_gone(
         &self,
-        counts: impl Fn(Claim) -> bool,
-        exists: impl Fn(&str) -> bool,
+        exists: impl Fn(&str, &ObjectKey) -> bool,
         recent: Duration,
         now: BootTime,
     ) -> Vec<Other> {
         let inner = self.lock();
-        let gone = inner.requests.iter().filter(|(_, earlier)| {
-            let claims = earlier.attempt.id.is_some() && counts(earlier.claim());
-            claims && now.since(earlier.seen) < recent && !exists(&earlier.uid)
-        });
-        gone.map(|(name, earlier)| earlier.as_other(name)).collect()
+        let open = inner.open.iter().filter_map(|name| inner.requests.get_key_value(name));
+        let gone = open.filter(|(name, earlier)| is_gone(name, earlier, &exists, recent, now));
+        let mut gone: Vec<Other> = gone.map(|(name, earlier)| earlier.as_other(name)).collect();
+        gone.sort_by(|one, other| one.name.cmp(&other.name));
+        gone
     }
 
     /// Takes the targets for an attempt that `applicant` begins at `now`, unless another object's attempt comes before it.
@@ -388,12 +413,14 @@ impl Memory {
             inner.refused_lists.remove(&key);
             return Refusals::default();
         }
-        let new = || RefusedList { connection: version.to_owned(), since: now, looks: 0 };
+        let new = || RefusedList { connection: version.to_owned(), since: now, looks: 0, last: None };
         let list = inner.refused_lists.entry(key).or_insert_with(new);
         if list.connection != version {
             *list = new();
         }
-        list.looks = list.looks.saturating_add(1);
+        if list.last.replace(now) != Some(now) {
+            list.looks = list.looks.saturating_add(1);
+        }
         Refusals { looks: list.looks, lasting: now.since(list.since) }
     }
 
@@ -404,10 +431,49 @@ impl Memory {
         inner.newest.retain(|_, newest| exists(&newest.uid) || now.since(newest.seen) < EARLIER);
         inner.refused_lists.retain(|_, list| now.since(list.since) < EARLIER);
         inner.requests.retain(|_, earlier| exists(&earlier.uid) || now.since(earlier.seen) < EARLIER);
+        let Indexed { contents, open } = &mut *inner;
+        open.retain(|name| contents.requests.contains_key(name));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Contents> {
+    fn lock(&self) -> MutexGuard<'_, Indexed> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// True if `earlier` is of an object that does not exist any more, and was seen within `recent`.
+fn is_gone(
+    (namespace, name): &(String, String),
+    earlier: &Earlier,
+    exists: &impl Fn(&str, &ObjectKey) -> bool,
+    recent: Duration,
+    now: BootTime,
+) -> bool {
+    now.since(earlier.seen) < recent && !exists(&earlier.uid, &ObjectKey::new(namespace, name))
+}
+
+impl Indexed {
+    /// Notes whether the last request of `name` is open. To be called after each change of it.
+    fn index(&mut self, name: &(String, String)) {
+        let is_open = self.requests.get(name).is_some_and(|earlier| earlier.open_attempt().is_some());
+        if is_open {
+            self.open.insert(name.clone());
+        } else {
+            self.open.remove(name);
+        }
+    }
+}
+
+impl Deref for Indexed {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.contents
+    }
+}
+
+impl DerefMut for Indexed {
+    fn deref_mut(&mut self) -> &mut Contents {
+        &mut self.contents
     }
 }
 
@@ -501,7 +567,9 @@ impl Remembered {
         };
         let (open_attempt, leaving_since) = (self.open_attempt.take(), self.leaving_since);
         let (first_seen, appeared, not_kept) = (self.first_seen, self.appeared, self.not_kept.take());
-        *self = Self { first_seen, appeared, open_attempt, settled, leaving_since, not_kept, ..Self::default() };
+        let written = Some(now);
+        *self =
+            Self { first_seen, appeared, open_attempt, settled, written, leaving_since, not_kept, ..Self::default() };
     }
 
     /// Time for which the attempt has been known to be open.

@@ -198,10 +198,11 @@ fn refusals_of_a_job_list_are_counted_in_a_row_and_for_one_connection() {
 fn the_open_attempt_of_an_object_that_is_gone_counts_while_it_may_come_to_something() {
     let memory = Memory::default();
     memory.sees(&open("u1", "a1"), at(10));
-    let gone = |exists: bool, now| memory.of_gone(|_| true, |_| exists, Duration::from_secs(165), at(now)).len();
+    let gone = |exists: bool, now| memory.open_of_gone(|_, _| exists, Duration::from_secs(165), at(now)).len();
     assert_eq!((gone(false, 174), gone(true, 174), gone(false, 175)), (1, 0, 0));
-    let settled = memory.of_gone(|claim| claim == Claim::Settled, |_| false, Duration::from_secs(165), at(20));
-    assert!(settled.is_empty());
+    assert_eq!(memory.of_gone(|_, _| false, Duration::from_secs(165), at(20)).len(), 1);
+    memory.sees(&object("u1", &json!({"attempt": {"number": 1}})), at(21));
+    assert!(memory.open_of_gone(|_, _| false, Duration::from_secs(165), at(22)).is_empty(), "it is not open any more");
 }
 
 #[test]

@@ -20,5 +20,4 @@ pub mod memory;
 pub mod neighbours;
 pub mod observe;
 pub mod reconcile;
-pub mod shared_claims;
 pub mod status;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackup, conditions::find},
+    api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackup, conditions::find, target::Target},
     backup::{
         claims::{Claims, Other},
         context::{Context, Error},
@@ -31,7 +31,7 @@ use crate::{
     connections::problem::SecretProblem,
     kubernetes::{
         cluster::ClusterError,
-        key::{self, SecretKey},
+        key::{self, ObjectKey, SecretKey},
     },
     time::clock::{self, BootTime, Now},
 };
@@ -94,7 +94,7 @@ pub struct Seen {
     /// Time since the API server stored the status last, by its own clock, as far as it says.
     pub stored_for: Option<Option<Duration>>,
     /// The other objects, as the watch told of them.
-    pub neighbours: Option<Vec<Other>>,
+    pub neighbours: Option<Vec<Arc<Other>>>,
     /// The other objects, as they are stored now.
     pub others: Option<Vec<Arc<Other>>>,
     /// Admission of a call that starts a backup.
@@ -236,7 +236,9 @@ impl<'a> Observed<'a> {
             }
             Look::Namespace => {
                 let (uid, goes) = match context.cluster.namespace(self.namespace()).await {
-                    Ok(metadata) => (Ok(metadata.uid.unwrap_or_default()), metadata.deletion_timestamp.is_some()),
+                    Ok(metadata) => {
+                        (Ok(metadata.uid.clone().unwrap_or_default()), metadata.deletion_timestamp.is_some())
+                    }
                     Err(ClusterError::Forbidden { .. }) => (Err(NamespaceForbidden), false),
                     Err(error) => return Err(error.into()),
                 };
@@ -291,23 +293,26 @@ impl<'a> Observed<'a> {
         self.seen.tasks = Some(told);
     }
 
-    /// The open attempts of the other objects as the watch told of them, and of objects that are gone while they may still
-    /// come to something.
+    /// The open attempts of other objects that may be on its targets, as the watch showed them, and of objects that are gone
+    /// while their calls may still be executed.
     #[must_use]
-    pub fn neighbours(&self, context: &Context) -> Vec<Other> {
-        let recent = context.settings.until_settled();
-        neighbours::open(&context.objects.all(), self.uid(), &context.memory, (recent, clock::now().boot))
+    pub fn neighbours(&self, context: &Context) -> Vec<Arc<Other>> {
+        let Some(connection) = self.connection() else { return Vec::new() };
+        let endpoint = connection.endpoint.to_string();
+        let targets: Vec<Target> = self.object.spec.associations.iter().map(Target::of).collect();
+        let known = (&context.memory, |uid: &str, name: &ObjectKey| context.objects.has(uid, name));
+        let since = (context.settings.until_settled(), clock::now().boot);
+        neighbours::open(&context.open_attempts, (&endpoint, &targets), self.uid(), known, since)
     }
 
     async fn others(&self, context: &Context) -> Result<Vec<Arc<Other>>, Error> {
-        let claims = context
-            .claims
-            .now(async || {
-                let mut claims = Claims::default();
-                context.cluster.visit_backups(|read| claims.add_read(read)).await?;
-                Ok(claims)
-            })
-            .await?;
+        let cluster = context.cluster.clone();
+        let list = || async move {
+            let mut claims = Claims::default();
+            cluster.visit_backups(|read| claims.add_read(read)).await?;
+            Ok(Arc::new(claims))
+        };
+        let claims = context.claims.read((), list).await?;
         Ok(neighbours::all(&claims, self.uid(), &context.memory, clock::now().boot))
     }
 
@@ -321,7 +326,7 @@ impl<'a> Observed<'a> {
         let asked = context.command_center.gates.ask(&id, &self.caller(), Need::Submission);
         Some(match asked {
             Ok(pass) => {
-                slot.pass = Some(pass);
+                slot.pass = Some(Arc::new(pass));
                 Admission::Granted
             }
             Err(wait) => Admission::Waits(wait),
@@ -333,7 +338,7 @@ impl<'a> Observed<'a> {
         let asked = context.command_center.gates.ask(&id, &self.caller(), Need::Kills(jobs));
         Some(asked.map(|pass| {
             let may_be_made = pass.writes();
-            slot.pass = Some(pass);
+            slot.pass = Some(Arc::new(pass));
             may_be_made
         }))
     }
@@ -379,7 +384,7 @@ impl<'a> Observed<'a> {
     async fn tasks(&self, ids: Vec<JobId>, context: &Context, slot: &mut Slot) -> Result<Vec<(JobId, JobTask)>, Error> {
         let unread = ids.iter().map(|id| (*id, JobTask::Unreadable)).collect();
         let Some(connection) = self.connection() else { return Ok(unread) };
-        let look = async |pass: &Pass| {
+        let look = async |pass: &Arc<Pass>| {
             let mut tasks = Vec::new();
             for id in ids {
                 let reply = context.command_center.job_details(pass, connection, id).await?;
@@ -403,9 +408,10 @@ impl<'a> Observed<'a> {
     async fn list_once(&self, query: &JobQuery, context: &Context, slot: &mut Slot) -> Result<(Now, Listing), Error> {
         let none = || (clock::now(), Listing::Failed(Unreadable::Unusable(Unusable::NotAsked)));
         let Some(connection) = self.connection() else { return Ok(none()) };
-        let look = async |pass: &Pass| (clock::now(), context.command_center.list(pass, connection, query).await);
-        match self.visit(connection, look, context, slot).await {
-            Some((as_of, listed)) => Ok((as_of, listed?.listing)),
+        let center = &context.command_center;
+        let look = async |pass: &Arc<Pass>| center.list_with_others(pass, connection, query).await;
+        match self.visit(connection, look, context, slot).await.transpose()? {
+            Some((as_of, listed)) => Ok((as_of, listed.listing)),
             None => Ok(none()),
         }
     }
@@ -414,7 +420,7 @@ impl<'a> Observed<'a> {
         let Some(connection) = self.connection() else {
             return Ok(JobReading::Unreadable(Unreadable::Unusable(Unusable::NotAsked)));
         };
-        let look = async |pass: &Pass| context.command_center.job(pass, connection, id).await;
+        let look = async |pass: &Arc<Pass>| context.command_center.job(pass, connection, id).await;
         let reply = self.visit(connection, look, context, slot).await.transpose()?;
         let reading = reply.map(|reply| read_job(&reply, id, &connection.redaction));
         Ok(reading.unwrap_or(JobReading::Unreadable(Unreadable::Unusable(Unusable::NotAsked))))
@@ -424,7 +430,7 @@ impl<'a> Observed<'a> {
     async fn visit<T>(
         &self,
         connection: &Connection,
-        look: impl AsyncFnOnce(&Pass) -> T,
+        look: impl AsyncFnOnce(&Arc<Pass>) -> T,
         context: &Context,
         slot: &mut Slot,
     ) -> Option<T> {
@@ -433,7 +439,7 @@ impl<'a> Observed<'a> {
         let visit = async {
             let pass = match granted {
                 Some(pass) => pass,
-                None => context.command_center.gates.pass(&id, Need::Look).await.ok()?,
+                None => Arc::new(context.command_center.gates.pass(&id, Need::Look).await.ok()?),
             };
             let seen = look(&pass).await;
             Some((pass, seen))

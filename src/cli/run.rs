@@ -28,13 +28,13 @@ use crate::{
         definition::Definition,
         job_watch::{JobWatch, subscriptions::Subscriptions},
         memory::Memory,
-        shared_claims::SharedClaims,
+        neighbours::OpenAttempts,
     },
     cli::{duration, value},
     command_center::{
         client::CommandCenter,
         endpoint::{Endpoint, EndpointPolicy},
-        gate::limits::Limits,
+        gate::limits::{CALLS_IN_FLIGHT, Limits},
     },
     connections::Connections,
     kubernetes::{client, cluster::Cluster, watched::Objects},
@@ -48,6 +48,7 @@ use crate::{
         telemetry::{self, LogFormat},
     },
     proxies::Proxies,
+    single_flight::SingleFlight,
 };
 
 /// Most characters of a host's name in the identity: events take 128 bytes.
@@ -81,6 +82,10 @@ pub struct Args {
     /// Reconciles that work at once; one that waits for a Command Center does not count.
     #[arg(long, env = "SFB_CONCURRENCY", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
+
+    /// Calls to one Command Center at once, of all kinds. More speed up a burst, and put more load on the Command Center.
+    #[arg(long, env = "SFB_MAX_CALLS_IN_FLIGHT", default_value_t = CALLS_IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub max_calls_in_flight: u16,
 
     /// How often the jobs of all running backups are asked for, with one list for each connection; every 5 seconds
     /// while a job is young.
@@ -242,7 +247,8 @@ pub async fn operate(
     let context = Context {
         connections: Connections::new(cluster.clone(), Arc::clone(&command_center), policy, args.renew_tokens),
         cluster,
-        claims: SharedClaims::default(),
+        claims: SingleFlight::default(),
+        open_attempts: OpenAttempts::default(),
         command_center,
         definition,
         memory: Memory::default(),
@@ -363,6 +369,7 @@ fn limits(args: &Args) -> Limits {
         period: args.hour,
         delay: args.request_timeout,
         probe: args.poll_interval.saturating_mul(2).min(Limits::NONE.probe),
+        calls_in_flight: args.max_calls_in_flight,
     }
 }
 

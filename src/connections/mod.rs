@@ -219,7 +219,7 @@ impl Connections {
                         shared.connection(&secret, Some((&source.pair, version))).map(|connection| (connection, None))
                     });
                 }
-                renewed => Stored::of(renewed?.as_ref(), &source, secret.metadata.uid.as_deref()),
+                renewed => Stored::of(renewed?.as_deref(), &source, secret.metadata.uid.as_deref()),
             };
             let version = version(&secret, &stored);
             if rejected == Some(version.as_str()) {

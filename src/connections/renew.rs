@@ -6,7 +6,7 @@
 //!
 //! Group 10 of `backup/protocol.md`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Secret;
 use tracing::{info, warn};
@@ -39,9 +39,9 @@ const LONGEST: Duration = Duration::from_mins(10);
 
 /// The two Secrets, as they are stored and as they are read.
 struct RenewalInputs {
-    secret: Secret,
+    secret: Arc<Secret>,
     source: Source,
-    renewed: Option<Secret>,
+    renewed: Option<Arc<Secret>>,
     stored: Stored,
 }
 
@@ -82,7 +82,7 @@ impl ConnectionsState {
         };
         let id = RenewalId::random();
         let before = RenewalRecord { latest: stored.latest().cloned(), state: RenewalState::UnderWay(id.clone()) };
-        let intent = renewed_secret::secret(&secret.metadata, source, &before, renewed.as_ref());
+        let intent = renewed_secret::secret(&secret.metadata, source, &before, renewed.as_deref());
         let written = match self.cluster.write_secret(&intent).await {
             Ok(written) => written,
             Err(error) => {
@@ -166,7 +166,7 @@ impl ConnectionsState {
         let Some(secret) = self.cluster.secret(key).await? else { return Ok(None) };
         let Some(source) = self.source(&secret) else { return Ok(None) };
         let renewed = self.cluster.secret(&renewed_secret::key_of(key)).await?;
-        let stored = Stored::of(renewed.as_ref(), &source, secret.metadata.uid.as_deref());
+        let stored = Stored::of(renewed.as_deref(), &source, secret.metadata.uid.as_deref());
         Ok(Some(RenewalInputs { secret, source, renewed, stored }))
     }
 
@@ -182,9 +182,9 @@ impl ConnectionsState {
             warn!(namespace, secret = name, error = %chain(&cause), "what came of the renewal of a token is not kept yet; trying again");
             tokio::time::sleep(wait.next().unwrap_or_default()).await;
         };
-        let mut old = Some(written);
+        let mut old = Some(Arc::new(written));
         loop {
-            match self.cluster.write_secret(&renewed_secret::secret(owner, &seen.source, after, old.as_ref())).await {
+            match self.cluster.write_secret(&renewed_secret::secret(owner, &seen.source, after, old.as_deref())).await {
                 Ok(_) => return,
                 Err(ClusterError::Gone { .. } | ClusterError::Conflict { .. }) => {}
                 Err(cause) => pause(cause).await,
@@ -196,7 +196,7 @@ impl ConnectionsState {
                     continue;
                 }
             };
-            let stored = Stored::of(now.as_ref(), &seen.source, owner.uid.as_deref());
+            let stored = Stored::of(now.as_deref(), &seen.source, owner.uid.as_deref());
             let goes_on = match (&now, stored.kept()) {
                 (Some(_), Some(kept)) if kept.is(after) => return,
                 (Some(_), Some(kept)) => kept.state == RenewalState::UnderWay(id.clone()),

@@ -1,7 +1,7 @@
 //! The calls to the API server. An object goes in, the stored object or a [`ClusterError`] comes out. It needs a client
 //! of the API server. Every call has a deadline, and each error tells what a failed write may have left behind.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use http::{StatusCode, header};
@@ -22,6 +22,7 @@ use crate::{
         key::SecretKey,
         stored::{Read, Stored},
     },
+    single_flight::SingleFlight,
 };
 
 /// Longest time for one call.
@@ -59,7 +60,12 @@ pub struct Cluster {
     client: Client,
     recorder: Recorder,
     namespaces: Vec<String>,
+    secrets: Arc<SingleFlight<SecretKey, SecretRead>>,
+    metadata: Arc<SingleFlight<String, NamespaceRead>>,
 }
+
+type SecretRead = Result<Option<Arc<Secret>>, ClusterError>;
+type NamespaceRead = Result<Arc<ObjectMeta>, ClusterError>;
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -79,7 +85,7 @@ pub enum Document {
 }
 
 /// The reason why a call to the API server failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ClusterError {
     /// Something newer is stored. The caller has to look again.
     #[error("{what}: it was changed in the meantime")]
@@ -130,7 +136,7 @@ pub enum ClusterError {
         what: String,
         /// The error of the client, unless the deadline passed.
         #[source]
-        source: Option<Box<kube::Error>>,
+        source: Option<Arc<kube::Error>>,
     },
 }
 
@@ -140,17 +146,23 @@ impl Cluster {
     #[must_use]
     pub fn new(client: Client, instance: String, namespaces: Vec<String>) -> Self {
         let reporter = Reporter { controller: OPERATOR.to_owned(), instance: Some(instance) };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, namespaces }
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, recorder, namespaces, secrets: Arc::default(), metadata: Arc::default() }
     }
 
-    /// The Secret, if it exists.
+    /// The Secret, if it exists. Callers that ask while it is read share the next read.
     ///
     /// # Errors
     /// It is not known if the Secret exists.
-    pub async fn secret(&self, key: &SecretKey) -> Result<Option<Secret>, ClusterError> {
-        let SecretKey { namespace, name } = key;
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        call(|| format!("reading Secret {namespace}/{name}"), api.get_opt(name)).await
+    pub async fn secret(&self, key: &SecretKey) -> Result<Option<Arc<Secret>>, ClusterError> {
+        let (client, secret) = (self.client.clone(), key.clone());
+        let read = || async move {
+            let SecretKey { namespace, name } = &secret;
+            let api: Api<Secret> = Api::namespaced(client, namespace);
+            let read = call(|| format!("reading Secret {namespace}/{name}"), api.get_opt(name)).await;
+            read.map(|secret| secret.map(Arc::new))
+        };
+        self.secrets.read(key.clone(), read).await
     }
 
     /// Stores a Secret. Without a resourceVersion it is created, otherwise it replaces that version.
@@ -170,13 +182,17 @@ impl Cluster {
         }
     }
 
-    /// The metadata of a Namespace.
+    /// The metadata of a Namespace. Callers that ask while it is read share the next read.
     ///
     /// # Errors
     /// It cannot be read.
-    pub async fn namespace(&self, name: &str) -> Result<ObjectMeta, ClusterError> {
-        let api: Api<Namespace> = Api::all(self.client.clone());
-        Ok(call(|| format!("reading Namespace {name}"), api.get(name)).await?.metadata)
+    pub async fn namespace(&self, name: &str) -> Result<Arc<ObjectMeta>, ClusterError> {
+        let (api, namespace) = (Api::<Namespace>::all(self.client.clone()), name.to_owned());
+        let read = || async move {
+            let read = call(|| format!("reading Namespace {namespace}"), api.get_metadata(&namespace)).await;
+            read.map(|namespace| Arc::new(namespace.metadata))
+        };
+        self.metadata.read(name.to_owned(), read).await
     }
 
     /// The time since the API server last stored a status of the object, by its own clock alone: its present time, less
@@ -339,7 +355,7 @@ async fn call<T>(what: impl Fn() -> String, request: impl Future<Output = kube::
 
 fn classify(what: String, error: kube::Error) -> ClusterError {
     let kube::Error::Api(status) = &error else {
-        return ClusterError::Ambiguous { what, source: Some(Box::new(error)) };
+        return ClusterError::Ambiguous { what, source: Some(Arc::new(error)) };
     };
     let message = status.message.clone();
     match status.code {
@@ -353,7 +369,7 @@ fn classify(what: String, error: kube::Error) -> ClusterError {
         401 | 403 => ClusterError::Forbidden { what, message },
         429 => ClusterError::Busy { what, message },
         400..=499 => ClusterError::Refused { what, message },
-        _ => ClusterError::Ambiguous { what, source: Some(Box::new(error)) },
+        _ => ClusterError::Ambiguous { what, source: Some(Arc::new(error)) },
     }
 }
 

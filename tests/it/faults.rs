@@ -169,7 +169,8 @@ async fn an_intent_that_was_stored_though_its_answer_was_lost_is_found_and_its_c
 
 #[tokio::test]
 async fn an_intent_that_was_not_stored_is_not_sent_and_a_later_one_is() {
-    let (world, proxy) = behind_a_proxy().await;
+    // It is looked for until its window closes.
+    let (world, proxy) = behind_a_proxy_with(&fast_flags()).await;
     proxy.next(&[Fate::Refused]);
     world.create(NAME, &json!({})).await;
     world.until_phase(NAME, Phase::Succeeded).await;

@@ -9,10 +9,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 use graph::Graph;
 
 /// The floor of each module of `src`, as `src/lib.rs` says.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("api", 1),
     ("time", 1),
     ("fair_queue", 1),
+    ("single_flight", 1),
     ("proxies", 1),
     ("kubernetes", 2),
     ("command_center", 2),

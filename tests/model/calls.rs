@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures::FutureExt as _;
 use salesforce_backup_operator::{
-    api::AttemptId,
+    api::{AttemptId, Target},
     backup::{
         act::{
             intent::{self, Intent, Opened, Purpose, in_window},
@@ -18,7 +18,6 @@ use salesforce_backup_operator::{
         claims::{Applicant, Waits},
         decide::step::{Attempt, Kills, UNTIL_THE_WATCH_FOLLOWS},
         memory::{Memory, NOT_KEPT, TargetClaim},
-        neighbours,
         status::{messages, transition::Transition, why::AnsweredBy},
     },
     command_center::{
@@ -40,7 +39,7 @@ use crate::{
     mutants::Mutant,
     properties,
     replica::{How, Killing, Task, Try},
-    turn::{NAMESPACE_UID, Turn, cached},
+    turn::{NAMESPACE_UID, Turn, cached, near},
     world::{TICK, Version, attempt_id, number, wanted},
 };
 
@@ -68,7 +67,9 @@ impl Turn<'_> {
         }
         let (memory, clock) = (self.memory(), self.clock());
         let (recent, objects) = (self.protocol.settings.until_settled(), cached(self.world, self.replica));
-        let neighbours = || neighbours::open(&objects, uid(&*it.object), &memory, (recent, clock.0.boot));
+        let endpoint = it.attempt.connection.endpoint.to_string();
+        let targets: Vec<Target> = it.object.spec.associations.iter().map(Target::of).collect();
+        let neighbours = || near(&objects, (&endpoint, &targets), uid(&*it.object), &memory, (recent, clock.0.boot));
         let api = self.api(how);
         let asked = permission::ask(&it.attempt, &it.object, (neighbours, &memory), opened.window, (&api, &clock));
         match asked.now_or_never() {

@@ -271,8 +271,10 @@ impl Replica {
             let old = numbers.map(|cached| cached.number).min().is_some_and(|number| number < version.parse().unwrap());
             old.then(|| world.age(index, *seen, OLD_COPIES)).hash(into);
         }
-        for (secret, RefusedList { connection, since, looks }) in sorted(refused_lists) {
-            (secret, connection, world.age(index, *since, REFUSED.into()), (*looks).min(REFUSED)).hash(into);
+        for (secret, RefusedList { connection, since, looks, last }) in sorted(refused_lists) {
+            // Two looks of the same moment are one.
+            let is_now = last.map(|last| world.age(index, last, 1));
+            (secret, connection, world.age(index, *since, REFUSED.into()), (*looks).min(REFUSED), is_now).hash(into);
         }
         for (name, task) in tasks.iter().enumerate() {
             task_normalised(task.as_ref(), world, (index, name, &open), into);
@@ -345,7 +347,7 @@ fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> BTreeMap<&K, &V> {
 fn seen_digest(seen: &Seen, world: &World, index: usize) -> String {
     let mut seen = seen.clone();
     let Seen { job_list, recent_jobs, neighbours, others, .. } = &mut seen;
-    neighbours.iter_mut().flatten().for_each(|other| *other = world.by_age(other));
+    neighbours.iter_mut().flatten().for_each(|other| *other = Arc::new(world.by_age(other)));
     // What they own does not depend on when they began.
     others.iter_mut().flatten().for_each(|other| *other = Arc::new(Other { begun: None, ..(**other).clone() }));
     for Snapshot { as_of, answered, listing: _, refusals, silent_looks, unavailable: _ } in

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use salesforce_backup_operator::{
-    api::{Persisted, SalesforceBackup, SalesforceBackupStatus},
+    api::{Persisted, SalesforceBackup, SalesforceBackupStatus, Target},
     backup::{
         act::{self, outdated},
-        claims::Claims,
+        claims::{Claims, Other},
         decide::{
             decide,
             step::{Release, Step, UNTIL_THE_WATCH_FOLLOWS},
@@ -16,11 +16,13 @@ use salesforce_backup_operator::{
         definition::InCluster,
         job_watch::subscription::{JobView, JobsUpdate},
         memory::{Memory, NOT_KEPT},
-        neighbours,
+        neighbours::{self, OpenAttempts},
         observe::{Admission, Look, Observed, Snapshot},
         status::run_state::RunState,
     },
     command_center::jobs::list::{JobQuery, Listing},
+    kubernetes::key::{self, ObjectKey},
+    time::clock::BootTime,
 };
 
 use crate::{
@@ -189,9 +191,10 @@ impl Turn<'_> {
                 observed.seen.namespace_goes = Some(false);
             }
             Look::Neighbours => {
-                let recent = protocol.settings.until_settled();
-                observed.seen.neighbours =
-                    Some(neighbours::open(&cached(world, replica), &uid, memory, (recent, now.boot)));
+                let targets: Vec<Target> = observed.object.spec.associations.iter().map(Target::of).collect();
+                let place = (&*protocol.connection.endpoint.to_string(), &*targets);
+                let since = (protocol.settings.until_settled(), now.boot);
+                observed.seen.neighbours = Some(near(&cached(world, replica), place, &uid, memory, since));
             }
             Look::Others if protocol.scenario.is(Mutant::NoOthers) => observed.seen.others = Some(Vec::new()),
             Look::Others => {
@@ -294,6 +297,19 @@ impl Turn<'_> {
 /// The objects as the watch told the replica.
 pub fn cached(world: &World, replica: usize) -> Vec<Arc<SalesforceBackup>> {
     world.replicas[replica].cache.iter().flatten().map(|cached| Arc::clone(&cached.object)).collect()
+}
+
+/// The open attempts near `place`, by the index that the watch would keep of `objects`.
+pub fn near(
+    objects: &[Arc<SalesforceBackup>],
+    place: (&str, &[Target]),
+    uid: &str,
+    memory: &Memory,
+    since: (Duration, BootTime),
+) -> Vec<Arc<Other>> {
+    let exists = |wanted: &str, _: &ObjectKey| objects.iter().any(|object| key::uid(&**object) == wanted);
+    let attempts = OpenAttempts::of(objects.iter().map(|object| &**object));
+    neighbours::open(&attempts, place, uid, (memory, exists), since)
 }
 
 /// A refusal as if it were the last of many.

@@ -3,7 +3,7 @@
 //!
 //! Rules 2.4, 2.5 and 2.7 of `protocol.md`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     api::{Fields, SalesforceBackup},
@@ -49,7 +49,7 @@ pub struct Granted<'m> {
 pub async fn ask<'m>(
     attempt: &Attempt,
     object: &SalesforceBackup,
-    (neighbours, memory): (impl FnOnce() -> Vec<Other>, &'m Memory),
+    (neighbours, memory): (impl FnOnce() -> Vec<Arc<Other>>, &'m Memory),
     window: Duration,
     (statuses, time): (&impl Statuses, &impl Time),
 ) -> Result<Permission<'m>, ClusterError> {

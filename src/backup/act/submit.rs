@@ -7,8 +7,9 @@
 //! The first arrow needs the slot of the reconcile. From the stored intent on nothing does: an answer that waited for a slot
 //! would be lost if the process ended meanwhile.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{info, warn};
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     backup::{
         act::{
             announce::{publish, publish_last, tell},
-            intent::SendPermit,
+            intent::{SendPermit, in_window},
             merge_outcome::AttemptOutcome,
             outdated,
             permission::{self, Granted, Permission},
@@ -44,7 +45,9 @@ struct Permitted<'a> {
     /// The object as it was when the attempt was decided: this is what is asked for.
     object: &'a SalesforceBackup,
     granted: Granted<'a>,
-    pass: Pass,
+    pass: Arc<Pass>,
+    /// The place among the intents that wait for their call, until that has ended.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Stores the intent, makes the call and records what came of it.
@@ -74,9 +77,14 @@ async fn permission<'a>(
 ) -> Result<Option<Permitted<'a>>, Error> {
     let Some(pass) = slot.pass.take() else { return Ok(None) };
     let (object, window) = (observed.object, context.settings.send_window);
+    let turn = slot.released_while(pass.may_store_intent()).await;
+    // After a long wait the list is too old, and is asked for again.
+    if !in_window(&attempt.opened, window, &clock::now()) {
+        return Ok(None);
+    }
     let known = (|| observed.neighbours(context), &context.memory);
     match permission::ask(attempt, object, known, window, (&context.cluster, &Machine)).await? {
-        Permission::Granted(granted) => Ok(Some(Permitted { attempt, object, granted, pass })),
+        Permission::Granted(granted) => Ok(Some(Permitted { attempt, object, granted, pass, _turn: turn })),
         Permission::Denied => Ok(None),
         Permission::NotKept(stored, fields) => {
             outdated::tell(&stored, &fields, context).await;
@@ -90,9 +98,9 @@ async fn permission<'a>(
 impl Permitted<'_> {
     /// Makes the call and records what came of it.
     async fn see_through(self, context: &Context) {
-        let Self { attempt, object, granted: Granted { stored, permit, claim: _claim }, pass } = self;
+        let Self { attempt, object, granted: Granted { stored, permit, claim: _claim }, pass, _turn: turn } = self;
         let reply = call(attempt, object, permit, &pass, context).await;
-        drop(pass);
+        drop((pass, turn));
         let outcome = interpret(&reply, &attempt.connection.redaction);
         let record = AttemptOutcome { id: &attempt.id, outcome: &outcome, answered_by: AnsweredBy::from(&reply) };
         context.metrics.create_task(outcome.label());

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     future,
     pin::pin,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     task,
     time::Duration,
 };
@@ -193,7 +193,7 @@ fn accepted() -> Outcome {
 fn ask<'m>(
     world: &World,
     memory: &'m Memory,
-    neighbours: Vec<Other>,
+    neighbours: Vec<Arc<Other>>,
 ) -> Result<permission::Permission<'m>, ClusterError> {
     let (object, id) = (world.stored().unwrap(), "a1".into());
     let attempt = attempt(&object, &id);
@@ -222,7 +222,7 @@ fn an_attempt_is_denied_when_another_object_began_one_on_its_target_since_the_lo
     let (world, memory) = (World::new(Some(object("u1")), []), Memory::default());
     let neighbour = object("u2");
     let neighbour = Other::of(&with(&neighbour, intent(&neighbour, &"a2".into()))).unwrap();
-    assert!(is_denied(&ask(&world, &memory, vec![neighbour])));
+    assert!(is_denied(&ask(&world, &memory, vec![Arc::new(neighbour)])));
     assert_eq!(world.stored(), Some(object("u1")), "no intent is stored");
 }
 

@@ -44,12 +44,13 @@ use crate::{
         context::{Context, Error},
         controller::{
             in_flight::{Begin, InFlight},
-            slots::Slots,
+            slots::{Slot, Slots},
         },
         decide::step::UNTIL_THE_WATCH_FOLLOWS,
         delays,
         job_watch::{self},
         memory::is_older,
+        neighbours::OpenAttempts,
         reconcile::reconcile,
         status::{failing, object_size, transition::Transition},
     },
@@ -268,6 +269,7 @@ fn watched(
 ) -> Controller<SalesforceBackup> {
     let (shared, mut listed, known) = (Arc::clone(shared), false, store.clone());
     let (reading, readable) = (Arc::clone(&shared), store.clone());
+    let (indexing, mut indexed) = (Arc::clone(&shared), Indexed::default());
     let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE))
         .try_filter_map(move |event| ready(Ok(reading.read(event, &readable))))
         .modify(|object| object_size::leave_out_ballast(&mut object.metadata))
@@ -280,9 +282,49 @@ fn watched(
             watcher::Event::InitApply(object) if began.is_before(object) => shared.context.memory.appears(object),
             _ => {}
         })
+        .inspect_ok(move |event| indexed.see(event, &indexing.context.open_attempts))
         .reflect(writer)
         .applied_objects();
     Controller::for_stream(stream, store)
+}
+
+/// The part of the index of open attempts that one watch keeps.
+#[derive(Default)]
+struct Indexed {
+    open: HashSet<ObjectKey>,
+    /// Those that a list has shown since it began.
+    listed: HashSet<ObjectKey>,
+}
+
+impl Indexed {
+    fn see(&mut self, event: &watcher::Event<SalesforceBackup>, attempts: &OpenAttempts) {
+        match event {
+            watcher::Event::Init => self.listed.clear(),
+            watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
+                let key = ObjectKey::of(object);
+                if attempts.set(object) {
+                    self.listed.insert(key.clone());
+                    self.open.insert(key);
+                } else {
+                    self.listed.remove(&key);
+                    self.open.remove(&key);
+                }
+            }
+            watcher::Event::Delete(object) => {
+                let key = ObjectKey::of(object);
+                attempts.remove(&key);
+                self.listed.remove(&key);
+                self.open.remove(&key);
+            }
+            // What a list does not show is gone.
+            watcher::Event::InitDone => {
+                for gone in self.open.difference(&self.listed) {
+                    attempts.remove(gone);
+                }
+                self.open = std::mem::take(&mut self.listed);
+            }
+        }
+    }
 }
 
 impl ControllerState {
@@ -389,32 +431,36 @@ async fn drive(controller: Controller<SalesforceBackup>, concurrency: u16, share
         .await;
 }
 
-/// One reconcile, in a task of its own, so that the controller has room for other objects; it hears when to look again once
-/// the task has ended.
+/// One reconcile, in a task of its own once it has a slot, so that the controller has room for other objects; it hears when
+/// to look again once the task has ended.
 fn take_slot(object: Arc<SalesforceBackup>, shared: Arc<ControllerState>) -> Action {
     let name = ObjectKey::of(&*object);
     match shared.in_flight.begin(&name, object.metadata.resource_version.as_deref()) {
         Begin::Now => {}
         Begin::NotNow(again) => return again.map_or_else(Action::await_change, Action::requeue),
     }
-    let tasks = shared.tasks.clone();
-    tasks.spawn(async move {
-        let mut slot = shared.slots.next(&name.namespace).await;
-        if shared.stop.is_cancelled() {
-            return;
-        }
-        let again = Box::pin(async {
-            let result = isolated(reconcile(&object, &shared.context, &mut slot)).await;
-            shared.context.metrics.reconciled(result.as_ref().err().map_or("ok", Error::label));
-            after(&object, result, &shared.context).await
-        });
-        // Whatever happens, the object is not left as one that is worked on.
-        let again = AssertUnwindSafe(again).catch_unwind().await.unwrap_or(Some(UNTIL_THE_WATCH_FOLLOWS));
-        drop(slot);
-        shared.in_flight.rest(&name, object.metadata.resource_version.as_deref(), again);
-        shared.ring(&name);
+    let (slots, namespace) = (shared.slots.clone(), name.namespace.clone());
+    slots.next(&namespace, move |slot| {
+        let tasks = shared.tasks.clone();
+        tasks.spawn(work(object, name, slot, shared));
     });
     Action::await_change()
+}
+
+async fn work(object: Arc<SalesforceBackup>, name: ObjectKey, mut slot: Slot, shared: Arc<ControllerState>) {
+    if shared.stop.is_cancelled() {
+        return;
+    }
+    let again = Box::pin(async {
+        let result = isolated(reconcile(&object, &shared.context, &mut slot)).await;
+        shared.context.metrics.reconciled(result.as_ref().err().map_or("ok", Error::label));
+        after(&object, result, &shared.context).await
+    });
+    // Whatever happens, the object is not left as one that is worked on.
+    let again = AssertUnwindSafe(again).catch_unwind().await.unwrap_or(Some(UNTIL_THE_WATCH_FOLLOWS));
+    drop(slot);
+    shared.in_flight.rest(&name, object.metadata.resource_version.as_deref(), again);
+    shared.ring(&name);
 }
 
 /// Runs `work`, and turns a panic into an error.

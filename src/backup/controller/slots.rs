@@ -1,7 +1,10 @@
 //! A fair semaphore for reconciles: a bounded number work at once, one namespace after another, and none keeps its slot while
 //! it waits for a Command Center.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::oneshot;
 
@@ -14,7 +17,24 @@ pub struct Slots(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     free: u16,
-    waiting: FairQueue<oneshot::Sender<Permit>>,
+    waiting: FairQueue<Waiting>,
+}
+
+/// What the next slot is for.
+enum Waiting {
+    /// A reconcile that has not begun. It is no task yet: thousands may wait.
+    Begins(Box<dyn FnOnce(Permit) + Send>),
+    /// One that has waited for a Command Center and goes on.
+    GoesOn(oneshot::Sender<Permit>),
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Begins(_) => "Begins",
+            Self::GoesOn(_) => "GoesOn",
+        })
+    }
 }
 
 /// A slot of one reconcile. It is given back while the reconcile waits for a Command Center, and when this is dropped.
@@ -25,7 +45,7 @@ pub struct Slot {
     permit: Option<Permit>,
     /// The gate's pass to the object's Command Center, from the first look to the end of the reconcile: an object that was
     /// admitted to look may also send.
-    pub pass: Option<Pass>,
+    pub pass: Option<Arc<Pass>>,
 }
 
 /// One of the bounded number; the next one who waits gets it when this is dropped.
@@ -39,25 +59,42 @@ impl Slots {
         Self(Arc::new(Mutex::new(State { free: concurrency, waiting: FairQueue::default() })))
     }
 
-    /// The next slot of `namespace`.
-    pub async fn next(&self, namespace: &str) -> Slot {
-        let permit = Some(self.permit(namespace).await);
-        Slot { slots: self.clone(), namespace: namespace.to_owned(), permit, pass: None }
+    /// Calls `begin` with the next slot of `namespace`: at once, or when another reconcile gives its slot back.
+    pub fn next(&self, namespace: &str, begin: impl FnOnce(Slot) + Send + 'static) {
+        let (slots, of) = (self.clone(), namespace.to_owned());
+        let begins = move |permit| begin(Slot { slots, namespace: of, permit: Some(permit), pass: None });
+        match self.take() {
+            Some(permit) => begins(permit),
+            None => self.wait(namespace, Waiting::Begins(Box::new(begins))),
+        }
     }
 
     async fn permit(&self, namespace: &str) -> Permit {
-        let mine = {
-            let mut state = self.lock();
-            if let Some(left) = state.free.checked_sub(1) {
-                state.free = left;
-                return Permit(Some(self.clone()));
-            }
-            let (next, mine) = oneshot::channel();
-            state.waiting.push(namespace, next);
-            mine
-        };
+        if let Some(permit) = self.take() {
+            return permit;
+        }
+        let (next, mine) = oneshot::channel();
+        self.wait(namespace, Waiting::GoesOn(next));
         // Nobody drops who waits without having called it.
         mine.await.unwrap_or(Permit(None))
+    }
+
+    fn take(&self) -> Option<Permit> {
+        let mut state = self.lock();
+        state.free = state.free.checked_sub(1)?;
+        Some(Permit(Some(self.clone())))
+    }
+
+    /// Puts somebody in line, or gives them the slot that has become free meanwhile.
+    fn wait(&self, namespace: &str, waiting: Waiting) {
+        let mut state = self.lock();
+        state.waiting.push(namespace, waiting);
+        let free = state.free.checked_sub(1);
+        if let Some(left) = free {
+            state.free = left;
+            drop(state);
+            drop(Permit(Some(self.clone())));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -97,10 +134,13 @@ impl Drop for Permit {
                 permit.0 = None;
                 return;
             };
-            match next.send(permit) {
-                Ok(()) => return,
-                // It does not wait any more.
-                Err(back) => permit = back,
+            match next {
+                Waiting::Begins(begin) => return begin(permit),
+                Waiting::GoesOn(next) => match next.send(permit) {
+                    Ok(()) => return,
+                    // It does not wait any more.
+                    Err(back) => permit = back,
+                },
             }
         }
     }
@@ -108,61 +148,63 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-
-    use futures::{FutureExt as _, future::join_all};
-    use tokio::sync::{mpsc, oneshot};
+    use futures::FutureExt as _;
+    use tokio::sync::oneshot;
 
     use super::*;
 
+    /// Asks for a slot of `namespace`, which comes at once or later.
+    fn next(slots: &Slots, namespace: &str) -> oneshot::Receiver<Slot> {
+        let (sender, slot) = oneshot::channel();
+        slots.next(namespace, |slot| drop(sender.send(slot)));
+        slot
+    }
+
     #[test]
-    fn one_that_waits_for_a_command_center_leaves_its_turn_to_others_and_takes_one_to_go_on() {
+    fn one_that_waits_for_a_command_center_leaves_its_slot_to_others_and_takes_one_to_go_on() {
         let slots = Slots::new(1);
-        let mut first = slots.next("a").now_or_never().expect("a slot is free");
-        assert!(slots.next("b").now_or_never().is_none(), "there is one slot");
+        let mut first = next(&slots, "a").try_recv().expect("a slot is free");
+        let given_up = next(&slots, "b");
+        drop(given_up);
         let (answers, answer) = oneshot::channel();
         let mut visit = Box::pin(first.released_while(answer));
         assert!(visit.as_mut().now_or_never().is_none(), "it waits for the answer");
-        let second = slots.next("b").now_or_never().expect("a slot is free meanwhile");
+        let second = next(&slots, "b").try_recv().expect("a slot is free meanwhile");
         answers.send(7).unwrap();
         assert!(visit.as_mut().now_or_never().is_none(), "it waits for a slot");
         drop(second);
         assert_eq!(visit.as_mut().now_or_never().expect("it goes on"), Ok(7));
         drop(visit);
-        assert!(slots.next("b").now_or_never().is_none(), "it has its slot again");
+        let mut third = next(&slots, "b");
+        assert!(third.try_recv().is_err(), "it has its slot again");
         drop(first);
-        assert!(slots.next("b").now_or_never().is_some(), "those who gave up in between do not count");
+        assert!(third.try_recv().is_ok(), "those who gave up in between do not count");
     }
 
     #[test]
-    fn one_that_has_ended_its_turn_leaves_it_to_others_and_waits_for_none() {
+    fn one_that_has_ended_its_slot_leaves_it_to_others_and_waits_for_none() {
         let slots = Slots::new(1);
-        let mut first = slots.next("a").now_or_never().expect("a slot is free");
+        let mut first = next(&slots, "a").try_recv().expect("a slot is free");
         first.end();
-        let _second = slots.next("b").now_or_never().expect("the slot is free");
-        assert!(slots.next("c").now_or_never().is_none(), "there is one slot");
+        let _second = next(&slots, "b").try_recv().expect("the slot is free");
+        let mut third = next(&slots, "c");
+        assert!(third.try_recv().is_err(), "there is one slot");
         drop(first);
-        assert!(slots.next("c").now_or_never().is_none(), "it was given back once");
+        assert!(third.try_recv().is_err(), "it was given back once");
     }
 
     #[test]
-    fn turns_go_from_namespace_to_namespace() {
+    fn slots_go_from_namespace_to_namespace() {
         let slots = Slots::new(1);
-        let first = slots.next("large").now_or_never().expect("a slot is free");
-        let (told, mut order) = mpsc::unbounded_channel();
-        let waiting = ["large", "large", "large", "small"].map(|namespace| {
-            let (slots, told) = (slots.clone(), told.clone());
-            async move {
-                let _turn = slots.next(namespace).await;
-                let _ = told.send(namespace);
-            }
-        });
-        let mut all = pin!(join_all(waiting));
-        assert!(all.as_mut().now_or_never().is_none(), "there is one slot");
+        let first = next(&slots, "large").try_recv().expect("a slot is free");
+        let order = Arc::new(Mutex::new(Vec::new()));
+        for namespace in ["large", "large", "large", "small"] {
+            let order = Arc::clone(&order);
+            // Each gives its slot to the next one when it ends.
+            slots.next(namespace, move |_slot| order.lock().unwrap().push(namespace));
+        }
+        assert!(order.lock().unwrap().is_empty(), "there is one slot");
         drop(first);
-        // Each gives its slot to the next one, which has to be polled for it.
-        assert!((0..10).any(|_| all.as_mut().now_or_never().is_some()), "somebody waits for ever");
-        let seen: Vec<&str> = std::iter::from_fn(|| order.try_recv().ok()).collect();
-        assert_eq!(seen, ["large", "small", "large", "large"]);
+        assert_eq!(*order.lock().unwrap(), ["large", "small", "large", "large"]);
     }
 }

@@ -102,8 +102,14 @@ pub(super) fn query(view: &View<'_>, status: &SalesforceBackupStatus, namespace_
     }
     // Of what has ended, only that may matter which was started for this object, or ended a moment ago; unless it is of an
     // earlier object of the name, of which all jobs together say what it asked for.
-    let ended_within = age(view).saturating_add(MARGIN);
-    all.enough(Enough { ended_within, request: description(view, namespace_uid).request() })
+    let ended_within = in_whole_hours(age(view).saturating_add(MARGIN));
+    all.enough(Enough { ended_within, requests: [description(view, namespace_uid).request()].into() })
+}
+
+/// A longer time in whole hours, so that the lists of objects of about the same age are one list.
+fn in_whole_hours(time: Duration) -> Duration {
+    const HOUR: u64 = 3600;
+    Duration::from_secs(time.as_secs().div_ceil(HOUR).saturating_mul(HOUR))
 }
 
 /// Time since the object was created.
@@ -115,7 +121,7 @@ fn age(view: &View<'_>) -> Duration {
 /// Period that the job list covers. Where the status tells of no call, it reaches to the creation of the object, since a job
 /// of its own may be that old.
 fn look_back(view: &View<'_>, status: &SalesforceBackupStatus) -> Duration {
-    let age = if tells_of_no_call(status) { age(view) } else { Duration::ZERO };
+    let age = if tells_of_no_call(status) { in_whole_hours(age(view)) } else { Duration::ZERO };
     LOOK_BACK.max(age.saturating_add(LOOK_BACK)).min(LONGEST_LOOK_BACK)
 }
 

@@ -40,8 +40,8 @@ use crate::{
     },
 };
 
-/// Longest wait that is not worth a condition.
-pub(super) const MOMENTS: Duration = Duration::from_secs(15);
+/// Longest wait in line that is not worth a status: in a burst of thousands nearly all wait, and none for long.
+pub(super) const IN_LINE: Duration = Duration::from_mins(1);
 
 /// A run that no status speaks of yet.
 pub(super) fn new(view: &View<'_>) -> Step {
@@ -301,8 +301,10 @@ fn in_line(view: &View<'_>, status: SalesforceBackupStatus, wait: Wait, endpoint
     };
     let deadline = deadline(&status, view.observed.object.spec.start_deadline_seconds);
     let again = until(deadline, view.transition.now).map_or(look, |left| left.min(look));
-    if wait.cause == WaitCause::Busy && wait.passed < MOMENTS {
-        return Step::Rest(Some(again.min(MOMENTS)));
+    let told_in =
+        IN_LINE.checked_sub(wait.passed).filter(|left| wait.cause != WaitCause::CircuitOpen && !left.is_zero());
+    if let Some(told_in) = told_in {
+        return Step::Rest(Some(again.min(told_in)));
     }
     let known = status.next_try_at.clone().filter(|at| at.0 > view.transition.now);
     let next_try_at = match wait.cause {

@@ -28,9 +28,8 @@ use crate::{
         connection::{Connection, ConnectionId},
         gate::{Pass, need::Need},
         jobs::{
-            fetch::Listed,
             job::{JobReading, Unreadable, read_job},
-            list::{JobQuery, Listing},
+            list::{JobQuery, Listed, Listing},
             unusable::Unusable,
         },
     },

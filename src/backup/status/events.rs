@@ -65,7 +65,10 @@ pub fn between(before: Option<&SalesforceBackupStatus>, after: &SalesforceBackup
     let refused = before.is_some_and(attempt) && !attempt(after);
     let held = |status: &SalesforceBackupStatus| status.phase == Some(Phase::Held);
     let newly_held = held(after) && !before.is_some_and(held);
-    if refused || newly_held || before.and_then(headline) != headline(after) {
+    // Thousands may wait in line, and each of them knows by its status.
+    let in_line =
+        after.queued == Some(true) && headline(after).is_some_and(|(_, reason)| reason == Reason::RateLimited.as_str());
+    if refused || newly_held || (!in_line && before.and_then(headline) != headline(after)) {
         announcement.extend(of_condition(after, ConditionType::Finished));
     }
     announcement
@@ -223,6 +226,10 @@ mod tests {
             let refused = status(&Report::Waiting(Why::new(Reason::RateLimited, "wait")), ready_when, None);
             assert_eq!(reasons(&starting, &refused), ["RateLimited"]);
             assert_eq!(reasons(&refused, &refused), [""; 0]);
+            let new = status(&Report::Suspended, ready_when, None);
+            let in_line = SalesforceBackupStatus { queued: Some(true), ..refused.clone() };
+            assert_eq!(reasons(&new, &in_line), [""; 0], "waiting in line is no event");
+            assert_eq!(reasons(&starting, &in_line), ["RateLimited"], "a refusal is one");
         }
     }
 

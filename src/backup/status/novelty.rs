@@ -8,6 +8,8 @@ use crate::api::{JobStatus, SalesforceBackupStatus};
 pub const NUMBERS: Duration = Duration::from_mins(1);
 /// A step of the progress that is told at once, in percent.
 const STEP: u32 = 5;
+/// The Command Center's word for a job that makes progress.
+const RUNNING: &str = "Running";
 
 /// Measure of the difference of two statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +29,26 @@ impl Novelty {
         let moved = percent(before).zip(percent(after)).is_none_or(|(before, after)| before.abs_diff(after) >= STEP);
         if before == after {
             Self::Nothing
+        } else if is_first_sight(before, after) {
+            Self::Numbers
         } else if moved || without_numbers(before) != without_numbers(after) {
             Self::AtOnce
         } else {
             Self::Numbers
         }
     }
+}
+
+/// True if `after` shows jobs for the first time, and only that they run, as everybody expects of a backup that was accepted.
+fn is_first_sight(before: &SalesforceBackupStatus, after: &SalesforceBackupStatus) -> bool {
+    let runs = |job: &JobStatus| {
+        let JobStatus { id: _, status, percent_complete, started_at: _, ended_at, failed_items, reason } = job;
+        status.as_deref() == Some(RUNNING)
+            && percent_complete.is_none_or(|percent| u32::from(percent) < STEP)
+            && (ended_at, failed_items.unwrap_or(0), reason) == (&None, 0, &None)
+    };
+    let without_jobs = |status| SalesforceBackupStatus { jobs: Vec::new(), ..without_numbers(status) };
+    before.jobs.is_empty() && after.jobs.iter().all(runs) && without_jobs(before) == without_jobs(after)
 }
 
 /// The mean of what the jobs say, as far as the status shows them.
@@ -58,6 +74,24 @@ mod tests {
 
     fn status(progress: u8, job: JobStatus) -> SalesforceBackupStatus {
         SalesforceBackupStatus { progress: Some(format!("{progress}%")), jobs: vec![job], ..Default::default() }
+    }
+
+    #[test]
+    fn that_a_submitted_job_runs_is_no_news_until_it_has_got_somewhere() {
+        let before = SalesforceBackupStatus { phase: Some(Phase::Running), ..Default::default() };
+        let seen = |job| SalesforceBackupStatus { phase: Some(Phase::Running), ..status(0, job) };
+        let failed = JobStatus { failed_items: Some(3), ..job("Running", 0) };
+        let cases = [
+            (seen(job("Running", 0)), Novelty::Numbers),
+            (seen(job("Running", 4)), Novelty::Numbers),
+            (seen(job("Running", 5)), Novelty::AtOnce),
+            (seen(job("Waiting", 0)), Novelty::AtOnce),
+            (seen(failed), Novelty::AtOnce),
+            (status(0, job("Running", 0)), Novelty::AtOnce),
+        ];
+        for (after, expected) in cases {
+            assert_eq!(Novelty::between(&before, &after), expected, "{after:?}");
+        }
     }
 
     fn job(status: &str, percent: u8) -> JobStatus {

@@ -41,6 +41,7 @@ use crate::{
         jobs::{
             list::{self, JobsRequest},
             page_sizes::PageSizes,
+            shared::SharedLists,
             task,
         },
         renew::answer::{self, Pair},
@@ -87,6 +88,7 @@ pub struct CommandCenter {
     lookups: Lookups,
     clients: Mutex<HashMap<ClientKey, Client>>,
     pub(super) pages: PageSizes,
+    pub(super) lists: SharedLists,
     /// Base URLs where the renewal of a token carries the token in a header.
     pub(super) renewals_with_header: Mutex<HashSet<String>>,
 }
@@ -156,6 +158,7 @@ impl CommandCenter {
             lookups: Lookups::default(),
             clients: Mutex::default(),
             pages: PageSizes::default(),
+            lists: SharedLists::default(),
             renewals_with_header: Mutex::default(),
         }
     }

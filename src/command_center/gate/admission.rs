@@ -1,16 +1,16 @@
 //! Admission control for one Command Center. A caller, its connection and its need go in; out comes a grant, or the
 //! cause of the wait and its length. Pure, no client; [`crate::command_center::gate`] makes the callers wait.
 //!
-//! - Concurrency limit: only so many calls are in flight at once.
+//! - Concurrency limit: only so many callers hold a pass, and fewer of them have a call in flight at once.
 //! - Rate limiters: each kind of call has a token bucket, and heeds what the server asks for (429, `Retry-After`).
 //! - Circuit breaker: a host that does not answer is probed by one call at a time. After it answers, the number of
-//!   calls in flight grows by one with each answer.
+//!   passes, and so of calls in flight, grows by one with each answer.
 //! - Fair queues: kills come first, then submissions and looks alternate; within each queue, the namespaces take turns.
 //!
 //! A refusal of the server, or its silence, first counts only for the connection that met it, because its token may be
 //! the reason. It counts for the base URL once connections of two namespaces met it.
 
-use std::{collections::HashMap, hash::Hash, mem::discriminant, sync::Arc, time::Duration};
+use std::{collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 
 use crate::{
     command_center::{
@@ -30,6 +30,12 @@ use crate::{
 /// Time for which a caller keeps its grant after it was told of its turn. It is longer than an API server may take to
 /// let the caller look again.
 const KEPT: Duration = Duration::from_mins(1);
+
+/// Shortest time between two batches of submissions from the queue, while most passes are taken.
+const BATCH_EVERY: Duration = Duration::from_millis(100);
+
+/// So many connections are kept although nobody uses them.
+const FEW: usize = 64;
 
 /// A renewal may have to be tried in two forms, each in a call of its own: without and with the token in a header.
 const FORMS: u32 = 2;
@@ -56,6 +62,12 @@ pub struct Gate<K> {
     /// Callers that were told of their turn and have not asked since, each with its grant and the time until which it
     /// keeps it.
     called: HashMap<K, (Grant, BootTime)>,
+    /// When submissions were let in from the queue last.
+    last_batch: BootTime,
+    /// True if an answer may change what is known of some connection.
+    unanswered: bool,
+    /// The number of connections at which those without use are dropped.
+    tidy_at: usize,
 }
 
 /// The result of [`Gate::serve`].
@@ -98,6 +110,9 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             scopes: HashMap::new(),
             queues: Queues::default(),
             called: HashMap::new(),
+            last_batch: now,
+            unanswered: false,
+            tidy_at: FEW,
         }
     }
 
@@ -109,22 +124,23 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     pub fn ask(&mut self, key: &K, id: &ConnectionId, need: Need, now: BootTime) -> Result<Grant, Wait> {
         self.host.used = now;
         match self.called.remove(key) {
-            Some((grant, _)) if discriminant(&grant.need) == discriminant(&need) && *grant.connection == *id => {
+            Some((grant, _)) if grant.need.is_same_kind(need) && *grant.connection == *id => {
                 return Ok(grant);
             }
             Some((grant, _)) => self.give_back(&grant),
             None => {}
         }
-        if let Some((since, before)) = self.queues.find(key, id, need) {
-            return Err(self.wait(id, need, before, now.since(since), now));
+        if let Some(waiting) = self.queues.find(key, id, need) {
+            let before = || self.queues.before(waiting);
+            return Err(self.wait(id, need, before, now.since(waiting.since), now));
         }
         let connection = self.known(id, now);
         let others = |id: &ConnectionId, need: Need| self.obstacle(id, need, now).is_none();
         if self.obstacle(id, need, now).is_none() && self.queues.none_may(need, others) {
             return Ok(self.let_in(connection, need, now));
         }
-        let before = self.queues.push(Ticket { key: key.clone(), connection, need, since: now });
-        Err(self.wait(id, need, before, Duration::ZERO, now))
+        let waiting = self.queues.push(Ticket { key: key.clone(), connection, need, since: now });
+        Err(self.wait(id, need, || self.queues.before(&waiting), Duration::ZERO, now))
     }
 
     /// Asks for a grant to renew the token of `id`. Callers that already hold a grant may wait for this token; so the
@@ -158,12 +174,13 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         Ok(Grant { connection, need, tries_connection: false, tries_host: false })
     }
 
-    /// `key` does not want to call any more: it loses its grant and its place in the queue.
-    pub fn leave(&mut self, key: &K) {
-        if let Some((grant, _)) = self.called.remove(key) {
-            self.give_back(&grant);
+    /// `key` does not want to call any more: it loses its grant and its place in the queue. Returns true if it had one.
+    pub fn leave(&mut self, key: &K) -> bool {
+        let called = self.called.remove(key);
+        if let Some((grant, _)) = &called {
+            self.give_back(grant);
         }
-        self.queues.leave(key);
+        self.queues.leave(key) || called.is_some()
     }
 
     /// Grants calls to waiting callers, as far as the limits allow. `exists` is true for a caller that still wants its
@@ -180,9 +197,13 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             self.leave(key);
         }
         let mut called = Vec::new();
-        while let Some(ticket) = self.next(now) {
+        let until_batch = self.until_batch(now);
+        while let Some(ticket) = self.next(until_batch.is_none(), now) {
             if !exists(&ticket.key) {
                 continue;
+            }
+            if ticket.need == Need::Submission {
+                self.last_batch = now;
             }
             let grant = self.let_in(ticket.connection, ticket.need, now);
             self.called.insert(ticket.key.clone(), (grant, now.plus(KEPT)));
@@ -190,13 +211,13 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         }
         let mut queues = std::mem::take(&mut self.queues);
         if self.host.breaker.is_open() || self.scopes.values().any(|scope| scope.breaker.is_open()) {
-            called
-                .extend(queues.take(|ticket| leaves_when_open(&ticket.key) && self.is_unavailable(&ticket.connection)));
+            called.extend(
+                queues.take_looks(|ticket| leaves_when_open(&ticket.key) && self.is_unavailable(&ticket.connection)),
+            );
         }
         let kept = self.called.values().map(|(_, until)| until.since(now));
-        let waits = self.scopes.keys().flat_map(|id| queues.needs().map(move |need| (id, need)));
-        let waits = waits.filter_map(|(id, need)| self.obstacle(id, need, now)).map(|wait| wait.left);
-        let next = kept.chain(waits.filter(|left| !left.is_zero())).min();
+        let waits = queues.lines().filter_map(|(id, need)| self.obstacle(id, need, now)).map(|wait| wait.left);
+        let next = kept.chain(waits.filter(|left| !left.is_zero())).chain(until_batch).min();
         self.queues = queues;
         Served { called, next }
     }
@@ -230,6 +251,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         let Some(scope) = self.scopes.get_mut(&grant.connection) else { return };
         match reply {
             Reply::Answer(answer) if is_unavailable(answer) => {
+                self.unanswered = true;
                 if let Some(wait) = answer.retry_after {
                     scope.reads.asked_to_wait(wait, now);
                     scope.writes.asked_to_wait(wait, now);
@@ -239,6 +261,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
                 self.failed(grant, now);
             }
             Reply::Answer(Answer { status: 429, retry_after, limit, .. }) => {
+                self.unanswered = true;
                 scope.limiter(kind).too_many(*retry_after, *limit, now);
                 self.agree_to_wait(kind, now);
                 self.answers(grant, now);
@@ -246,8 +269,10 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             Reply::Answer(_) | Reply::NoAnswer(NoAnswer::TooLarge | NoAnswer::NoRoom) => {
                 scope.limiter(kind).refusals = 0;
                 self.host.limiter(kind).refusals = 0;
-                for scope in self.scopes.values_mut() {
-                    scope.limiter(kind).unanswered = false;
+                if self.unanswered {
+                    for scope in self.scopes.values_mut() {
+                        scope.limiter(kind).unanswered = false;
+                    }
                 }
                 self.answers(grant, now);
             }
@@ -297,7 +322,10 @@ impl<K: Clone + Eq + Hash> Gate<K> {
             return Arc::clone(known);
         }
         // Every caller that waits, has a grant or calls holds the id of its connection.
-        self.scopes.retain(|id, scope| Arc::strong_count(id) > 1 || !scope.is_idle(&self.limits, now));
+        if self.scopes.len() >= self.tidy_at {
+            self.scopes.retain(|id, scope| Arc::strong_count(id) > 1 || !scope.is_idle(&self.limits, now));
+            self.tidy_at = self.scopes.len().saturating_mul(2).max(FEW);
+        }
         let id = Arc::new(id.clone());
         let limits = Limits { writes: None, reads: None, ..self.limits };
         self.scopes.insert(Arc::clone(&id), Scope::new(&limits, now));
@@ -310,11 +338,14 @@ impl<K: Clone + Eq + Hash> Gate<K> {
 
     fn answers(&mut self, grant: &Grant, now: BootTime) {
         let host_was_open = self.host.breaker.answered();
-        for scope in self.scopes.values_mut() {
-            scope.breaker.other_answered();
-            if host_was_open {
-                scope.breaker.try_now(now);
+        if self.unanswered || host_was_open {
+            for scope in self.scopes.values_mut() {
+                scope.breaker.other_answered();
+                if host_was_open {
+                    scope.breaker.try_now(now);
+                }
             }
+            self.unanswered = self.scopes.values().any(Scope::is_unanswered);
         }
         if let Some(scope) = self.scopes.get_mut(&grant.connection) {
             scope.breaker.answered();
@@ -322,6 +353,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
     }
 
     fn failed(&mut self, grant: &Grant, now: BootTime) {
+        self.unanswered = true;
         if let Some(scope) = self.scopes.get_mut(&grant.connection) {
             scope.breaker.failed(grant.tries_connection, now);
         }
@@ -339,11 +371,23 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         }
     }
 
-    /// The next caller that may call.
-    fn next(&mut self, now: BootTime) -> Option<Ticket<K>> {
+    /// The time until submissions are let in from the queue, if it is not yet. While many wait they are let in by batches,
+    /// because those of one batch share what they read.
+    fn until_batch(&self, now: BootTime) -> Option<Duration> {
+        let most_are_in = self.host.free().saturating_mul(2) < self.host.breaker.passes();
+        BATCH_EVERY.checked_sub(now.since(self.last_batch)).filter(|left| most_are_in && !left.is_zero())
+    }
+
+    /// The next caller that may call; a submission only if `with_submissions`.
+    fn next(&mut self, with_submissions: bool, now: BootTime) -> Option<Ticket<K>> {
         // Taken out for a moment, because the obstacles are asked of `self`.
         let mut queues = std::mem::take(&mut self.queues);
-        let next = queues.next(|id, need| self.obstacle(id, need, now).is_none());
+        let open = |need: Need| {
+            (with_submissions || need != Need::Submission)
+                && self.host.has_room(need)
+                && self.host.open_for(need, now).is_none()
+        };
+        let next = queues.next(open, |id, need| self.obstacle(id, need, now).is_none());
         self.queues = queues;
         next
     }
@@ -374,7 +418,7 @@ impl<K: Clone + Eq + Hash> Gate<K> {
 
     /// The reason why nobody with this need can be let in now, if there is one.
     fn obstacle(&self, id: &ConnectionId, need: Need, now: BootTime) -> Option<Wait> {
-        let wait = self.wait(id, need, 0, Duration::ZERO, now);
+        let wait = self.wait(id, need, || 0, Duration::ZERO, now);
         let free = wait.cause == WaitCause::Busy && self.both(id).all(|scope| scope.has_room(need));
         (!free).then_some(wait)
     }
@@ -383,14 +427,22 @@ impl<K: Clone + Eq + Hash> Gate<K> {
         self.both(id).filter_map(|scope| scope.open_for(need, now)).max()
     }
 
-    /// The wait of a caller with `before` others ahead of it.
-    fn wait(&self, id: &ConnectionId, need: Need, before: usize, passed: Duration, now: BootTime) -> Wait {
-        let before = u32::try_from(before).unwrap_or(u32::MAX);
+    /// The wait of a caller with so many others `before` it, who are counted only where that matters.
+    fn wait(
+        &self,
+        id: &ConnectionId,
+        need: Need,
+        before: impl FnOnce() -> usize,
+        passed: Duration,
+        now: BootTime,
+    ) -> Wait {
         let wait = |cause, left| Wait { cause, left, passed };
         if let Some(left) = self.open_for(id, need, now) {
             return wait(WaitCause::CircuitOpen, left);
         }
         let need = self.fitting(id, need, now);
+        let before = if self.both(id).any(Scope::has_buckets) { before() } else { 0 };
+        let before = u32::try_from(before).unwrap_or(u32::MAX);
         let limited = self.both(id).map(|scope| scope.limited(need, before, now)).max().unwrap_or_default();
         if limited.is_zero() { wait(WaitCause::Busy, Duration::ZERO) } else { wait(WaitCause::Limited, limited) }
     }

@@ -17,8 +17,9 @@ fn id(namespace: &str) -> ConnectionId {
     ConnectionId::new(namespace, "s", &"https://cc.example.com/api".parse().unwrap())
 }
 
+/// A gate with sixteen passes.
 fn gate(limits: &Limits) -> Gate<u32> {
-    Gate::new(limits, at(0))
+    Gate::new(&Limits { calls_in_flight: 4, ..*limits }, at(0))
 }
 
 fn open() -> Gate<u32> {
@@ -117,6 +118,36 @@ fn a_place_is_kept_for_a_moment_and_then_it_is_the_next_ones() {
     gate.leave(&17);
     assert_eq!(gate.serve(|key| *key != 18, |_| false, at(61)).called, [19], "18 does not exist any more");
     assert_eq!(gate.cause(16, Need::Look, 62), Some((WaitCause::Busy, 0)), "it asks anew");
+}
+
+#[test]
+fn while_most_passes_are_taken_submissions_come_in_batches_and_whoever_asks_alone_at_once() {
+    let mut gate = open();
+    let now = |millis| at(0).plus(Duration::from_millis(millis));
+    let ask = |gate: &mut Gate<u32>, key, millis| gate.ask(&key, &id("n"), Need::Submission, now(millis));
+    let grants: Vec<Grant> = (0..16).map(|key| ask(&mut gate, key, 0).expect("nobody waits")).collect();
+    for key in 16..60 {
+        assert!(ask(&mut gate, key, 0).is_err());
+    }
+    let calls = |gate: &mut Gate<u32>, millis| {
+        let served = gate.serve(|_| true, |_| false, now(millis));
+        (served.called.len(), served.next)
+    };
+    gate.done(&grants[0], 1, 1, now(200));
+    assert_eq!(calls(&mut gate, 200).0, 1, "no batch for long");
+    for grant in &grants[1..8] {
+        gate.done(grant, 1, 1, now(250));
+    }
+    assert_eq!(
+        calls(&mut gate, 250),
+        (0, Some(Duration::from_millis(50))),
+        "most passes are taken: the next batch is due soon"
+    );
+    assert_eq!(calls(&mut gate, 300).0, 7);
+    for grant in &grants[8..16] {
+        gate.done(grant, 1, 1, now(310));
+    }
+    assert_eq!(calls(&mut gate, 310).0, 8, "half of the passes are free");
 }
 
 #[test]

@@ -1,30 +1,32 @@
-//! A circuit breaker. The results of calls go in; out comes when the next call may begin, and how many may be in
-//! flight. Pure, no client.
+//! A circuit breaker. The results of calls go in; out comes when the next call may begin, and how many callers may hold a
+//! pass. Pure, no client.
 //!
 //! - Closed: calls go through. Some calls in a row without an answer open it.
 //! - Open: no call goes through until the next probe is due. The delay doubles with each probe that is not answered, up
 //!   to a longest one.
-//! - Half-open: one call, the probe, is in flight. Its answer closes the breaker, and from then on the number of calls
-//!   in flight grows by one with each answer.
+//! - Half-open: one call, the probe, is in flight. Its answer closes the breaker, and from then on the number of passes,
+//!   and so of calls in flight, grows by one with each answer.
 
 use std::time::Duration;
 
 use crate::{
-    command_center::gate::limits::{FIRST_DELAY, MAX_CALLS_IN_FLIGHT},
+    command_center::gate::limits::{FIRST_DELAY, Limits},
     time::{backoff::doubling, clock::BootTime},
 };
 
 /// Calls in a row without an answer after which the breaker opens.
 pub(super) const FAILURES: u32 = 5;
 
-/// The state of the breaker, and the number of calls that may be in flight.
+/// The state of the breaker, and the number of passes.
 #[derive(Debug)]
 pub(super) struct Breaker {
     /// The longest delay between two probes.
     longest: Duration,
     failures: u32,
     open: Option<Open>,
-    max_in_flight: usize,
+    /// The number of passes when nothing was wrong for long.
+    most: usize,
+    passes: usize,
 }
 
 #[derive(Debug)]
@@ -38,8 +40,9 @@ struct Open {
 
 impl Breaker {
     /// A closed breaker.
-    pub(super) const fn new(longest: Duration) -> Self {
-        Self { longest, failures: 0, open: None, max_in_flight: MAX_CALLS_IN_FLIGHT }
+    pub(super) const fn new(limits: &Limits) -> Self {
+        let most = limits.passes();
+        Self { longest: limits.probe, failures: 0, open: None, most, passes: most }
     }
 
     /// True if it is open or half-open.
@@ -52,9 +55,9 @@ impl Breaker {
         self.open.as_ref().is_some_and(|open| open.unanswered)
     }
 
-    /// The number of calls that may be in flight at once.
-    pub(super) const fn max_in_flight(&self) -> usize {
-        self.max_in_flight
+    /// The number of callers that may hold a pass at once.
+    pub(super) const fn passes(&self) -> usize {
+        self.passes
     }
 
     /// The time until the next probe, if a call cannot begin now. While a probe is in flight, no other begins.
@@ -92,7 +95,7 @@ impl Breaker {
         self.failures = 0;
         let was_open = self.open.take().is_some();
         // One call at first: the callers that waited must not all reach the host at once.
-        self.max_in_flight = if was_open { 1 } else { self.max_in_flight.saturating_add(1).min(MAX_CALLS_IN_FLIGHT) };
+        self.passes = if was_open { 1 } else { self.passes.saturating_add(1).min(self.most) };
         was_open
     }
 

@@ -22,7 +22,7 @@ use std::{
     },
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::{
     command_center::{
@@ -53,18 +53,35 @@ pub struct Gates(Arc<GatesState>);
 #[derive(Debug)]
 struct GatesState {
     limits: Limits,
-    gates: Mutex<HashMap<String, Gate<Caller>>>,
+    gates: Mutex<HashMap<String, OneGate>>,
     /// Wakes the tasks that await a pass.
     tasks: Mutex<HashMap<u64, Arc<Notify>>>,
     last_task: AtomicU64,
     changed: Notify,
 }
 
-/// The right to call one Command Center, held until it is dropped.
+/// The gate of one base URL.
+#[derive(Debug)]
+struct OneGate {
+    admission: Gate<Caller>,
+    concurrency: Arc<Concurrency>,
+}
+
+/// Concurrency limits of one base URL. Both are fair: who comes first goes first.
+#[derive(Debug)]
+struct Concurrency {
+    calls: Semaphore,
+    intents: Arc<Semaphore>,
+}
+
+/// The right to call one Command Center, held until it is dropped. It is no right to call at once: only so many calls are
+/// in flight, and a call waits for its turn.
 #[derive(Debug)]
 pub struct Pass {
     shared: Arc<GatesState>,
     grant: Grant,
+    /// None for a renewal, which waits for nobody.
+    concurrency: Option<Arc<Concurrency>>,
     /// Reserved calls that were not made yet.
     reads: AtomicU32,
     writes: AtomicU32,
@@ -89,9 +106,12 @@ impl Gates {
     /// # Errors
     /// The caller has to wait.
     pub fn ask(&self, id: &ConnectionId, caller: &Caller, need: Need) -> Result<Pass, Wait> {
-        let asked = self.0.at(id, |gate, now| gate.ask(caller, id, need, now));
+        let asked = self.0.at_one(id, |one, now| {
+            let grant = one.admission.ask(caller, id, need, now)?;
+            Ok((grant, Arc::clone(&one.concurrency)))
+        });
         match asked {
-            Ok(grant) => Ok(Pass::new(&self.0, grant)),
+            Ok((grant, concurrency)) => Ok(Pass::new(&self.0, grant, Some(concurrency))),
             Err(wait) => {
                 self.0.changed.notify_one();
                 Err(wait)
@@ -104,7 +124,7 @@ impl Gates {
     /// # Errors
     /// The host does not answer at present, or asked for no calls.
     pub fn renew(&self, id: &ConnectionId) -> Result<Pass, Wait> {
-        self.0.at(id, |gate, now| gate.renew(id, now)).map(|grant| Pass::new(&self.0, grant))
+        self.0.at(id, |gate, now| gate.renew(id, now)).map(|grant| Pass::new(&self.0, grant, None))
     }
 
     /// Waits until a task may call by connection `id`.
@@ -129,8 +149,10 @@ impl Gates {
 
     /// `caller` does not want to call any more.
     pub fn leave(&self, caller: &Caller) {
-        self.0.lock().values_mut().for_each(|gate| gate.leave(caller));
-        self.0.changed.notify_one();
+        let left = self.0.lock().values_mut().fold(false, |left, one| one.admission.leave(caller) || left);
+        if left {
+            self.0.changed.notify_one();
+        }
     }
 
     /// Grants passes to waiting callers; never returns. An object for which `exists` is true is passed to `call`; an
@@ -160,13 +182,17 @@ impl Gates {
 
 impl GatesState {
     fn at<T>(&self, id: &ConnectionId, work: impl FnOnce(&mut Gate<Caller>, BootTime) -> T) -> T {
+        self.at_one(id, |one, now| work(&mut one.admission, now))
+    }
+
+    fn at_one<T>(&self, id: &ConnectionId, work: impl FnOnce(&mut OneGate, BootTime) -> T) -> T {
         let now = clock::now().boot;
         let mut gates = self.lock();
-        if !gates.contains_key(&id.endpoint) {
-            gates.retain(|_, gate| !gate.is_idle(now));
+        if let Some(one) = gates.get_mut(&id.endpoint) {
+            return work(one, now);
         }
-        let gate = gates.entry(id.endpoint.clone()).or_insert_with(|| Gate::new(&self.limits, now));
-        work(gate, now)
+        gates.retain(|_, one| !one.admission.is_idle(now));
+        work(gates.entry(id.endpoint.clone()).or_insert_with(|| OneGate::new(&self.limits, now)), now)
     }
 
     fn serve(&self, exists: impl Fn(&str, &str, &str) -> bool) -> (Vec<Caller>, Option<std::time::Duration>) {
@@ -176,8 +202,9 @@ impl GatesState {
             Caller::Task(_) => true,
         };
         let (mut all, mut next) = (Vec::new(), None);
-        for gate in self.lock().values_mut() {
-            let Served { called, next: again } = gate.serve(exists, |caller| matches!(caller, Caller::Task(_)), now);
+        for one in self.lock().values_mut() {
+            let Served { called, next: again } =
+                one.admission.serve(exists, |caller| matches!(caller, Caller::Task(_)), now);
             all.extend(called);
             next = [next, again].into_iter().flatten().min();
         }
@@ -186,7 +213,7 @@ impl GatesState {
 
     /// The objects that hold a grant, and every task that waits: each of them asks again.
     fn called(&self) -> Vec<Caller> {
-        let objects: Vec<Caller> = self.lock().values().flat_map(Gate::called).cloned().collect();
+        let objects: Vec<Caller> = self.lock().values().flat_map(|one| one.admission.called()).cloned().collect();
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         objects.into_iter().chain(tasks.keys().map(|task| Caller::Task(*task))).collect()
     }
@@ -198,8 +225,16 @@ impl GatesState {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Gate<Caller>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, OneGate>> {
         self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OneGate {
+    fn new(limits: &Limits, now: BootTime) -> Self {
+        let calls = Semaphore::new(limits.calls_in_flight.into());
+        let intents = Arc::new(Semaphore::new(limits.intents()));
+        Self { admission: Gate::new(limits, now), concurrency: Arc::new(Concurrency { calls, intents }) }
     }
 }
 
@@ -229,10 +264,16 @@ impl Drop for Place<'_> {
 }
 
 impl Pass {
-    fn new(shared: &Arc<GatesState>, grant: Grant) -> Self {
+    fn new(shared: &Arc<GatesState>, grant: Grant, concurrency: Option<Arc<Concurrency>>) -> Self {
         let (reads, writes) = grant.reserved();
         let (reads, writes) = (AtomicU32::new(reads), AtomicU32::new(writes));
-        Self { shared: Arc::clone(shared), grant, reads, writes }
+        Self { shared: Arc::clone(shared), grant, concurrency, reads, writes }
+    }
+
+    /// Waits until an intent may be stored. While many calls are not answered, few intents wait for theirs, so that few miss
+    /// their send window. The caller holds what this returns until the call has ended.
+    pub async fn may_store_intent(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.concurrency.as_ref()?.intents).acquire_owned().await.ok()
     }
 
     /// True if this pass is for the one call that probes a host that does not answer.
@@ -253,25 +294,36 @@ impl Pass {
         self.writes.load(Ordering::Acquire)
     }
 
-    /// Makes one call of this kind and counts its reply. A call that was not reserved waits until the limiters allow
-    /// it.
+    /// Makes one call of this kind when it is its turn, and counts its reply. A call that was not reserved waits until the
+    /// limiters allow it.
     pub(super) async fn call<F: Future<Output = Reply>>(&self, kind: CallKind, call: F) -> Reply {
-        self.may_make(kind).await;
+        let in_flight = self.may_make(kind).await;
         let reply = call.await;
+        drop(in_flight);
         self.shared.at(self.connection(), |gate, now| gate.answered(kind, &reply, &self.grant, now));
         self.shared.changed.notify_one();
         reply
     }
 
-    async fn may_make(&self, kind: CallKind) {
+    /// Waits until the call may be made, and returns its place among the calls in flight.
+    async fn may_make(&self, kind: CallKind) -> Option<SemaphorePermit<'_>> {
         let left = match kind {
             CallKind::Read => &self.reads,
             CallKind::Write => &self.writes,
         };
         let reserved = left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok();
-        while let Err(wait) = self.shared.at(self.connection(), |gate, now| gate.make(&self.grant, kind, reserved, now))
-        {
-            tokio::time::sleep(wait).await;
+        loop {
+            let in_flight = match &self.concurrency {
+                Some(concurrency) => concurrency.calls.acquire().await.ok(),
+                None => None,
+            };
+            match self.shared.at(self.connection(), |gate, now| gate.make(&self.grant, kind, reserved, now)) {
+                Ok(()) => return in_flight,
+                Err(wait) => {
+                    drop(in_flight);
+                    tokio::time::sleep(wait).await;
+                }
+            }
         }
     }
 }
@@ -292,12 +344,9 @@ mod tests {
     use tokio::{sync::mpsc::unbounded_channel, time::timeout};
 
     use super::*;
-    use crate::{
-        command_center::gate::limits::MAX_CALLS_IN_FLIGHT,
-        process::{
-            metrics::Metrics,
-            supervise::{Supervisor, Task},
-        },
+    use crate::process::{
+        metrics::Metrics,
+        supervise::{Supervisor, Task},
     };
 
     fn here() -> ConnectionId {
@@ -309,7 +358,7 @@ mod tests {
     #[tokio::test]
     async fn after_a_panic_of_the_gates_everyone_whose_turn_had_come_is_called() {
         let (gates, here) = (Arc::new(Gates::new(Limits::NONE)), here());
-        let inside: Vec<Pass> = join_all((0..MAX_CALLS_IN_FLIGHT).map(|_| gates.pass(&here, Need::Look)))
+        let inside: Vec<Pass> = join_all((0..Limits::NONE.passes()).map(|_| gates.pass(&here, Need::Look)))
             .await
             .into_iter()
             .collect::<Result<_, _>>()

@@ -1,6 +1,6 @@
 //! The calls that a caller needs, and why it has to wait. Pure values.
 
-use std::time::Duration;
+use std::{mem::discriminant, time::Duration};
 
 /// The kind of a call. Each kind has limits of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,11 @@ pub struct Wait {
 }
 
 impl Need {
+    /// True if both are for the same purpose, whatever the number of calls.
+    pub(super) fn is_same_kind(self, other: Self) -> bool {
+        discriminant(&self) == discriminant(&other)
+    }
+
     pub(super) const fn reads(self) -> u32 {
         match self {
             Self::Submission | Self::Look => 1,

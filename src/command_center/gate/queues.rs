@@ -2,11 +2,11 @@
 //! go in; the next ticket that may call comes out. Each queue is fair between namespaces ([`FairQueue`]). A caller
 //! whose connection may not call keeps its place, and those behind it are served. Pure, no client.
 
-use std::{collections::HashSet, hash::Hash, sync::Arc};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use crate::{
     command_center::{connection::ConnectionId, gate::need::Need},
-    fair_queue::FairQueue,
+    fair_queue::{FairQueue, Place},
     time::clock::BootTime,
 };
 
@@ -19,15 +19,26 @@ pub(super) struct Ticket<K> {
     pub(super) since: BootTime,
 }
 
+type Queue<K> = FairQueue<Ticket<K>, Arc<ConnectionId>>;
+
 /// All callers that wait.
 #[derive(Debug)]
 pub(super) struct Queues<K> {
-    kills: FairQueue<Ticket<K>>,
-    submissions: FairQueue<Ticket<K>>,
-    looks: FairQueue<Ticket<K>>,
-    waiting: HashSet<K>,
+    kills: Queue<K>,
+    submissions: Queue<K>,
+    looks: Queue<K>,
+    waiting: HashMap<K, Waiting>,
     /// True if the next look goes before the next submission. The two take turns.
     looks_next: bool,
+}
+
+/// The place where a caller waits.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    connection: Arc<ConnectionId>,
+    need: Need,
+    place: Place,
+    pub(super) since: BootTime,
 }
 
 impl<K> Default for Queues<K> {
@@ -36,7 +47,7 @@ impl<K> Default for Queues<K> {
             kills: FairQueue::default(),
             submissions: FairQueue::default(),
             looks: FairQueue::default(),
-            waiting: HashSet::new(),
+            waiting: HashMap::new(),
             looks_next: false,
         }
     }
@@ -45,38 +56,47 @@ impl<K> Default for Queues<K> {
 impl<K: Clone + Eq + Hash> Queues<K> {
     /// True if nobody waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.kills.is_empty() && self.submissions.is_empty() && self.looks.is_empty()
+        self.waiting.is_empty()
     }
 
-    /// The time since which `key` waits with this connection and need, and the number of callers before it.
-    pub(super) fn find(&self, key: &K, id: &ConnectionId, need: Need) -> Option<(BootTime, usize)> {
-        let is = |ticket: &Ticket<K>| ticket.key == *key && *ticket.connection == *id;
-        let found = if self.waiting.contains(key) { self.queue(need).find(&id.namespace, is) } else { None };
-        found.map(|(ticket, before)| (ticket.since, before))
+    /// The place of `key`, if it waits with this connection and need.
+    pub(super) fn find(&self, key: &K, id: &ConnectionId, need: Need) -> Option<&Waiting> {
+        self.waiting.get(key).filter(|waiting| *waiting.connection == *id && waiting.need.is_same_kind(need))
     }
 
-    /// Puts a caller last in its namespace. Returns the number of callers before it.
-    pub(super) fn push(&mut self, ticket: Ticket<K>) -> usize {
+    /// The number of callers before this one in its queue. Walks over the queue.
+    pub(super) fn before(&self, waiting: &Waiting) -> usize {
+        self.queue(waiting.need).before(&waiting.connection.namespace, waiting.place)
+    }
+
+    /// Puts a caller last in its namespace.
+    pub(super) fn push(&mut self, ticket: Ticket<K>) -> Waiting {
         self.leave(&ticket.key);
-        self.waiting.insert(ticket.key.clone());
-        let group = Arc::clone(&ticket.connection);
-        self.queue_mut(ticket.need).push(&group.namespace, ticket)
+        let (key, connection, need, since) =
+            (ticket.key.clone(), Arc::clone(&ticket.connection), ticket.need, ticket.since);
+        let queue = self.queue_mut(need);
+        let place = queue.push_in_line(&connection.namespace, Arc::clone(&connection), ticket);
+        let waiting = Waiting { connection, need, place, since };
+        self.waiting.insert(key, waiting.clone());
+        waiting
     }
 
-    /// `key` does not wait any more.
-    pub(super) fn leave(&mut self, key: &K) {
-        if self.waiting.remove(key) {
-            for queue in [&mut self.kills, &mut self.submissions, &mut self.looks] {
-                queue.retain(|ticket| ticket.key != *key);
-            }
-        }
+    /// `key` does not wait any more. Returns true if it did.
+    pub(super) fn leave(&mut self, key: &K) -> bool {
+        let Some(Waiting { connection, need, place, .. }) = self.waiting.remove(key) else { return false };
+        self.queue_mut(need).remove(&connection.namespace, &connection, place);
+        true
     }
 
-    /// Removes and returns the next caller that `may` call.
-    pub(super) fn next(&mut self, may: impl Fn(&ConnectionId, Need) -> bool) -> Option<Ticket<K>> {
+    /// Removes and returns the next caller that `may` call. Nobody is asked about a need that is not `open` to anyone.
+    pub(super) fn next(
+        &mut self,
+        open: impl Fn(Need) -> bool,
+        may: impl Fn(&ConnectionId, Need) -> bool,
+    ) -> Option<Ticket<K>> {
         let order = if self.looks_next { [Need::Look, Need::Submission] } else { [Need::Submission, Need::Look] };
-        for need in [Need::Kills(1), order[0], order[1]] {
-            let next = self.queue_mut(need).pop_where(once_each(need, &may));
+        for need in [Need::Kills(1), order[0], order[1]].into_iter().filter(|need| open(*need)) {
+            let next = self.queue_mut(need).pop_where(|connection| may(connection, need));
             if let Some(ticket) = next {
                 self.looks_next = need == Need::Submission;
                 self.waiting.remove(&ticket.key);
@@ -88,32 +108,26 @@ impl<K: Clone + Eq + Hash> Queues<K> {
 
     /// True if nobody who waits with this need `may` call.
     pub(super) fn none_may(&self, need: Need, may: impl Fn(&ConnectionId, Need) -> bool) -> bool {
-        !self.queue(need).iter().any(once_each(need, may))
+        !self.queue(need).lines().any(|connection| may(connection, need))
     }
 
-    /// Removes the callers for which `leaves` is true, and returns their keys.
-    pub(super) fn take(&mut self, leaves: impl Fn(&Ticket<K>) -> bool) -> Vec<K> {
-        let mut taken = Vec::new();
-        for queue in [&mut self.kills, &mut self.submissions, &mut self.looks] {
-            let before = taken.len();
-            taken.extend(queue.iter().filter(|ticket| leaves(ticket)).map(|ticket| ticket.key.clone()));
-            if taken.len() > before {
-                queue.retain(|ticket| !leaves(ticket));
-            }
-        }
+    /// Removes the callers that wait to look and for which `leaves` is true, and returns their keys.
+    pub(super) fn take_looks(&mut self, leaves: impl Fn(&Ticket<K>) -> bool) -> Vec<K> {
+        let taken: Vec<K> =
+            self.looks.iter().filter(|ticket| leaves(ticket)).map(|ticket| ticket.key.clone()).collect();
         for key in &taken {
-            self.waiting.remove(key);
+            self.leave(key);
         }
         taken
     }
 
-    /// The needs with which somebody waits.
-    pub(super) fn needs(&self) -> impl Iterator<Item = Need> {
+    /// The connections that somebody waits for, with the need.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&ConnectionId, Need)> {
         let needs = [Need::Kills(1), Need::Submission, Need::Look];
-        needs.into_iter().filter(|need| !self.queue(*need).is_empty())
+        needs.into_iter().flat_map(|need| self.queue(need).lines().map(move |connection| (&**connection, need)))
     }
 
-    const fn queue(&self, need: Need) -> &FairQueue<Ticket<K>> {
+    const fn queue(&self, need: Need) -> &Queue<K> {
         match need {
             Need::Submission => &self.submissions,
             Need::Look => &self.looks,
@@ -121,24 +135,11 @@ impl<K: Clone + Eq + Hash> Queues<K> {
         }
     }
 
-    const fn queue_mut(&mut self, need: Need) -> &mut FairQueue<Ticket<K>> {
+    const fn queue_mut(&mut self, need: Need) -> &mut Queue<K> {
         match need {
             Need::Submission => &mut self.submissions,
             Need::Look => &mut self.looks,
             Need::Kills(_) => &mut self.kills,
-        }
-    }
-}
-
-/// Asks `may` once for a run of tickets of the same connection: there may be thousands.
-fn once_each<K>(need: Need, may: impl Fn(&ConnectionId, Need) -> bool) -> impl FnMut(&Ticket<K>) -> bool {
-    let mut known: Option<(Arc<ConnectionId>, bool)> = None;
-    move |ticket| match &known {
-        Some((connection, may)) if Arc::ptr_eq(connection, &ticket.connection) => *may,
-        _ => {
-            let answer = may(&ticket.connection, need);
-            known = Some((Arc::clone(&ticket.connection), answer));
-            answer
         }
     }
 }

@@ -30,7 +30,7 @@ impl Scope {
         Self {
             reads: Limiter::new(limits.reads, limits, now),
             writes: Limiter::new(limits.writes, limits, now),
-            breaker: Breaker::new(limits.probe),
+            breaker: Breaker::new(limits),
             busy: 0,
             used: now,
         }
@@ -72,10 +72,25 @@ impl Scope {
         self.reads.until(need.reads(), before, now).max(self.writes.until(need.writes(), before, now))
     }
 
+    /// The number of passes that are free.
+    pub(super) const fn free(&self) -> usize {
+        self.breaker.passes().saturating_sub(self.busy)
+    }
+
+    /// True if a bucket limits it, so that it matters how many come before.
+    pub(super) const fn has_buckets(&self) -> bool {
+        self.reads.bucket.is_some() || self.writes.bucket.is_some()
+    }
+
+    /// True if an answer at the same base URL would change what is known of this connection.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.reads.unanswered || self.writes.unanswered || self.breaker.is_unanswered()
+    }
+
     /// True if one more caller fits under the concurrency limit. After a refusal, only one call tries again.
     pub(super) const fn has_room(&self, need: Need) -> bool {
         let tries = (need.reads() > 0 && self.reads.tries()) || (need.writes() > 0 && self.writes.tries());
-        !tries && self.busy < self.breaker.max_in_flight()
+        !tries && self.busy < self.breaker.passes()
     }
 
     pub(super) const fn limiter(&mut self, kind: CallKind) -> &mut Limiter {

@@ -1,7 +1,7 @@
 //! Reads the job list, page by page. A query, a connection and a pass go in, a [`Listed`] comes out. It needs the
 //! client; [`list`] decides which page comes next.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 
@@ -10,21 +10,14 @@ use crate::{
         client::{ClientError, CommandCenter, MAX_PAGE},
         connection::Connection,
         gate::Pass,
-        jobs::list::{self, JobList, JobQuery, Listing, Next, Pages},
+        jobs::{
+            list::{self, JobList, JobQuery, Listed, Listing, Next, Pages},
+            shared::{self, Key, SharedList},
+        },
         reply::{NoAnswer, Reply},
     },
-    time::clock,
+    time::clock::{self, Now},
 };
-
-/// A job list, and the wait that the server asked for.
-#[derive(Debug)]
-pub struct Listed {
-    /// The list.
-    pub listing: Listing,
-    /// The wait that the server asked for with 429 or 503. A 429 without a time counts as zero; a 503 without a time
-    /// counts as nothing.
-    pub asked_to_wait: Option<Duration>,
-}
 
 impl CommandCenter {
     /// Reads the list, as far as the query needs it.
@@ -58,6 +51,32 @@ impl CommandCenter {
             if reply == Reply::NoAnswer(NoAnswer::TooLarge) {
                 self.pages.note(pass.connection(), at.1);
             }
+        }
+    }
+
+    /// The job list for `query` that is asked for after this call, alone or with others, and the time at which it is asked
+    /// for.
+    ///
+    /// # Errors
+    /// No client can be set up for the connection's certificates.
+    pub async fn list_with_others(
+        self: &Arc<Self>,
+        pass: &Arc<Pass>,
+        connection: &Connection,
+        query: &JobQuery,
+    ) -> Result<(Now, Listed), ClientError> {
+        let key = Key::of(pass.connection(), connection, query);
+        let (center, pass_of_all, its) = (Arc::clone(self), Arc::clone(pass), connection.clone());
+        let fly = |queries: Vec<JobQuery>| async move {
+            let (query, is_shared) = (Arc::new(shared::union(&queries)), queries.len() > 1);
+            let as_of = clock::now();
+            let listed = center.list(&pass_of_all, &its, &query).await.ok().map(Arc::new);
+            SharedList { as_of, listed, query, is_shared }
+        };
+        let shared = self.lists.join(key, query.clone(), shared::has_room, fly).await;
+        match shared.part(query) {
+            Some(listed) => Ok((shared.as_of, listed)),
+            None => Ok((clock::now(), self.list(pass, connection, query).await?)),
         }
     }
 }
@@ -173,7 +192,7 @@ mod tests {
         assert_eq!((all.jobs.len(), calls), (1100, 55));
         assert_eq!(client.pages.of(&id(&connection)), 40, "such rows have room for more of them");
         client.pages.note(&id(&connection), 20);
-        let enough = Enough { ended_within: Duration::ZERO, request: String::new() };
+        let enough = Enough { ended_within: Duration::ZERO, requests: [String::new()].into() };
         let (list, calls) = whole(&client, &simulator, &connection, &query.enough(enough)).await;
         assert_eq!((list.jobs.len(), calls), (21, 2));
         assert_eq!((list.last_id(), list.has(oldest)), (all.last_id(), true));

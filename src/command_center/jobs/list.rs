@@ -145,6 +145,16 @@ pub enum Listing {
     Failed(Unreadable),
 }
 
+/// A job list, and the wait that the server asked for.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The list.
+    pub listing: Listing,
+    /// The wait that the server asked for with 429 or 503. A 429 without a time counts as zero; a 503 without a time
+    /// counts as nothing.
+    pub asked_to_wait: Option<Duration>,
+}
+
 impl Listing {
     /// True if the token was refused.
     #[must_use]
@@ -161,6 +171,8 @@ pub struct JobList {
     /// True if every row was read, down to where the query asked, and their number is the one that the Command Center
     /// gave.
     pub whole: bool,
+    /// True if the Command Center gave the number of all rows.
+    pub counted: bool,
     /// A remark on the list.
     pub remark: Remark,
     /// True if it comes from the simulator.
@@ -187,6 +199,11 @@ pub enum Remark {
 }
 
 impl JobList {
+    /// The same list without its jobs.
+    pub(super) fn without_jobs(&self) -> Self {
+        Self { jobs: Vec::new(), remark: self.remark.clone(), room: self.room.clone(), ..*self }
+    }
+
     /// The list that is missing because of this error.
     fn failed(error: Refused) -> Self {
         Self { remark: Remark::Error(error), ..Self::default() }
@@ -438,6 +455,7 @@ impl Pages {
         JobList {
             jobs: std::mem::take(&mut self.jobs).into_values().collect(),
             whole: counted && !self.unsound && !cut,
+            counted: self.total.is_some(),
             remark,
             simulated: self.simulated,
             server_ahead: SignedDuration::ZERO,

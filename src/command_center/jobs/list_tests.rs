@@ -337,7 +337,7 @@ fn refusals_errors_and_what_is_no_answer_of_a_command_center_are_told_apart() {
 /// short list was asked for.
 fn narrowed(pages: &[(u64, &[u64])]) -> (JobList, Vec<bool>) {
     let query = JobQuery::of(&[], Duration::from_hours(168))
-        .enough(Enough { ended_within: Duration::from_hours(1), request: "ours".to_owned() });
+        .enough(Enough { ended_within: Duration::from_hours(1), requests: ["ours".to_owned()].into() });
     let (mut read, mut at, mut short) =
         (Pages::of(PAGE, &query, ResponseMemory::default().share("cc", FREE)), (0, PAGE), Vec::new());
     for (total, ids) in pages {
@@ -395,7 +395,7 @@ fn a_job_of_an_earlier_object_of_the_name_makes_the_whole_list_be_read() {
     let body = json!({"totalRecordsWithoutPaging": 9, "jobs": [row(9, &own), row(8, "")]});
     let Described::Ours { request, .. } = Described::read(&own) else { panic!("it is no description") };
     for (request, is_short) in [(request, false), ("another".to_owned(), true)] {
-        let query = query.clone().enough(Enough { ended_within: Duration::from_hours(1), request });
+        let query = query.clone().enough(Enough { ended_within: Duration::from_hours(1), requests: [request].into() });
         let pages = Pages::of(PAGE, &query, ResponseMemory::default().share("cc", FREE));
         let (_, next) = pages.push(&answer(200, &body), false, &redaction());
         let Next::Page(offset, _) = next else { panic!("{next:?}") };

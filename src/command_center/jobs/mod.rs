@@ -7,6 +7,7 @@ pub mod list;
 pub mod narrowed;
 pub(crate) mod page_sizes;
 mod rows;
+pub(crate) mod shared;
 pub mod state;
 pub mod task;
 pub mod unusable;

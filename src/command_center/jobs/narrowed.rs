@@ -5,23 +5,29 @@
 //! The API does not promise the order that it is asked for. So both lists must agree with that order; otherwise the
 //! long list is read.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use crate::{api::JobId, command_center::jobs::job::Job};
+use crate::{
+    api::JobId,
+    command_center::{create_task::description::Described, jobs::job::Job},
+};
 
 /// The part of a list that is enough, once its newest job is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enough {
     /// The active jobs, and those that ended no longer ago than this.
     pub ended_within: Duration,
-    /// If a job has this request in its description, the whole list is needed.
-    pub request: String,
+    /// If a job has one of these requests in its description, the whole list is needed.
+    pub requests: BTreeSet<String>,
 }
 
 impl Enough {
     /// True if `job` makes the whole list necessary.
     pub(super) fn is_refuted_by(&self, job: &Job) -> bool {
-        job.described.is_of_request(&self.request)
+        matches!(&job.described, Described::Ours { request, .. } if self.requests.contains(request))
     }
 }
 

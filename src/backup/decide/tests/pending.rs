@@ -1,15 +1,13 @@
 //! The looks before a backup is started, and earlier backups of the same request.
 
-use super::*;
+use std::sync::Arc;
 
+use super::*;
 use crate::{
     api::{Attempt as AttemptStatus, BackupLevel, Target},
     backup::{
         claims::{Claim, Other},
-        decide::{
-            pending::MOMENTS,
-            tests::open::{described, ended, new_job},
-        },
+        decide::tests::open::{described, ended, new_job},
         memory::{Earlier, NotKept},
     },
     command_center::{
@@ -59,7 +57,7 @@ fn waits(object: &SalesforceBackup, seconds: u64, cause: WaitCause, left: u64, p
 fn one_that_waits_for_its_turn_at_the_command_center_says_why_and_until_when() {
     let new = object(&json!({}));
     for (cause, said) in [(WaitCause::Limited, "RateLimited"), (WaitCause::CircuitOpen, "CommandCenterUnavailable")] {
-        let (status, again) = recorded(waits(&new, 0, cause, 480, 0));
+        let (status, again) = recorded(waits(&new, 0, cause, 480, 60));
         assert_eq!(reason(&status), (Phase::Pending, said));
         assert_eq!(status.next_try_at.as_ref().map(|at| at.0), Some(at(480).wall));
         assert!(is_true(&status.conditions, ConditionType::Reconciling) && again.is_some());
@@ -75,19 +73,26 @@ fn one_that_waits_for_its_turn_at_the_command_center_says_why_and_until_when() {
 }
 
 #[test]
-fn one_that_waits_for_a_moment_says_nothing_and_after_a_while_it_does() {
+fn one_that_waits_in_line_says_nothing_for_a_minute_and_then_it_does() {
     let new = object(&json!({}));
-    assert!(matches!(waits(&new, 0, WaitCause::Busy, 0, 0), Step::Rest(Some(MOMENTS))));
-    let (status, _) = recorded(waits(&new, 15, WaitCause::Busy, 0, 15));
-    assert_eq!((reason(&status), status.next_try_at.clone()), ((Phase::Pending, "RateLimited"), None));
-    let waiting = SalesforceBackup { status: Some(status), ..new };
-    assert!(matches!(step(&waiting, 16), Step::Attempt(_)));
+    for cause in [WaitCause::Busy, WaitCause::Limited] {
+        let rests = |left, passed| matches!(waits(&new, passed, cause, left, passed), Step::Rest(Some(again)) if again.as_secs() == 60 - passed);
+        assert!(rests(480, 0) && rests(480, 59));
+        let (status, _) = recorded(waits(&new, 60, cause, 0, 60));
+        assert_eq!(reason(&status), (Phase::Pending, "RateLimited"));
+        let waiting = SalesforceBackup { status: Some(status), ..new.clone() };
+        assert!(matches!(step(&waiting, 61), Step::Attempt(_)));
+    }
+    let (status, _) = recorded(waits(&new, 0, WaitCause::CircuitOpen, 5, 0));
+    assert_eq!(reason(&status), (Phase::Pending, "CommandCenterUnavailable"), "that is no line");
 }
 
 #[test]
 fn one_that_waits_for_its_turn_gives_up_at_its_deadline() {
     let new = object(&json!({"startDeadlineSeconds": 60}));
-    let (status, again) = recorded(waits(&new, 0, WaitCause::Limited, 480, 0));
+    let soon = object(&json!({"startDeadlineSeconds": 30}));
+    assert!(matches!(waits(&soon, 0, WaitCause::Limited, 480, 0), Step::Rest(Some(again)) if again.as_secs() == 30));
+    let (status, again) = recorded(waits(&new, 0, WaitCause::Limited, 480, 60));
     assert_eq!(again, Some(Duration::from_mins(1)));
     let waiting = SalesforceBackup { status: Some(status), ..new };
     let (late, _) = recorded(waits(&waiting, 60, WaitCause::Limited, 420, 60));
@@ -149,7 +154,7 @@ fn an_open_attempt_of_another_object_on_the_target_comes_first() {
         job_ids: Vec::new(),
     };
     let new = object(&json!({}));
-    let with = |other| look_at(&new, Seen { neighbours: Some(vec![other]), ..seen() });
+    let with = |other| look_at(&new, Seen { neighbours: Some(vec![Arc::new(other)]), ..seen() });
     let (status, again) = recorded(with(other(Claim::Open, 12)));
     assert_eq!(reason(&status), (Phase::Pending, "TargetBusy"));
     assert!(find(&status.conditions, ConditionType::Ready).unwrap().message.contains("n/other"));
