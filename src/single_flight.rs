@@ -190,7 +190,7 @@ mod tests {
     async fn a_read_that_is_given_up_leaves_the_next_one_to_the_others() {
         let (flights, reads) = (SingleFlight::<&str, usize>::default(), Reads::default());
         let mut waits = {
-            let mut given_up = Box::pin(flights.read("a", || pending::<usize>()));
+            let mut given_up = Box::pin(flights.read("a", pending::<usize>));
             assert!(given_up.as_mut().now_or_never().is_none());
             let mut waits = Box::pin(flights.read("a", reads.now()));
             assert!(waits.as_mut().now_or_never().is_none());

@@ -11,6 +11,7 @@
 )]
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::cast_precision_loss,
     reason = "a bench that cannot go on has failed; figures are rounded"
 )]

@@ -9,7 +9,7 @@ use std::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject},
     runtime::{WatchStreamExt as _, watcher},
 };
@@ -154,7 +154,7 @@ impl World {
     pub async fn until_finished(&self) -> (f64, f64) {
         let (begin, calls) = (Instant::now(), self.external());
         let names = self.tenant.backups().list_metadata(&kube::api::ListParams::default()).await.unwrap();
-        let names: BTreeSet<String> = names.items.iter().map(|object| object.name_any()).collect();
+        let names: BTreeSet<String> = names.items.iter().map(ResourceExt::name_any).collect();
         let many = names.len() as f64;
         self.until(names, |status| status.get("finishedAt").is_some()).await;
         let seconds = begin.elapsed().as_secs_f64();

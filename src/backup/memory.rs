@@ -238,7 +238,9 @@ impl From<Contents> for Memory {
     fn from(contents: Contents) -> Self {
         let mut indexed = Indexed { contents, open: HashSet::new() };
         let names: Vec<_> = indexed.requests.keys().cloned().collect();
-        names.iter().for_each(|name| indexed.index(name));
+        for name in &names {
+            indexed.index(name);
+        }
         Self(Mutex::new(indexed))
     }
 }

@@ -149,7 +149,10 @@ impl Gates {
 
     /// `caller` does not want to call any more.
     pub fn leave(&self, caller: &Caller) {
-        let left = self.0.lock().values_mut().fold(false, |left, one| one.admission.leave(caller) || left);
+        let mut left = false;
+        for one in self.0.lock().values_mut() {
+            left |= one.admission.leave(caller);
+        }
         if left {
             self.0.changed.notify_one();
         }

@@ -102,8 +102,9 @@ pub(super) fn union(queries: &[JobQuery]) -> JobQuery {
 /// The part of a shared list that `query` asks for; none if the object has to ask by itself.
 fn part(shared: &Listing, asked: &JobQuery, query: &JobQuery) -> Option<Listing> {
     let list = match shared {
-        Listing::NotAllowed(_) | Listing::Failed(_) => return Some(shared.clone()),
-        Listing::Read(JobList { remark: Remark::Error(_), .. }) => return Some(shared.clone()),
+        Listing::NotAllowed(_) | Listing::Failed(_) | Listing::Read(JobList { remark: Remark::Error(_), .. }) => {
+            return Some(shared.clone());
+        }
         Listing::Read(list) if list.remark == Remark::Silent && list.jobs.is_empty() => return Some(shared.clone()),
         Listing::Read(list) => list,
     };
