@@ -54,6 +54,8 @@ pub struct Observed<'a> {
 /// Something to look at before it can be decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
+    /// The line before the Command Center, by the address that this process knew last: who waits in it needs no reads.
+    Line,
     /// The Secret.
     Secret,
     /// The Namespace.
@@ -85,6 +87,8 @@ pub enum Look {
 pub struct Seen {
     /// State of the definition in the cluster.
     pub definition: InCluster,
+    /// The wait in line before anything is read; `None` inside where there is no line, or the address is not known.
+    pub line: Option<Option<Wait>>,
     /// The connection, or why there is none.
     pub connection: Option<Result<Connection, SecretProblem>>,
     /// The uid of the Namespace.
@@ -224,6 +228,7 @@ impl<'a> Observed<'a> {
     /// When the API server cannot be used.
     pub async fn look(&mut self, look: Look, context: &Context, slot: &mut Slot) -> Result<(), Error> {
         match look {
+            Look::Line => self.seen.line = Some(self.ask_for_a_place(context, slot)),
             Look::Secret => {
                 let (connections, secret) = (&context.connections, self.secret_key());
                 let read = connections.read(&secret, self.rejected());
@@ -321,8 +326,24 @@ impl<'a> Observed<'a> {
         Some(ConnectionId::new(self.namespace(), self.secret_name(), endpoint))
     }
 
+    /// Asks for a pass by the address that this process knew last. Whether it is still that is seen before the pass is used.
+    fn ask_for_a_place(&self, context: &Context, slot: &mut Slot) -> Option<Wait> {
+        let endpoint = context.connections.last_endpoint(&self.secret_key())?;
+        let id = ConnectionId::new(self.namespace(), self.secret_name(), &endpoint);
+        match context.command_center.gates.ask(&id, &self.caller(), Need::Submission) {
+            Ok(pass) => {
+                slot.pass = Some(Arc::new(pass));
+                None
+            }
+            Err(wait) => Some(wait),
+        }
+    }
+
     fn ask_to_call(&self, context: &Context, slot: &mut Slot) -> Option<Admission> {
         let id = self.connection_id()?;
+        if slot.pass.take_if(|pass| *pass.connection() != id).is_none() && slot.pass.is_some() {
+            return Some(Admission::Granted);
+        }
         let asked = context.command_center.gates.ask(&id, &self.caller(), Need::Submission);
         Some(match asked {
             Ok(pass) => {

@@ -39,7 +39,7 @@ pub async fn reconcile(
     if observed.seen.jobs_update.is_none() {
         context.job_watch.leave(observed.uid());
     }
-    let waits = matches!(observed.seen.admission, Some(Admission::Waits(_)));
+    let waits = matches!(observed.seen.admission, Some(Admission::Waits(_))) || observed.seen.line.flatten().is_some();
     if !waits && !matches!(observed.seen.kills, Some(Err(_))) {
         context.command_center.gates.leave(&observed.caller());
     }

@@ -31,7 +31,7 @@ use crate::{
         Token,
         client::CommandCenter,
         connection::{self, Connection, ConnectionError},
-        endpoint::EndpointPolicy,
+        endpoint::{Endpoint, EndpointPolicy},
         renew::answer::Pair,
     },
     connections::{
@@ -64,6 +64,8 @@ struct ConnectionsState {
     command_center: Arc<CommandCenter>,
     policy: EndpointPolicy,
     renew_tokens: bool,
+    /// The addresses in the Secrets that were read last.
+    endpoints: Mutex<HashMap<SecretKey, Endpoint>>,
     /// The renewals of the Secrets that have a `refreshToken` or are in use.
     known: Mutex<HashMap<SecretKey, Arc<SecretRenewals>>>,
     /// The pairs of users' Secrets that this process has renewed.
@@ -108,6 +110,7 @@ impl Connections {
             command_center,
             policy,
             renew_tokens,
+            endpoints: Mutex::default(),
             known: Mutex::default(),
             spent: Mutex::default(),
             renewals: TaskTracker::new(),
@@ -124,7 +127,23 @@ impl Connections {
         secret: &SecretKey,
         rejected: Option<&str>,
     ) -> Result<Result<Connection, SecretProblem>, ClusterError> {
-        Ok(self.look(secret, rejected).await?.map(|(connection, _)| connection))
+        let read = self.look(secret, rejected).await?.map(|(connection, _)| connection);
+        let mut endpoints = lock(&self.0.endpoints);
+        match &read {
+            Ok(connection) if endpoints.get(secret) != Some(&connection.endpoint) => {
+                endpoints.insert(secret.clone(), connection.endpoint.clone());
+            }
+            Ok(_) => {}
+            Err(_) => drop(endpoints.remove(secret)),
+        }
+        drop(endpoints);
+        Ok(read)
+    }
+
+    /// The address in the Secret when it was read last, which may have changed since.
+    #[must_use]
+    pub fn last_endpoint(&self, secret: &SecretKey) -> Option<Endpoint> {
+        lock(&self.0.endpoints).get(secret).cloned()
     }
 
     /// The connection in the Secret, if it has changed since it was `rejected` and leads to the same Command Center.

@@ -56,7 +56,7 @@ impl Turn<'_> {
         &mut self.world.replicas[self.replica]
     }
 
-    /// What the replica remembers.
+    /// Memory of the replica.
     pub fn memory(&mut self) -> Memory {
         Memory::from(self.me().memory.clone())
     }
@@ -66,7 +66,7 @@ impl Turn<'_> {
         self.me().memory = memory.contents();
     }
 
-    /// Whether this is broken.
+    /// True if this is broken.
     pub fn is(&self, mutant: Mutant) -> bool {
         self.protocol.scenario.is(mutant)
     }
@@ -183,6 +183,7 @@ impl Turn<'_> {
             if protocol.scenario.is(Mutant::BelievesOneRefusal) { believed(seen, protocol) } else { seen }
         };
         match look {
+            Look::Line => observed.seen.line = Some(None),
             Look::Secret => observed.seen.connection = Some(Ok(protocol.connection.clone())),
             // The clocks of the model differ by less than a day.
             Look::StoredFor => observed.seen.stored_for = Some(None),

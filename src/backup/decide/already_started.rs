@@ -127,7 +127,7 @@ fn look_back(view: &View<'_>, status: &SalesforceBackupStatus) -> Duration {
 
 /// True if `status` is of the first run and tells of no call: the object is new, or an earlier status was lost. It goes on
 /// to be so while the object waits, until the first attempt.
-fn tells_of_no_call(status: &SalesforceBackupStatus) -> bool {
+pub(super) fn tells_of_no_call(status: &SalesforceBackupStatus) -> bool {
     let none = |attempt: &AttemptStatus| attempt.number == 0 && attempt.earlier_runs_up_to.is_none();
     status.attempt.as_ref().is_none_or(none)
 }

@@ -14,7 +14,9 @@ use crate::{
     backup::{
         claims::{self, Applicant, Other, Waits},
         decide::{
-            already_started::{Already, Request, already_started, earlier_object, own_request, query},
+            already_started::{
+                Already, Request, already_started, earlier_object, own_request, query, tells_of_no_call,
+            },
             step::{Attempt, Rung, Step, found},
             view::{IN_ANY_CASE, INCOMPLETE, View, headline, since},
         },
@@ -118,10 +120,12 @@ pub(super) fn pending(view: &View<'_>, status: SalesforceBackupStatus) -> Step {
         let report = Report::Stalled(messages::object_too_large());
         return view.record(view.transition.report(without_next_try(status), &report), soonest(None));
     }
-    let connection = match &view.observed.seen.connection {
-        None => return Step::Look(Look::Secret),
-        Some(Ok(connection)) => connection,
-        Some(Err(problem)) => {
+    let connection = match (&view.observed.seen.connection, view.observed.seen.line) {
+        (None, None) if tells_of_no_call(&status) => return Step::Look(Look::Line),
+        (None, Some(Some(wait))) if let Some(rest) = quietly_in_line(view, &status, wait) => return rest,
+        (None, _) => return Step::Look(Look::Secret),
+        (Some(Ok(connection)), _) => connection,
+        (Some(Err(problem)), _) => {
             let why = messages::secret_problem(problem, view.observed.secret_name());
             let report = if problem.passes() { Report::Waiting(why) } else { Report::Stalled(why) };
             return view.record(view.transition.report(without_next_try(status), &report), soonest(None));
@@ -294,18 +298,10 @@ fn lost(view: &View<'_>, status: SalesforceBackupStatus, connection: &Connection
 
 /// Others call the Command Center first, or it does not answer: the object is woken when its turn has come.
 fn in_line(view: &View<'_>, status: SalesforceBackupStatus, wait: Wait, endpoint: &str) -> Step {
-    let look = match wait.cause {
-        // Whoever waits for the host is told of a Secret that points elsewhere.
-        WaitCause::CircuitOpen => delays::until_next_look(wait.passed, view.observed.uid()),
-        WaitCause::Busy | WaitCause::Limited => IN_ANY_CASE,
-    };
-    let deadline = deadline(&status, view.observed.object.spec.start_deadline_seconds);
-    let again = until(deadline, view.transition.now).map_or(look, |left| left.min(look));
-    let told_in =
-        IN_LINE.checked_sub(wait.passed).filter(|left| wait.cause != WaitCause::CircuitOpen && !left.is_zero());
-    if let Some(told_in) = told_in {
-        return Step::Rest(Some(again.min(told_in)));
+    if let Some(rest) = quietly_in_line(view, &status, wait) {
+        return rest;
     }
+    let again = look_again_in_line(view, &status, wait);
     let known = status.next_try_at.clone().filter(|at| at.0 > view.transition.now);
     let next_try_at = match wait.cause {
         WaitCause::Busy => None,
@@ -319,6 +315,25 @@ fn in_line(view: &View<'_>, status: SalesforceBackupStatus, wait: Wait, endpoint
         .unwrap_or_else(|| messages::in_line(wait.cause, endpoint));
     let waiting = view.transition.report(status, &Report::Waiting(why));
     view.record(SalesforceBackupStatus { next_try_at, queued: Some(true), ..waiting }, Some(again))
+}
+
+/// Step of an object that has not been in line for long: it says nothing. One that waits for a Command Center that is away
+/// is in no line.
+fn quietly_in_line(view: &View<'_>, status: &SalesforceBackupStatus, wait: Wait) -> Option<Step> {
+    let told_in = IN_LINE.checked_sub(wait.passed)?;
+    (wait.cause != WaitCause::CircuitOpen && !told_in.is_zero())
+        .then(|| Step::Rest(Some(look_again_in_line(view, status, wait).min(told_in))))
+}
+
+/// Time until an object in line looks again although it is not its turn.
+fn look_again_in_line(view: &View<'_>, status: &SalesforceBackupStatus, wait: Wait) -> Duration {
+    let look = match wait.cause {
+        // Whoever waits for the host is told of a Secret that points elsewhere.
+        WaitCause::CircuitOpen => delays::until_next_look(wait.passed, view.observed.uid()),
+        WaitCause::Busy | WaitCause::Limited => IN_ANY_CASE,
+    };
+    let deadline = deadline(status, view.observed.object.spec.start_deadline_seconds);
+    until(deadline, view.transition.now).map_or(look, |left| left.min(look))
 }
 
 /// Time that the object has been waiting.

@@ -32,7 +32,7 @@ use crate::{
 const KEPT: Duration = Duration::from_mins(1);
 
 /// Shortest time between two batches of submissions from the queue, while most passes are taken.
-const BATCH_EVERY: Duration = Duration::from_millis(100);
+const BATCH_EVERY: Duration = Duration::from_millis(500);
 
 /// So many connections are kept although nobody uses them.
 const FEW: usize = 64;

@@ -133,21 +133,21 @@ fn while_most_passes_are_taken_submissions_come_in_batches_and_whoever_asks_alon
         let served = gate.serve(|_| true, |_| false, now(millis));
         (served.called.len(), served.next)
     };
-    gate.done(&grants[0], 1, 1, now(200));
-    assert_eq!(calls(&mut gate, 200).0, 1, "no batch for long");
+    gate.done(&grants[0], 1, 1, now(600));
+    assert_eq!(calls(&mut gate, 600).0, 1, "no batch for long");
     for grant in &grants[1..8] {
-        gate.done(grant, 1, 1, now(250));
+        gate.done(grant, 1, 1, now(750));
     }
     assert_eq!(
-        calls(&mut gate, 250),
-        (0, Some(Duration::from_millis(50))),
+        calls(&mut gate, 750),
+        (0, Some(Duration::from_millis(350))),
         "most passes are taken: the next batch is due soon"
     );
-    assert_eq!(calls(&mut gate, 300).0, 7);
+    assert_eq!(calls(&mut gate, 1100).0, 7);
     for grant in &grants[8..16] {
-        gate.done(grant, 1, 1, now(310));
+        gate.done(grant, 1, 1, now(1110));
     }
-    assert_eq!(calls(&mut gate, 310).0, 8, "half of the passes are free");
+    assert_eq!(calls(&mut gate, 1110).0, 8, "half of the passes are free");
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn observed(object: &SalesforceBackup) -> Observed<'_> {
 fn seen() -> Seen {
     Seen {
         definition: InCluster::default(),
+        line: None,
         connection: Some(Ok(connection())),
         namespace_uid: Some(Ok("1c9b5f2e-77aa-4f0b".to_owned())),
         namespace_goes: Some(false),

@@ -33,6 +33,8 @@ fn everything_is_looked_at_in_turn_before_a_backup_is_started() {
     let new = object(&json!({}));
     let full = seen();
     let mut seen = Seen::default();
+    assert!(matches!(look_at(&new, seen.clone()), Step::Look(Look::Line)));
+    seen.line = Some(None);
     assert!(matches!(look_at(&new, seen.clone()), Step::Look(Look::Secret)));
     seen.connection = full.connection;
     assert!(matches!(look_at(&new, seen.clone()), Step::Look(Look::Neighbours)));
@@ -45,6 +47,20 @@ fn everything_is_looked_at_in_turn_before_a_backup_is_started() {
     assert_eq!((query.clients, query.ended_within), (vec![12], LOOK_BACK));
     seen.job_list = full.job_list;
     assert!(matches!(look_at(&new, seen), Step::Attempt(_)));
+}
+
+#[test]
+fn one_in_line_reads_nothing_until_its_turn_or_until_it_has_to_say_something() {
+    let wait = |cause, passed| Wait { cause, left: Duration::from_secs(480), passed: Duration::from_secs(passed) };
+    let step = |new: &SalesforceBackup, wait| look_at(new, Seen { line: Some(Some(wait)), ..Seen::default() });
+    let new = object(&json!({}));
+    for cause in [WaitCause::Busy, WaitCause::Limited] {
+        assert!(matches!(step(&new, wait(cause, 20)), Step::Rest(Some(again)) if again.as_secs() == 40));
+        assert!(matches!(step(&new, wait(cause, 60)), Step::Look(Look::Secret)));
+    }
+    assert!(matches!(step(&new, wait(WaitCause::CircuitOpen, 20)), Step::Look(Look::Secret)), "that is no line");
+    let refused = after(&new, 0, &refused(RefusedKind::Error));
+    assert!(matches!(look_at(&refused, Seen::default()), Step::Look(Look::Secret)), "it may have to wait for a time");
 }
 
 fn waits(object: &SalesforceBackup, seconds: u64, cause: WaitCause, left: u64, passed: u64) -> Step {
