@@ -1,4 +1,4 @@
-//! What hostile Command Centers and careless or hostile tenants do to everybody else: the release binary as a process of its
+//! Cost of hostile Command Centers and careless or hostile tenants to everybody else: the release binary as a process of its
 //! own under the chart's memory limit, a real API server, one attack after another. Told of each: the most memory that the
 //! operator took, and how long backups of another namespace waited for their call meanwhile. `cargo bench --bench hostile`,
 //! or `cargo bench --bench hostile -- stall` for the attacks whose names hold the word.

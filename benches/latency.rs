@@ -1,4 +1,4 @@
-//! How long from the creation of an object until its CreateTask call is received, and what the operator needs while idle:
+//! Time from the creation of an object until its CreateTask call is received, and the needs of an idle operator:
 //! the release binary as a process of its own, a real API server, the simulator. `cargo bench --bench latency`.
 //!
 //! Absolute times depend on the machine, so the time of one status write on the same API server stands beside them.

@@ -1,5 +1,4 @@
-//! What the benches of hostile Command Centers and tenants share: the operator under the chart's memory limit, and namespaces of the
-//! API server.
+//! Shared parts of the benches: the operator under the chart's memory limit, and namespaces of the API server.
 
 #![allow(dead_code, reason = "each bench uses what it needs of it")]
 

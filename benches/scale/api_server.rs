@@ -29,8 +29,10 @@ pub struct ApiServer {
 /// Calls that were counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Calls {
-    /// Secrets, Namespaces and backups that were read one by one, or listed.
+    /// Backups that were read one by one, or listed.
     pub reads: f64,
+    pub secrets: f64,
+    pub namespaces: f64,
     /// Statuses and other parts of backups that were written.
     pub writes: f64,
     pub events: f64,
@@ -40,6 +42,8 @@ impl Calls {
     pub fn since(self, before: &Self) -> Self {
         Self {
             reads: self.reads - before.reads,
+            secrets: self.secrets - before.secrets,
+            namespaces: self.namespaces - before.namespaces,
             writes: self.writes - before.writes,
             events: self.events - before.events,
         }
@@ -68,8 +72,13 @@ impl ApiServer {
             let count: f64 = line.rsplit_once(' ').unwrap().1.parse().unwrap();
             let is = |label: &str, value: &str| line.contains(&format!("{label}=\"{value}\""));
             let of = |resources: &[&str]| resources.iter().any(|resource| is("resource", resource));
-            if (is("verb", "GET") || is("verb", "LIST")) && of(&["secrets", "namespaces", "salesforcebackups"]) {
+            let reads = is("verb", "GET") || is("verb", "LIST");
+            if reads && of(&["salesforcebackups"]) {
                 calls.reads += count;
+            } else if reads && of(&["secrets"]) {
+                calls.secrets += count;
+            } else if reads && of(&["namespaces"]) {
+                calls.namespaces += count;
             } else if (is("verb", "PUT") || is("verb", "PATCH")) && of(&["salesforcebackups"]) {
                 calls.writes += count;
             } else if (is("verb", "POST") || is("verb", "PATCH")) && of(&["events"]) {

@@ -36,7 +36,7 @@ use crate::{
     world::World,
 };
 
-/// How long the Command Center takes for each answer.
+/// Time that the Command Center takes for each answer.
 const LATENCY: Duration = Duration::from_millis(50);
 /// Calls that the operator and the baseline have in flight at most.
 const IN_FLIGHT: u32 = 32;
@@ -142,7 +142,9 @@ impl Bench<'_> {
                 ("received p99, ms", burst.wait(99)),
                 ("CPU s", spent.0),
                 ("CPU s of the API server", spent.1),
-                ("API reads an object", made.reads / self.objects as f64),
+                ("API reads an object: backups", made.reads / self.objects as f64),
+                ("API reads an object: Secrets", made.secrets / self.objects as f64),
+                ("API reads an object: Namespaces", made.namespaces / self.objects as f64),
                 ("API writes an object", made.writes / self.objects as f64),
                 ("events an object", made.events / self.objects as f64),
                 ("external calls an object", burst.external / self.objects as f64),

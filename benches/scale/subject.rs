@@ -11,7 +11,7 @@ use control_plane::ControlPlane;
 
 use crate::{IN_FLIGHT, harness::free_port, world::World};
 
-/// What is measured.
+/// Program that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Operator,

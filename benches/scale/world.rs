@@ -30,7 +30,7 @@ pub struct World {
     next_client: std::sync::Arc<Mutex<usize>>,
 }
 
-/// What came of a burst.
+/// Result of a burst.
 pub struct Burst {
     pub received: f64,
     pub submitted: f64,

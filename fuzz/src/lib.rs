@@ -1,4 +1,4 @@
-//! What the programs of `cargo fuzz` run: the same bodies as the gate's test of the corpus.
+//! Bodies of the programs of `cargo fuzz`: the same as the gate's test of the corpus.
 
 #[path = "../../tests/corpus/targets.rs"]
 pub mod targets;

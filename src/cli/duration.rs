@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 /// The duration in `text`.
 ///
 /// # Errors
-/// What is allowed, when it is not one, or below zero.
+/// Reads a duration that is not below zero; the error says what is allowed.
 pub fn parse(text: &str) -> Result<Duration, String> {
     text.parse::<SignedDuration>()
         .ok()
@@ -18,7 +18,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 /// The duration in `text`, above zero.
 ///
 /// # Errors
-/// What is allowed, when it is not one, or not above zero.
+/// Reads a duration above zero; the error says what is allowed.
 pub fn parse_above_zero(text: &str) -> Result<Duration, String> {
     parse(text)
         .and_then(|duration| if duration.is_zero() { Err("it must be above zero".to_owned()) } else { Ok(duration) })

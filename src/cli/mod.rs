@@ -16,12 +16,12 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true, max_term_width = 120)]
 pub struct Cli {
-    /// What to do.
+    /// Command
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the controller.

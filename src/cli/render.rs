@@ -31,7 +31,7 @@ pub struct Args {
     pub file: PathBuf,
 }
 
-/// What stands for what only the cluster knows: the first 8 hex digits of the Namespace's uid, and the attempt's id.
+/// Placeholders of values that only the cluster knows: the first 8 hex digits of the Namespace's uid, and the attempt's id.
 const UID: &str = "<nsuid>";
 const ATTEMPT: &str = "<attempt.id>";
 const RANDOM: &str = "<random>";
@@ -305,7 +305,7 @@ mod tests {
         assert!(format!("{:#}", render("a: [").unwrap_err()).contains("document 1 is not YAML"));
     }
 
-    /// What becomes of a file with these bytes.
+    /// The text that `render` prints for a file with these bytes.
     fn rendered(bytes: &[u8]) -> anyhow::Result<String> {
         let file = std::env::temp_dir().join(format!("sfb-render-{}", uuid::Uuid::new_v4()));
         std::fs::write(&file, bytes).unwrap();

@@ -87,7 +87,7 @@ pub struct Args {
     #[arg(long, env = "SFB_MAX_CALLS_IN_FLIGHT", default_value_t = CALLS_IN_FLIGHT, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub max_calls_in_flight: u16,
 
-    /// How often the jobs of all running backups are asked for, with one list for each connection; every 5 seconds
+    /// Interval at which the jobs of all running backups are asked for, with one list for each connection; every 5 seconds
     /// while a job is young.
     #[arg(long, env = "SFB_POLL_INTERVAL", default_value = "30s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub poll_interval: Duration,
@@ -98,19 +98,19 @@ pub struct Args {
     #[arg(long, env = "SFB_RENEW_TOKENS", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = value::boolean, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub renew_tokens: bool,
 
-    /// How many calls an hour that change something (CreateTask, kills) each Command Center gets at most; a tenant of the
+    /// Calls an hour that change something (CreateTask, kills), for each Command Center at most; a tenant of the
     /// cloud service has 100. A quarter of them may come at once. Without it, as many as there are to make, until the
     /// server says that it gets too many.
     #[arg(long, env = "SFB_WRITES_PER_HOUR", value_parser = clap::value_parser!(u32).range(1..), value_name = "CALLS")]
     pub writes_per_hour: Option<u32>,
 
-    /// How many calls an hour that only read (job lists, jobs) each Command Center gets at most; a tenant of the cloud
+    /// Calls an hour that only read (job lists, jobs), for each Command Center at most; a tenant of the cloud
     /// service has 1000. A quarter of them may come at once. Without it, as many as there are to make, until the server says
     /// that it gets too many.
     #[arg(long, env = "SFB_READS_PER_HOUR", value_parser = clap::value_parser!(u32).range(1..), value_name = "CALLS")]
     pub reads_per_hour: Option<u32>,
 
-    /// What counts as an hour for these two; tests have shorter days.
+    /// Length of an hour for these two; tests have shorter days.
     #[arg(skip = Duration::from_hours(1))]
     pub hour: Duration,
 
@@ -126,12 +126,12 @@ pub struct Args {
     #[arg(long, env = "SFB_SETTLE", default_value = "2m", value_parser = duration::parse, value_name = "DURATION")]
     pub settle: Duration,
 
-    /// How long the deletion of a backup with deletionPolicy Cancel may take to have its jobs killed and to see them end.
+    /// Time that the deletion of a backup with deletionPolicy Cancel allows for its jobs to be killed and to end.
     /// Then it goes, with an Event that says so.
     #[arg(long, env = "SFB_CANCEL_TIMEOUT", default_value = "10m", value_parser = duration::parse, value_name = "DURATION")]
     pub cancel_timeout: Duration,
 
-    /// How long shutdown waits for calls under way to end and to be recorded.
+    /// Time that shutdown waits for calls under way to end and to be recorded.
     #[arg(long, env = "SFB_SHUTDOWN_GRACE_PERIOD", default_value = "60s", value_parser = duration::parse, value_name = "DURATION")]
     pub shutdown_grace_period: Duration,
 
@@ -147,15 +147,15 @@ pub struct Args {
     #[arg(long, env = "SFB_LEASE_NAMESPACE", value_parser = validate::namespace_name, value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
 
-    /// How long standbys wait before they take over an unrenewed lease, in whole seconds.
+    /// Time that standbys wait before they take over an unrenewed lease, in whole seconds.
     #[arg(long, env = "SFB_LEASE_DURATION", default_value = "15s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub lease_duration: Duration,
 
-    /// How long a leader tries to renew the lease before its process ends. Shorter than --lease-duration.
+    /// Time for which a leader tries to renew the lease before its process ends. Shorter than --lease-duration.
     #[arg(long, env = "SFB_RENEW_DEADLINE", default_value = "10s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub renew_deadline: Duration,
 
-    /// How often the leader renews the lease and standbys look at it. Shorter than --renew-deadline.
+    /// Interval at which the leader renews the lease and standbys look at it. Shorter than --renew-deadline.
     #[arg(long, env = "SFB_RETRY_PERIOD", default_value = "2s", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub retry_period: Duration,
 
@@ -278,7 +278,7 @@ pub async fn operate(
     Ok(())
 }
 
-/// How a controller was left.
+/// The way in which a controller ended.
 enum Led {
     /// Nothing of it is under way any more.
     ToItsEnd(Result<(), Broken>),
@@ -337,7 +337,7 @@ async fn with_lease(
     Ok(ended?)
 }
 
-/// Who asks for which lease; nobody without leader election. It has connections of its own: the controller's may all be
+/// Candidate for the lease; none without leader election. It has connections of its own: the controller's may all be
 /// busy, or dead without anybody having noticed.
 fn candidate(args: &Args, config: &kube::Config, identity: &str) -> anyhow::Result<Option<Candidate>> {
     if !args.leader_elect {
@@ -373,8 +373,8 @@ fn limits(args: &Args) -> Limits {
     }
 }
 
-/// Who reports events and holds the lease: the pod, else the host, and which run of it. The number of the process does
-/// not tell runs apart: in a container it is always the same.
+/// Identity of the reporter of events and of the holder of the lease: the pod, else the host, and the run of it. The number
+/// of the process does not tell runs apart: in a container it is always the same.
 fn identity() -> String {
     let host = environment("POD_NAME")
         .unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
@@ -385,7 +385,7 @@ fn identity() -> String {
     format!("{host}-{}", run.get(..8).unwrap_or(&run))
 }
 
-/// What a variable of the environment says, unless it is empty.
+/// The value of a variable of the environment, unless it is empty.
 pub(super) fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|value| !value.is_empty())
 }

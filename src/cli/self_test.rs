@@ -23,11 +23,11 @@ use crate::{
     simulator::{Behaviour, Options, Simulator, Tls},
 };
 
-/// How long the simulated job takes: long enough to be seen running.
+/// Duration of the simulated job: long enough to be seen running.
 const JOB: Duration = Duration::from_secs(5);
-/// How often the object is looked at. Not watched: that takes the right to list.
+/// Interval at which the object is looked at. Not watched: that takes the right to list.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a leftover may take to be gone.
+/// Longest time until a leftover is gone.
 const LEFTOVER: Duration = Duration::from_mins(1);
 
 /// Flags of `self-test`. Each has an environment variable.
@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long, env = "SFB_SELF_TEST_HOST", value_name = "HOST")]
     pub host: String,
 
-    /// How long the backup may take.
+    /// Longest time for the backup.
     #[arg(long, env = "SFB_SELF_TEST_TIMEOUT", default_value = "3m", value_parser = duration::parse_above_zero, value_name = "DURATION")]
     pub timeout: Duration,
 }
@@ -157,7 +157,7 @@ async fn until_ended(
     }
 }
 
-/// What a person should look at when the backup does not come to an end.
+/// Advice for a person when the backup does not come to an end.
 fn missing(seen: Option<&SalesforceBackup>, executed: usize) -> String {
     let status = seen.and_then(|backup| backup.status.as_ref());
     match status.and_then(|status| find(&status.conditions, ConditionType::Ready)) {

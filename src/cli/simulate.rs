@@ -42,31 +42,31 @@ pub struct Args {
     #[arg(long, env = "SFB_SIMULATE_REFRESH_TOKEN", hide_env_values = true)]
     pub refresh_token: Option<String>,
 
-    /// How long a token lives before it must be renewed, such as 30m; for ever when not given
+    /// Lifetime of a token until it must be renewed, such as 30m; for ever when not given
     #[arg(long, env = "SFB_SIMULATE_TOKEN_LIFETIME", value_name = "DURATION", value_parser = duration::parse)]
     pub token_lifetime: Option<Duration>,
 
-    /// How many calls that change something are let in within an hour, such as 100; all when not given
+    /// Calls that change something and are let in within an hour, such as 100; all when not given
     #[arg(long, env = "SFB_SIMULATE_WRITES_PER_HOUR", value_name = "NUMBER")]
     pub writes_per_hour: Option<u32>,
 
-    /// How many calls that only read are let in within an hour, such as 1000; all when not given
+    /// Calls that only read and are let in within an hour, such as 1000; all when not given
     #[arg(long, env = "SFB_SIMULATE_READS_PER_HOUR", value_name = "NUMBER")]
     pub reads_per_hour: Option<u32>,
 
-    /// How long every answer waits
+    /// Delay of every answer
     #[arg(long, env = "SFB_SIMULATE_LATENCY", value_name = "DURATION", default_value = "0s", value_parser = duration::parse)]
     pub latency: Duration,
 
-    /// How long a backup takes
+    /// Duration of a backup
     #[arg(long, env = "SFB_SIMULATE_JOB_DURATION", value_name = "DURATION", default_value = "20s", value_parser = duration::parse)]
     pub job_duration: Duration,
 
-    /// How long a new job can neither be read nor listed
+    /// Time for which a new job can neither be read nor listed
     #[arg(long, env = "SFB_SIMULATE_VISIBLE_AFTER", value_name = "DURATION", default_value = "0s", value_parser = duration::parse)]
     pub visible_after: Duration,
 
-    /// How many jobs a task starts for each association
+    /// Jobs that a task starts for each association
     #[arg(long, env = "SFB_SIMULATE_JOBS_PER_ASSOCIATION", value_name = "NUMBER", default_value_t = 1)]
     pub jobs_per_association: u32,
 
@@ -130,7 +130,7 @@ fn options(args: Args) -> Options {
     Options { listen: args.listen, host: args.host, tls, token, refresh_token, behaviour, ..Options::default() }
 }
 
-/// What a person needs to go on: a Secret to apply, and calls to copy as comments, so that the whole can be piped into
+/// Instructions to go on with: a Secret to apply, and calls to copy as comments, so that the whole can be piped into
 /// `kubectl apply -f -`.
 fn welcome(simulator: &Simulator) -> String {
     let (url, token, control) = (simulator.url(), simulator.token(), simulator.control_url());

@@ -10,7 +10,7 @@ use crate::{
 /// True or false, in the spellings that programs of Kubernetes take.
 ///
 /// # Errors
-/// What is allowed, when it is something else.
+/// Reads a boolean; the error says what is allowed.
 pub fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
@@ -23,7 +23,7 @@ pub fn boolean(text: &str) -> Result<bool, String> {
 /// watched.
 ///
 /// # Errors
-/// What is allowed, when it is something else.
+/// Reads a namespace; the error says what is allowed.
 pub fn watched_namespace(text: &str) -> Result<String, String> {
     match text.trim() {
         "" | "*" => Err("a name of a namespace is needed; to watch all of them, leave it out".to_owned()),
@@ -35,7 +35,7 @@ pub fn watched_namespace(text: &str) -> Result<String, String> {
 /// allowed.
 ///
 /// # Errors
-/// What is allowed, when it is something else.
+/// Reads a URL prefix; the error says what is allowed.
 pub fn allowed_endpoint(text: &str) -> Result<Endpoint, String> {
     match text.trim() {
         "" | "*" => Err("an address is needed; to allow every https address, leave it out".to_owned()),

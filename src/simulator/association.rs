@@ -1,11 +1,11 @@
-//! What to back up and how much of it, in the API's own words: JSON goes in, an association or a level comes out. Pure.
+//! Associations and levels in the API's own words: JSON goes in, an association or a level comes out. Pure.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::simulator::fields::{Fields, Wrong};
 
-/// What to back up, in the API's own words. Unset is not sent.
+/// An organization to back up, in the API's own words. Unset is not sent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are those of the vendor's page")]
@@ -115,7 +115,7 @@ fn entity_type(fields: &mut Fields) -> Result<Option<Value>, Wrong> {
     }
 }
 
-/// How much to back up.
+/// Backup level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackupLevel {
     /// 1 on the wire.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::simulator::tokens::bare;
 
-/// What a caller wants of the Command Center.
+/// Operation of the Command Center that a caller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Operation {

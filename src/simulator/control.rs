@@ -91,7 +91,7 @@ impl CommandCenter {
         }
     }
 
-    /// How many calls came in, those of operations that were never called included.
+    /// Number of calls of each operation, those of operations that were never called included.
     pub(crate) fn all_calls(&self) -> BTreeMap<Operation, u64> {
         let count = |operation| self.calls.get(&operation).copied().unwrap_or_default();
         Operation::ALL.iter().map(|(_, operation)| (*operation, count(*operation))).collect()

@@ -12,13 +12,13 @@ use crate::simulator::call::{Answer, Operation};
 pub struct Fault {
     /// Which calls.
     pub on: On,
-    /// How many of them.
+    /// The calls that it strikes.
     pub span: Span,
     /// Waits this long before executing.
     pub delay_before: Duration,
     /// Waits this long after executing, or instead of it.
     pub delay_after: Duration,
-    /// What happens then.
+    /// Its effect.
     pub effect: Effect,
 }
 
@@ -37,7 +37,7 @@ impl From<Operation> for On {
     }
 }
 
-/// How many of those calls a fault strikes.
+/// Number of those calls that a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Span {
     /// All, until the fault is removed.
@@ -48,21 +48,21 @@ pub enum Span {
     Share(f64),
 }
 
-/// What happens to a call.
+/// Effect of a fault on a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// It is executed and answered as ever; only the delays are felt.
     OnlyDelays,
     /// Something else comes back.
     Instead {
-        /// Whether the Command Center does what it was asked to.
+        /// Before or after the Command Center did what it was asked to.
         when: When,
-        /// What comes back.
+        /// The reply.
         reply: Reply,
     },
 }
 
-/// Whether a fault strikes before or after the Command Center did what it was asked to.
+/// Time at which a fault strikes: before or after the Command Center did what it was asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// Nothing is executed.
@@ -71,7 +71,7 @@ pub enum When {
     AfterExecuting,
 }
 
-/// What comes back instead of the answer.
+/// Reply instead of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// This answer.
@@ -148,7 +148,7 @@ pub(crate) fn canned(status: StatusCode, body: Bytes) -> Answer {
     Answer::new(status, content_type, body)
 }
 
-/// What happens to one call.
+/// The plan for one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) before: Duration,
@@ -186,7 +186,7 @@ impl Faults {
         &self.list
     }
 
-    /// What happens to the next call of this operation.
+    /// The plan for the next call of this operation.
     pub(crate) fn strike(&mut self, operation: Operation) -> Plan {
         let dice = &mut self.dice;
         let struck = self.list.iter_mut().find(|fault| {

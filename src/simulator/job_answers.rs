@@ -1,4 +1,4 @@
-//! What the API says about jobs: the state and the time go in, answers in the vendor's shapes come out. Pure.
+//! Answers about jobs: the state and the time go in, answers in the vendor's shapes come out. Pure.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -60,7 +60,7 @@ impl CommandCenter {
         self.order(id, now, |job| job.set(JobOrder::Resume.into(), now).is_ok())
     }
 
-    /// What a job is told to do, and says whether it could.
+    /// Gives a job an order; true if it could be followed.
     fn order(&mut self, id: u64, now: Timestamp, order: impl FnOnce(&mut Job) -> bool) -> Answer {
         let job = self.jobs.get_mut(&id).filter(|job| job.is_visible(now));
         let (code, message) = match job.map(order) {

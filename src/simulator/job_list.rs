@@ -38,7 +38,7 @@ pub(crate) struct Page<'a> {
     pub(crate) jobs: Vec<&'a Job>,
 }
 
-/// What the vendor's own client asks for when it says nothing.
+/// Rows of a page when the client does not say, as of the vendor's own client.
 const USUAL_LIMIT: u64 = 20;
 const USUAL_LOOKUP: u64 = 24 * 60 * 60;
 

@@ -1,6 +1,6 @@
 //! Orders to jobs, as a person or a test gives them through `/_simulator/`: the words, without their effect. Pure.
 
-/// How a job ends.
+/// End of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// `Completed`
@@ -42,7 +42,7 @@ impl End {
         matches!(self, Self::Completed | Self::CompletedWithWarnings | Self::CompletedWithErrors)
     }
 
-    /// What a job that ends so gives as its reason.
+    /// Usual reason of a job that ends so.
     pub(crate) fn usual_reason(self) -> Option<&'static str> {
         match self {
             Self::Committed => Some("The daily API call limit of the Salesforce organization was reached."),

@@ -19,12 +19,12 @@ const SALESFORCE: u64 = 134;
 const APP_NAME: &str = "Cloud Apps";
 /// The number of a backup among the operations.
 const BACKUP: u64 = 4;
-/// What a complete backup holds.
+/// Bytes of a complete backup.
 const ALL_BYTES: u64 = 5_000_000_000;
 const ALL_FILES: u64 = 20_000;
 /// The most that a killed job takes to save what it backed up; a short one takes a twentieth of its time.
 const SAVING: Duration = Duration::from_secs(2);
-/// What a job says that was killed twice.
+/// Reason of a job that was killed twice.
 const DISCARDED: &str = "What was backed up is discarded, because the job was killed a second time.";
 
 /// A job of the simulated Command Center.
@@ -45,7 +45,7 @@ pub(crate) struct Job {
     failed_folders: u64,
 }
 
-/// How a job goes on from its last order. `done` is the work done before that.
+/// Progress of a job since its last order. `done` is the work done before that.
 #[derive(Clone, Debug)]
 enum Course {
     /// Waits for earlier jobs of its target, and was still waiting at `until`.

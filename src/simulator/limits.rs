@@ -12,7 +12,7 @@ use crate::simulator::{
     instants::between,
 };
 
-/// How many calls are let in within a period; refused ones do not count.
+/// Number of calls that are let in within a period; refused ones do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Calls that change something: `CreateTask`, and orders to jobs.

@@ -60,7 +60,7 @@ pub struct Simulator {
     token: String,
     refresh_token: String,
     server: Mutex<Option<JoinHandle<()>>>,
-    /// What keeps the port while it does not listen.
+    /// Socket that keeps the port while it does not listen.
     closed: Mutex<Option<TcpSocket>>,
 }
 
@@ -152,13 +152,13 @@ impl Simulator {
         self.shared.lock().ledger.clone()
     }
 
-    /// How many calls of each operation came in, refused ones included; operations never called are there with 0.
+    /// Number of calls of each operation, refused ones included; operations never called are there with 0.
     #[must_use]
     pub fn calls(&self) -> BTreeMap<Operation, u64> {
         self.shared.lock().all_calls()
     }
 
-    /// How many calls were refused because there were too many.
+    /// Number of calls that were refused because there were too many.
     #[must_use]
     pub fn limited(&self) -> u64 {
         self.shared.lock().limited()
@@ -197,7 +197,7 @@ impl Simulator {
         self.shared.lock().start_foreign_job(target, level, description, now)
     }
 
-    /// How often each job was asked to be killed.
+    /// Number of kills that each job was asked for.
     #[must_use]
     pub fn kills(&self) -> BTreeMap<u64, u32> {
         self.shared.lock().jobs.iter().map(|(id, job)| (*id, job.kills)).collect()

@@ -1,4 +1,4 @@
-//! How a simulated Command Center behaves: the options, and their JSON in `/_simulator/options`. Pure.
+//! Behaviour of a simulated Command Center: the options, and their JSON in `/_simulator/options`. Pure.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Host name or IP address by which others reach it; None is the address listened on.
     pub host: Option<String>,
-    /// Whether to speak TLS.
+    /// TLS, or plain HTTP.
     pub tls: Tls,
     /// The access token; None makes one up.
     pub token: Option<String>,
@@ -26,7 +26,7 @@ pub struct Options {
     pub refresh_token: Option<String>,
     /// Where the dice for faults with a share start: the same seed gives the same throws.
     pub seed: u64,
-    /// What can be changed while it runs.
+    /// The options that can be changed while it runs.
     pub behaviour: Behaviour,
 }
 
@@ -56,7 +56,7 @@ pub enum Tls {
     },
 }
 
-/// What can be changed while a simulator runs, with `PUT /_simulator/options`.
+/// Options that can be changed while a simulator runs, with `PUT /_simulator/options`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Behaviour {
     /// Every answer of the API waits this long, after the work is done.
@@ -65,24 +65,24 @@ pub struct Behaviour {
     pub job_duration: Duration,
     /// A new job is not found and not listed for this long.
     pub visible_after: Duration,
-    /// How many jobs a task starts for each association.
+    /// Number of jobs that a task starts for each association.
     pub jobs_per_association: u32,
     /// True if `CreateTask` answers with the ids of the jobs, or with the task's alone.
     pub job_ids_in_answer: bool,
-    /// What becomes of a `CreateTask` while a job of the same target is active.
+    /// Answer to a `CreateTask` while a job of the same target is active.
     pub when_running: WhenRunning,
     /// True if jobs show the description that `CreateTask` gave them, as `jobDescription`. No client of the vendor reads it
     /// from a list, so that most Command Centers are taken not to show it.
     pub descriptions: bool,
-    /// How a search without a hit, and a look for a job that is not known, are answered.
+    /// Answer to a search without a hit, and to a look for a job that is not known.
     pub empty_list: EmptyList,
     /// True if bodies may have fields beyond those of the vendor's page and its other clients.
     pub lenient: bool,
-    /// How far this server's clock is ahead of the true time (behind, when negative).
+    /// Time by which this server's clock is ahead of the true time (behind, when negative).
     pub clock_offset: SignedDuration,
-    /// How tokens are renewed.
+    /// Renewal of tokens.
     pub renewal: Renewal,
-    /// How many calls are let in.
+    /// Number of calls that are let in.
     pub limits: Limits,
 }
 
@@ -105,7 +105,7 @@ impl Default for Behaviour {
     }
 }
 
-/// What becomes of a `CreateTask` while a job of the same target is active.
+/// Answer to a `CreateTask` while a job of the same target is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenRunning {
     /// Its jobs run beside the active one.
@@ -137,7 +137,7 @@ impl WhenRunning {
     }
 }
 
-/// How a search for jobs that finds none is answered; `totalRecordsWithoutPaging` is 0 either way.
+/// Answer to a search for jobs that finds none; `totalRecordsWithoutPaging` is 0 either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmptyList {
     /// With status 404.
@@ -146,18 +146,18 @@ pub enum EmptyList {
     Empty,
 }
 
-/// How tokens are renewed.
+/// Renewal of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewal {
-    /// How long an access token lives, counted from its issue; None: forever. The first one is issued at the start.
+    /// Lifetime of an access token, counted from its issue; None: forever. The first one is issued at the start.
     pub lifetime: Option<Duration>,
     /// True if a renewal must carry the access token as `Authtoken` too.
     pub needs_authtoken: bool,
-    /// How a renewal fails.
+    /// Failure of a renewal.
     pub refusal: RenewRefusal,
 }
 
-/// How a renewal fails.
+/// Failure of a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenewRefusal {
     /// With status 401.

@@ -35,7 +35,7 @@ use crate::{
 
 /// No request may be larger.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
-/// How much a huge body sends after its beginning, and in what pieces.
+/// Bytes of a huge body after its beginning, and of each piece.
 const HUGE: usize = 100 * 1024 * 1024;
 const PIECE: &[u8] = &[b' '; 64 * 1024];
 /// A body without end sends a byte this often.
@@ -104,7 +104,7 @@ async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Serve
     }
 }
 
-/// What goes back over the connection.
+/// Bytes that go back over the connection.
 enum Outgoing {
     Whole(Answer),
     Nothing,
@@ -129,7 +129,7 @@ async fn handle(request: Request<Incoming>, shared: Arc<ServerState>) -> Result<
     respond(outgoing)
 }
 
-/// What happens to a request that has arrived: its fault, and the work.
+/// Handles a request that has arrived: its fault, and the work.
 async fn attend(shared: Arc<ServerState>, call: Call) -> Outgoing {
     let plan = shared.lock().arrive(call.route);
     wait(plan.before).await;

@@ -10,7 +10,7 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// No certificate could be made up, mostly because of an extra name that is none.

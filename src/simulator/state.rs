@@ -112,7 +112,7 @@ impl CommandCenter {
         }
     }
 
-    /// How many calls were refused because there were too many.
+    /// Number of calls that were refused because there were too many.
     pub(crate) fn limited(&self) -> u64 {
         self.counted.refused
     }

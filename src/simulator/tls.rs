@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::simulator::start_error::StartError;
 
-/// What a simulator needs to speak TLS.
+/// Keys and certificates with which a simulator speaks TLS.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) ca_pem: String,

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::helm::{Folder, command, output};
 
-/// How long a test waits for what it expects.
+/// Longest wait of a test for what it expects.
 pub const PATIENCE: Duration = Duration::from_mins(5);
 
 pub struct Cluster {
@@ -83,7 +83,7 @@ impl Cluster {
         self.file(&format!("{account}.kubeconfig"), &config)
     }
 
-    /// What service accounts did so far.
+    /// Audit events of service accounts so far.
     pub fn audit_log(&self) -> Vec<Value> {
         let log = fs::read_to_string(self.plane.audit_log_path()).unwrap();
         // The last line may be on its way.

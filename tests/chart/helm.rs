@@ -27,14 +27,14 @@ pub fn command(tool: Tool, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a command printed; what it complained of when it failed.
+/// Output of a command; its complaint when it failed.
 pub fn output(command: &mut Command) -> Result<String, String> {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     if status.success() { Ok(stdout) } else { Err(format!("{stderr}{stdout}")) }
 }
 
-/// What a tool printed; what it complained of when it failed.
+/// Output of a tool; its complaint when it failed.
 pub fn run(tool: Tool, arguments: &[&str]) -> Result<String, String> {
     output(&mut command(tool, arguments))
 }

@@ -55,7 +55,7 @@ impl Drop for Operator {
     }
 }
 
-/// What a variable is in a pod.
+/// Value of a variable in a pod.
 fn value(variable: &Value, namespace: &str, name: &str) -> String {
     match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
         Some("metadata.name") => format!("{name}-0"),

@@ -148,7 +148,7 @@ fn create_backup(cluster: &Cluster, simulator: &Simulator) {
     cluster.apply("backup.json", &backup.to_string());
 }
 
-/// What is left of the release, by its label.
+/// Objects that are left of the release, by its label.
 fn left(cluster: &Cluster) -> Vec<String> {
     let kinds = "customresourcedefinitions,clusterroles,clusterrolebindings,roles,rolebindings,deployments,services,\
                  serviceaccounts,configmaps,secrets,poddisruptionbudgets";

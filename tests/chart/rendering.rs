@@ -1,4 +1,4 @@
-//! What the chart renders from value files, and what it refuses, by both Helms that are in use.
+//! The chart rendered from value files, and the values that it refuses, by both Helms that are in use.
 
 use std::{collections::BTreeSet, fs};
 

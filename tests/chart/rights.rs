@@ -152,12 +152,12 @@ fn compare(cluster: &Cluster, account: &str) {
     assert!(missing.is_empty(), "the operator used rights that no role of the chart gives: {missing:?}");
 }
 
-/// Whether a right that is given is the one that was used.
+/// True if a right that is given is the one that was used.
 fn covers(given: &Right, used: &Right) -> bool {
     (&given.0, &given.1) == (&used.0, &used.1) && (given.2.is_none() || given.2 == used.2)
 }
 
-/// What an event of the audit log is about; nothing for a path that is no resource.
+/// Right that an event of the audit log used; nothing for a path that is no resource.
 fn right_of(event: &Value) -> Option<Right> {
     let about = event["objectRef"].as_object()?;
     let text = |name: &str| about.get(name).and_then(Value::as_str).unwrap_or_default();

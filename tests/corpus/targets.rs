@@ -1,7 +1,8 @@
 //! One function for each reader of foreign bytes: what must hold whatever the bytes are. The gate runs them over the files of
 //! `fuzz/corpus` and over mutations of these, and `cargo fuzz` over what it makes up; both include this file.
 //!
-//! What is expected is said here once more, in simpler words than in the sources: a check that asks the code under test is none.
+//! The expectations are written here once more, in simpler words than in the sources: a check that asks the code under
+//! test is none.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::LazyLock, time::Duration};
 
@@ -31,7 +32,7 @@ use salesforce_backup_operator::{
 };
 use serde_json::{Value, json};
 
-/// What runs the bytes of one input.
+/// Function that runs the bytes of one input.
 pub type Target = fn(&[u8]);
 
 /// All targets by the names that their folders of the corpus and their programs of `cargo fuzz` have.
@@ -70,7 +71,7 @@ fn dense(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|character| character.to_ascii_lowercase()).collect()
 }
 
-/// Whether `text` shows a part of a token that was sent.
+/// True if `text` shows a part of a token that was sent.
 pub fn shows_a_token(text: &str) -> bool {
     let text = dense(text);
     [TOKEN.trim_start_matches("QSDK "), REFRESH_TOKEN]
@@ -201,7 +202,7 @@ pub fn job(data: &[u8]) {
     assert!(task.is_none() || matches!(read, JobTask::Of(_)), "task {task:?} is {read:?}");
 }
 
-/// Whether an id stands anywhere in `json`, as a plain number.
+/// True if an id stands anywhere in `json`, as a plain number.
 fn names_an_id(json: &Value) -> bool {
     match json {
         Value::Object(fields) => fields.iter().any(|(name, value)| {
@@ -351,7 +352,7 @@ pub fn token(data: &[u8]) {
     }
 }
 
-/// Whether `der` is one sequence, as each certificate is, and nothing behind it.
+/// True if `der` is one sequence, as each certificate is, and nothing behind it.
 fn is_one_sequence(der: &[u8]) -> bool {
     match der {
         [0x30, length @ ..=0x7f, rest @ ..] | [0x30, 0x81, length, rest @ ..] => rest.len() == usize::from(*length),

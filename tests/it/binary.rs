@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::world::{NAME, SECRET, World, control_plane};
 
-/// How long a test waits for what it expects.
+/// Longest wait of a test for what it expects.
 const PATIENCE: Duration = Duration::from_mins(5);
 /// The program of this build.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_salesforce-backup-operator");

@@ -1,4 +1,4 @@
-//! What hangs: connections to the API server and to a Command Center that stay open and say nothing more.
+//! Connections that hang: to the API server and to a Command Center, open, and without another word.
 
 use std::{
     sync::{

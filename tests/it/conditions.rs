@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::world::{Line, NAME, SECRET, World, fast_flags, fast_flags_with};
 
-/// How an object stands, by its phase and conditions: see `docs/reference/conditions.md`.
+/// State of an object, by its phase and conditions: see `docs/reference/conditions.md`.
 #[derive(Debug, PartialEq, Eq)]
 enum Stands {
     Retrying,

@@ -20,7 +20,7 @@ use crate::{
     world::{SECRET, World, args, client, config, fast_flags_with, namespace, until},
 };
 
-/// What counts as an hour; a token lives half of one, as it does.
+/// Length of an hour; a token lives half of one, as it does.
 const HOUR: Duration = Duration::from_secs(20);
 const LIFETIME: Duration = Duration::from_secs(10);
 const HOURS: u32 = 5;

@@ -42,7 +42,7 @@ const PAIRS_AT_ONCE: usize = 8;
 /// Reads of one kind that are struck in each life.
 const OFTEN: usize = 4;
 
-/// How long a list does not show a new job that lags; within the time that an operator is told.
+/// Time for which a list that lags does not show a new job; within the time that an operator is told.
 const LAG: Duration = Duration::from_secs(1);
 
 /// The life that most others begin like.
@@ -218,7 +218,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
-/// Whether a plan is among those that `SFB_TEST_PLAN` asks for; all are, when it does not ask.
+/// True if a plan is among those that `SFB_TEST_PLAN` asks for; all are, when it does not ask.
 fn wanted(plan: &Plan) -> bool {
     asked_for().is_none_or(|text| plan.to_string().contains(&text))
 }

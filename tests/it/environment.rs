@@ -1,4 +1,4 @@
-//! What surrounds the program: proxies, certificates of the system, and an API server that refuses for some time. What is
+//! The program's surroundings: proxies, certificates of the system, and an API server that refuses for some time. What is
 //! not supported or missing is named, and what keeps an object from going on stands in its conditions.
 
 use std::{

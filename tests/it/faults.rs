@@ -1,4 +1,4 @@
-//! What the API server does to the operator, and what the operator makes of it.
+//! Faults of the API server, and the operator's answers to them.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What GitOps tools make of the objects, by their own libraries: kstatus, Argo CD's Lua, Flux's CEL, and Helm's `--wait`; and
-//! that nothing of what was applied looks different afterwards.
+//! Verdicts of GitOps tools on the objects, by their own libraries: kstatus, Argo CD's Lua, Flux's CEL, and Helm's `--wait`.
+//! Nothing of what was applied looks different afterwards.
 
 #![expect(clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
@@ -39,7 +39,7 @@ fn run(command: &mut Command, input: &str) -> Result<String, String> {
     if output.status.success() { Ok(told) } else { Err(format!("{complaint}{told}")) }
 }
 
-/// What kstatus, Argo CD and Flux say of these objects, in this order.
+/// Verdicts of kstatus, Argo CD and Flux on these objects, in this order.
 fn judge(objects: &[Value]) -> Vec<[String; 3]> {
     let script = health().join("health.lua");
     let flux = format!("{EXAMPLES}/flux/kustomizations.yaml");
@@ -316,7 +316,7 @@ async fn what_is_applied_again_changes_nothing_and_differs_in_nothing() {
     }
 }
 
-/// What no API server checks here, since it does not know these kinds.
+/// Manifests that no API server checks here, since it does not know these kinds.
 #[test]
 fn the_applications_and_kustomizations_wait_and_ignore_what_they_say() {
     let read = |name: &str| objects(&fs::read_to_string(format!("{EXAMPLES}/{name}")).unwrap());

@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use crate::world::{self, config};
 
 const LEASE: &str = "operator";
-/// How long a test waits for what it expects.
+/// Longest wait of a test for what it expects.
 const PATIENCE: Duration = Duration::from_mins(5);
 /// A lease that no test sees expire, and that no holder loses because the machine is busy: when another one takes over,
 /// something else is the reason.
@@ -207,7 +207,7 @@ async fn a_released_lease_names_nobody_and_a_candidate_that_is_stopped_leaves_it
     assert_eq!(election.holder().await, None);
 }
 
-/// What the holders of short leases promise.
+/// Promise of the holders of short leases.
 const PROMISED: Duration = Duration::from_secs(2);
 
 #[tokio::test]

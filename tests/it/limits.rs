@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::world::{Line, NAME, SECRET, World, args, config, fast_flags, fast_flags_with, namespace};
 
-/// What counts as an hour.
+/// Length of an hour.
 const HOUR: Duration = Duration::from_secs(10);
 
 fn quick() -> Behaviour {

@@ -37,7 +37,7 @@ use crate::{
 
 const DEFINITION: &str = "salesforcebackups.commandcenter.dev";
 const OUTDATED: &str = "DefinitionOutdated";
-/// What a person is told to type; here the program of this build stands before the bar.
+/// Command that a person is told to type; here the program of this build stands before the bar.
 const COMMAND: &str = "salesforce-backup-operator crds | kubectl apply --server-side --force-conflicts -f -";
 
 /// An API server of these tests' own, whose definition may be changed; for one test at a time.
@@ -107,7 +107,7 @@ impl OwnApiServer {
         }
     }
 
-    /// What the API server says of the status.
+    /// Description of the status in the API server's document.
     async fn described(&self) -> Option<Value> {
         let request = http::Request::get("/openapi/v3/apis/commandcenter.dev/v1alpha1").body(Vec::new()).unwrap();
         let document: Value = self.client.request(request).await.ok()?;

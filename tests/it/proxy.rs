@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use kube::{Client, Config, client::Body as KubeBody};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 
-/// What happens to one write of a status.
+/// Fate of one write of a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It goes through.
@@ -48,7 +48,7 @@ pub struct Proxy {
     held: watch::Sender<Held>,
 }
 
-/// What a proxy lets through only when it is released.
+/// Requests that a proxy lets through only when it is released.
 #[derive(Default)]
 struct Held {
     /// The part of a path.
@@ -97,7 +97,7 @@ impl Proxy {
         self.held.subscribe().wait_for(|held| held.met >= requests).await.unwrap();
     }
 
-    /// What is held goes on.
+    /// Lets the held requests go on.
     pub fn release(&self) {
         self.held.send_replace(Held::default());
     }
@@ -107,17 +107,17 @@ impl Proxy {
         &self.url
     }
 
-    /// What happens to the next writes of a status, in this order.
+    /// Fates of the next writes of a status, in this order.
     pub fn next(&self, fates: &[Fate]) {
         self.fates.lock().unwrap().extend(fates);
     }
 
-    /// Whether every fate has been met.
+    /// True if every fate has been met.
     pub fn all_met(&self) -> bool {
         self.fates.lock().unwrap().is_empty()
     }
 
-    /// How the proxy is reached.
+    /// Connection settings of the proxy.
     pub fn config(&self) -> Config {
         Config::new(self.url.parse().unwrap())
     }
@@ -136,7 +136,7 @@ async fn pass_or_wait(held: &watch::Sender<Held>, path: &str) {
     }
 }
 
-/// Whether and when the real server is asked.
+/// True if and when the real server is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
     Never,
@@ -145,10 +145,10 @@ pub enum Execution {
     Late(Duration),
 }
 
-/// What the caller gets.
+/// Answer that the caller gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// What the real server gave.
+    /// The real server's answer.
     Given,
     /// The same, after this time.
     Late(Duration),

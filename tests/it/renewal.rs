@@ -44,7 +44,7 @@ async fn expired(lifetime: Option<Duration>, needs_authtoken: bool) -> Simulator
     simulator
 }
 
-/// What a user's Secret holds.
+/// Keys of a user's Secret.
 fn keys(simulator: &Simulator) -> Value {
     json!({"url": simulator.url(), "token": simulator.token(), "refreshToken": simulator.refresh_token()})
 }
@@ -230,7 +230,7 @@ async fn a_command_center_that_was_away_when_the_token_expired_renews_it_when_it
     assert_eq!((world.executed(), world.simulator.chain_is_alive()), (9, true));
 }
 
-/// What the API server lost, stored or not, and what failed after it.
+/// A write that the API server lost, stored or not, and a failure after it.
 #[tokio::test]
 async fn an_intent_whose_answer_was_lost_is_known_to_be_unsent_also_after_another_one_failed() {
     let mut world = World::without_operator(behaviour()).await;

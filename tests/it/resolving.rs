@@ -1,4 +1,4 @@
-//! What becomes of a call whose answer was lost, of objects that are created again, and of what a person decides.
+//! Calls whose answer was lost, objects that are created again, and decisions of a person.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What starts a backup and what does not, over the life of an object.
+//! Changes that start a backup, and changes that do not, over the life of an object.
 
 use std::time::{Duration, Instant};
 

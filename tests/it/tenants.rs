@@ -18,7 +18,7 @@ use crate::{
 
 const HOSTILE: &str = "hostile-token";
 
-/// What becomes of the calls with the hostile token; others go through.
+/// Fate of the calls with the hostile token; others go through.
 #[derive(Clone, Copy)]
 enum Meets {
     /// A limit that is over in a day.

@@ -46,7 +46,7 @@ fn commands(page: &str) -> Vec<String> {
     blocks
 }
 
-/// What the page shows after its commands, word by word.
+/// Output that the page shows after its commands, word by word.
 fn shown(page: &str) -> Vec<&str> {
     page.split("```console\n").skip(1).filter_map(|part| part.split("```").next()).collect()
 }

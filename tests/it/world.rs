@@ -46,7 +46,7 @@ pub fn control_plane() -> &'static ControlPlane {
     ControlPlane::shared().expect("the shared API server")
 }
 
-/// How the cluster is reached.
+/// Connection settings of the cluster.
 pub async fn config() -> Config {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // All tests at once have more connections than a shell usually permits.
@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    /// How many CreateTask calls the simulator executed.
+    /// Number of CreateTask calls that the simulator executed.
     pub fn executed(&self) -> usize {
         self.simulator.ledger().len()
     }

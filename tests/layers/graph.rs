@@ -123,7 +123,7 @@ impl<'ast> Visit<'ast> for Reader {
         }
     }
 
-    /// Who may name an item is no import.
+    /// The visibility of an item is no import.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {

@@ -96,7 +96,7 @@ impl Turn<'_> {
         }
     }
 
-    /// What asking whether `intent` is stored gives; nothing while it has to be asked again.
+    /// Result of asking whether `intent` is stored; nothing while it has to be asked again.
     fn found(
         &mut self,
         intent: &salesforce_backup_operator::api::SalesforceBackup,

@@ -24,7 +24,7 @@ use crate::world::{TICK, seconds};
 /// The job that was there before everything, and ended long ago.
 const FIRST: i64 = 1;
 
-/// What a call asks for, or an object.
+/// Backup that a call or an object asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
     /// The clients to back up.
@@ -46,21 +46,21 @@ pub struct Call {
     pub run_id: Option<String>,
     /// The generation of the object.
     pub generation: i64,
-    /// How many runs the object had begun.
+    /// Number of runs that the object had begun.
     pub run: u8,
-    /// What it asks to back up.
+    /// The backup that it asks for.
     pub wanted: Wanted,
     /// When its body began to flow.
     pub sent: u32,
     /// The description that it carries.
     pub description: String,
-    /// What came of it.
+    /// Its fate.
     pub fate: Fate,
     /// Earlier attempts that the process which sent it had seen, or whose jobs it was shown.
     pub known: BTreeSet<u8>,
 }
 
-/// What came of a call.
+/// Fate of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
     /// It may still be executed.
@@ -73,7 +73,7 @@ pub enum Fate {
     Refused,
 }
 
-/// How a Command Center answers while a job of the target runs.
+/// Answer of a Command Center while a job of the target runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Busy {
     /// It takes the call.
@@ -91,15 +91,15 @@ pub struct Job {
     pub id: i64,
     /// The call that started it; nothing when somebody else did.
     pub call: Option<usize>,
-    /// What it backs up.
+    /// The client that it backs up.
     pub client: i64,
     /// Its level.
     pub level: BackupLevel,
     /// When it started.
     pub started: u32,
-    /// Whether it is listed.
+    /// True if it is listed.
     pub shown: bool,
-    /// Whether it was asked to be killed.
+    /// True if it was asked to be killed.
     pub killed: bool,
     /// When it ended.
     pub ended: Option<u32>,
@@ -158,12 +158,12 @@ impl Center {
         self.jobs.iter().filter(move |job| index.is_some() && job.call == index)
     }
 
-    /// Whether time may pass: what was sent is executed and listed within the request timeout and the settle time.
+    /// True if time may pass: what was sent is executed and listed within the request timeout and the settle time.
     pub fn may_wait(&self, now: u32) -> bool {
         self.calls.iter().enumerate().all(|(index, call)| self.has_settled(index) || now < call.sent + 2)
     }
 
-    /// Whether all that was executed is listed, and nothing may be executed any more.
+    /// True if all that was executed is listed, and nothing may be executed any more.
     pub fn is_settled(&self) -> bool {
         (0..self.calls.len()).all(|index| self.has_settled(index))
     }
@@ -198,7 +198,7 @@ impl Center {
         job.is_some_and(|job| std::mem::replace(&mut job.killed, true))
     }
 
-    /// Whether a job of what is wanted runs.
+    /// True if a job of what is wanted runs.
     pub fn runs(&self, wanted: &Wanted) -> bool {
         self.jobs.iter().any(|job| job.ended.is_none() && wanted.clients.contains(&job.client))
     }

@@ -18,7 +18,7 @@ use crate::{
     world::{NotApplied, Put, World},
 };
 
-/// What becomes of the writes of a step.
+/// Fate of the writes of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
     /// They are applied if they may be.

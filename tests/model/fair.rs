@@ -1,4 +1,4 @@
-//! How a world ends when nothing goes wrong any more: a fixed order in which every part takes its steps, and replicas look
+//! Ends of worlds in which nothing goes wrong any more: a fixed order in which every part takes its steps, and replicas look
 //! only when they are told of a change or when they said they would. Stateright's own `eventually` tells of paths without
 //! cycles only, and these have some; so this is run from every state that is explored.
 
@@ -17,7 +17,7 @@ use crate::{
 /// By then everything has to have ended.
 const LONGEST: u32 = 100;
 
-/// Whether `world` ends well.
+/// True if `world` ends well.
 pub fn ends_well(protocol: &Protocol, world: &World) -> bool {
     let mut world = world.clone();
     for replica in &mut world.replicas {
@@ -103,12 +103,12 @@ fn next(protocol: &Protocol, world: &World) -> Option<Action> {
     Some(active.map_or(Action::Tick, Action::End))
 }
 
-/// Whether the intent `number` is what is stored.
+/// True if the intent `number` is what is stored.
 fn is_stored(world: &World, at: At, number: u8) -> bool {
     world.store[at.name].as_ref().is_some_and(|stored| stored.attempt() == Some(number))
 }
 
-/// Whether nothing more is to come of it. Where the definition lacks a field or the job list is refused, a person has to mend
+/// True if nothing more is to come of it. Where the definition lacks a field or the job list is refused, a person has to mend
 /// that, and has been told.
 fn is_done(stored: &Version, scenario: &Scenario) -> bool {
     let conditions = stored.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
@@ -117,7 +117,7 @@ fn is_done(stored: &Version, scenario: &Scenario) -> bool {
     (matches!(stored.state(), RunState::Ended(_) | RunState::Held(_)) || is_told) && !stored.leaves()
 }
 
-/// Whether every executed call of an object that exists was told of: its jobs were in a status, or a person was called.
+/// True if every executed call of an object that exists was told of: its jobs were in a status, or a person was called.
 fn well(world: &World) -> bool {
     let exists = |uid: u8| world.store.iter().flatten().any(|stored| stored.uid() == uid);
     world.center.calls.iter().enumerate().filter(|(_, call)| exists(call.uid)).all(|(index, call)| match call.fate {

@@ -343,7 +343,7 @@ fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> BTreeMap<&K, &V> {
     map.iter().collect()
 }
 
-/// What was seen, with how long ago it was asked for, and not when.
+/// Digest of the looks, with their age instead of their time.
 fn seen_digest(seen: &Seen, world: &World, index: usize) -> String {
     let mut seen = seen.clone();
     let Seen { job_list, recent_jobs, neighbours, others, .. } = &mut seen;
@@ -363,7 +363,7 @@ fn seen_digest(seen: &Seen, world: &World, index: usize) -> String {
     format!("{seen:?}")
 }
 
-/// What is remembered of attempts that are not open matters no more.
+/// Digest of the memory: attempts that are not open matter no more.
 fn remembered(kept: &Remembered, world: &World, (replica, open): (usize, &HashSet<AttemptId>), into: &mut impl Hasher) {
     let Remembered {
         first_seen,

@@ -63,7 +63,7 @@ fn every_mutant_is_caught() {
     assert!(escaped.is_empty(), "{escaped:?}");
 }
 
-/// Whether something in `scenario` does not hold; prints what, and how.
+/// True if something in `scenario` does not hold; prints what, and how.
 fn breaks(scenario: Scenario) -> bool {
     let found = explore(scenario, 2);
     if let Some((property, steps)) = &found {

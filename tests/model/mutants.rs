@@ -7,7 +7,7 @@ use crate::{
     world::{Budget, Lacks},
 };
 
-/// What is broken on purpose, in the harness around the production code.
+/// Fault that is planted on purpose, in the harness around the production code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mutant {
     /// The permit has no deadline: a replica that slept sends all the same.

@@ -1,4 +1,4 @@
-//! What must hold: group 11 of `src/backup/protocol.md`. Steps leave traces in the ghosts of the [`World`]; these read them.
+//! Properties: group 11 of `src/backup/protocol.md`. Steps leave traces in the ghosts of the [`World`]; these read them.
 
 use salesforce_backup_operator::{
     api::{BackupLevel, Phase},
@@ -72,7 +72,7 @@ fn pairs(world: &World) -> impl Iterator<Item = (&Call, &Call)> {
     all.flat_map(move |(index, one)| executed.clone().into_iter().skip(index + 1).map(move |other| (one, other)))
 }
 
-/// Whether every status that is not held names only jobs of its own request, of an earlier object of the same name and
+/// True if every status that is not held names only jobs of its own request, of an earlier object of the same name and
 /// run, of an object that is gone, or that nobody described.
 fn own_jobs(world: &World) -> bool {
     world.store.iter().enumerate().all(|(name, stored)| {
@@ -95,7 +95,7 @@ fn own_jobs(world: &World) -> bool {
     })
 }
 
-/// Whether an object that succeeded has a job for all that it asks for.
+/// True if an object that succeeded has a job for all that it asks for.
 fn is_covered(world: &World, stored: &Version) -> bool {
     let RunState::Ended(status) = stored.state() else { return true };
     if status.phase != Some(Phase::Succeeded) {
@@ -110,14 +110,14 @@ fn is_covered(world: &World, stored: &Version) -> bool {
         .all(|client| jobs().any(|job| job.client == *client && [wanted.level, BackupLevel::Full].contains(&job.level)))
 }
 
-/// What a kill with the permission `cancel` breaks.
+/// Properties that a kill with the permission `cancel` breaks.
 pub fn witness_kill(world: &mut World, cancel: &str) {
     if !world.ghosts.stored.contains(&number(cancel)) {
         world.ghosts.broken.insert(INTENT_FIRST);
     }
 }
 
-/// What letting `version` go breaks.
+/// Properties that letting `version` go breaks.
 pub fn witness_release(world: &mut World, version: &Version, why: &Release) {
     let in_silence = match why {
         Release::NothingRuns | Release::Ended(_) => true,
@@ -130,7 +130,7 @@ pub fn witness_release(world: &mut World, version: &Version, why: &Release) {
     }
 }
 
-/// What a call that is about to be made breaks.
+/// Properties that a call that is about to be made breaks.
 pub fn witness_call(world: &mut World, call: &Call) {
     if !world.ghosts.stored.contains(&call.attempt) {
         world.ghosts.broken.insert(INTENT_FIRST);

@@ -26,50 +26,50 @@ use crate::{
     world::{Budget, Lacks, Spec, TICK, World},
 };
 
-/// How long a deletion may take, in ticks: an answer that was lost is looked for after three.
+/// Ticks that a deletion may take: an answer that was lost is looked for after three.
 pub const CANCEL_TIMEOUT: u32 = 5;
 
-/// What a run of the checker is about.
+/// Scenario of a run of the checker.
 #[expect(clippy::struct_excessive_bools, reason = "each says one thing of the world, and all combinations are meant")]
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     /// Its name.
     pub name: &'static str,
-    /// How many objects there are on the one target.
+    /// Number of objects on the one target.
     pub objects: usize,
-    /// Whether each of them is in a namespace of its own.
+    /// True if each of them is in a namespace of its own.
     pub apart: bool,
-    /// Whether the Command Center gives descriptions back.
+    /// True if the Command Center gives descriptions back.
     pub described: bool,
-    /// Whether it names the jobs of a task that it accepts.
+    /// True if it names the jobs of a task that it accepts.
     pub names_jobs: bool,
-    /// How it answers while a job of the target runs.
+    /// Its answer while a job of the target runs.
     pub busy: Busy,
-    /// Whether it refuses its job list.
+    /// True if it refuses its job list.
     pub lists_refused: bool,
-    /// How many associations an object has.
+    /// Number of associations of an object.
     pub associations: i64,
-    /// Whether jobs are to be killed when their object is deleted.
+    /// True if jobs are to be killed when their object is deleted.
     pub cancels: bool,
-    /// Whether an object that is created again may ask for something else.
+    /// True if an object that is created again may ask for something else.
     pub other_specs: bool,
     /// The field that the definition in the cluster lacks.
     pub lacks: Option<Lacks>,
-    /// Whether each replica works on the object of its own number only.
+    /// True if each replica works on the object of its own number only.
     pub each_its_own: bool,
-    /// How much may go wrong.
+    /// Number of things that may go wrong.
     pub budget: Budget,
-    /// What is broken on purpose, and the property that it must break.
+    /// The planted fault, and the property that it must break.
     pub mutant: Option<(Mutant, &'static str)>,
 }
 
 impl Scenario {
-    /// Whether this is broken.
+    /// True if this is broken.
     pub fn is(&self, mutant: Mutant) -> bool {
         self.mutant.is_some_and(|(broken, _)| broken == mutant)
     }
 
-    /// How many replicas there are: one that works on nothing would only multiply the states.
+    /// Number of replicas: one that works on nothing would only multiply the states.
     pub const fn replicas(&self) -> usize {
         if self.each_its_own { self.objects } else { 2 }
     }
@@ -78,11 +78,11 @@ impl Scenario {
 /// The rules, the same in every state.
 #[derive(Debug)]
 pub struct Protocol {
-    /// What this run is about.
+    /// Scenario of this run.
     pub scenario: Scenario,
     /// The operator's flags.
     pub settings: Settings,
-    /// What the Secret holds.
+    /// Connection in the Secret.
     pub connection: Connection,
     /// States from which everything ends well, by their fingerprints.
     pub ends_well: Mutex<HashSet<u64>>,
@@ -228,7 +228,7 @@ impl Protocol {
         }
     }
 
-    /// Whether somebody can tell of every call when a status is lost: the one process that made it, or the job list. That
+    /// True if somebody can tell of every call when a status is lost: the one process that made it, or the job list. That
     /// another process finds no status while a call is under way, docs/explanation/the-promise.md names as not covered.
     fn may_be_told(&self, world: &World) -> bool {
         let remembers = self.scenario.each_its_own && world.left.crashes == self.scenario.budget.crashes;
@@ -305,7 +305,7 @@ impl Protocol {
         }
     }
 
-    /// Whether the Command Center would refuse a call, because a job of one of its targets runs.
+    /// True if the Command Center would refuse a call, because a job of one of its targets runs.
     pub fn refuses(&self, world: &World, call: usize) -> bool {
         self.scenario.busy != Busy::Never && world.center.runs(&world.center.calls[call].wanted)
     }
@@ -345,7 +345,7 @@ pub struct At {
     pub name: usize,
 }
 
-/// What may happen next.
+/// Steps that may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Time passes.
@@ -360,7 +360,7 @@ pub enum Action {
     CatchUp(usize),
     /// A replica looks at an object as the watch told of it.
     Reconcile(At, How),
-    /// What a replica has under way goes one step further.
+    /// A replica takes the next step of a task under way.
     GoOn(At, How),
     /// The answer to a call arrives.
     Answer(At),
@@ -394,7 +394,7 @@ pub enum Action {
     LoseStatus {
         /// The object.
         name: usize,
-        /// Whether all of it is removed.
+        /// True if all of it is removed.
         whole: bool,
     },
     /// Another run is asked for.

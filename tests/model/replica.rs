@@ -24,15 +24,15 @@ use crate::world::{Version, number};
 pub struct Replica {
     /// The objects as the watch told of them.
     pub cache: Vec<Option<Version>>,
-    /// Whether its watch has listed: what it tells of later was created while it watched.
+    /// True if its watch has listed: what it tells of later was created while it watched.
     pub listed: bool,
-    /// Whether its watch tells of no changes at present.
+    /// True if its watch tells of no changes at present.
     pub lags: bool,
-    /// Whether it sleeps.
+    /// True if it sleeps.
     pub sleeps: bool,
-    /// What it remembers.
+    /// Its memory.
     pub memory: Contents,
-    /// What is under way for each name: never two reconciles at once.
+    /// Task under way for each name: never two reconciles at once.
     pub tasks: Vec<Option<Task>>,
     /// When it will look again at each name by itself.
     pub due: Vec<Option<u32>>,
@@ -40,7 +40,7 @@ pub struct Replica {
     pub saw: BTreeSet<u8>,
 }
 
-/// What is under way.
+/// Task under way.
 #[derive(Clone, Debug)]
 pub enum Task {
     /// The job list was read, and then the process slept.
@@ -64,11 +64,11 @@ pub enum Task {
 pub struct Asleep {
     /// The object that it is about.
     pub version: Version,
-    /// What it remembered of it.
+    /// Its memory of the object.
     pub remembered: Remembered,
-    /// What it remembered of the last request of that name.
+    /// Its memory of the last request of that name.
     pub last_request: Option<Earlier>,
-    /// What it has seen.
+    /// Its looks.
     pub seen: Seen,
     /// The id of the attempt that it would make.
     pub attempt: u8,
@@ -77,7 +77,7 @@ pub struct Asleep {
 /// One attempt on its way.
 #[derive(Clone, Debug)]
 pub struct Try {
-    /// What was decided.
+    /// The decision.
     pub attempt: Arc<Attempt>,
     /// The object as it was when that was decided.
     pub object: Arc<SalesforceBackup>,
@@ -87,14 +87,14 @@ pub struct Try {
     pub number: u8,
     /// The permission: when it was opened, and for how long.
     pub opened: Opened,
-    /// What the process knew of earlier attempts.
+    /// Earlier attempts that the process knew.
     pub known: BTreeSet<u8>,
 }
 
 /// Kills on their way.
 #[derive(Clone, Debug)]
 pub struct Killing {
-    /// What was decided.
+    /// The decision.
     pub kills: Kills,
     /// The object with its intent, as it is stored; as it was before while that is not known.
     pub version: Version,
@@ -102,7 +102,7 @@ pub struct Killing {
     pub opened: Opened,
 }
 
-/// How a step goes.
+/// Course of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum How {
     /// As it should.

@@ -1,4 +1,4 @@
-//! What is explored: small worlds, each with its own things that may go wrong.
+//! Scenarios: small worlds, each with its own things that may go wrong.
 
 use crate::{
     command_center::Busy,
@@ -42,7 +42,7 @@ pub const NOTHING: Budget = Budget {
     bad_kills: 0,
 };
 
-/// What is explored: in every run of the tests, or when there is time.
+/// Scenarios of every run of the tests, or of a run with time.
 pub fn all(full: bool) -> Vec<Scenario> {
     if full { [bounded(), at_length()].concat() } else { bounded() }
 }

@@ -23,16 +23,16 @@ use crate::{
 pub const TICK: Duration = Duration::from_mins(5);
 /// The tick at which a path begins, so that something can have been before.
 pub const BEGIN: u32 = 100;
-/// How long an ended job counts for an object that is created again (`protocol.md`, rule 6.1).
+/// Time for which an ended job counts for an object that is created again (`protocol.md`, rule 6.1).
 const RECENT: Duration = Duration::from_mins(10);
-/// How far ahead the wall clock of the second replica is, where clocks differ.
+/// Time by which the wall clock of the second replica is ahead, where clocks differ.
 const AHEAD: Duration = Duration::from_hours(1);
 /// When the world begins, in seconds of the epoch.
 const EPOCH: i64 = 1_800_000_000;
 /// A tick in seconds.
 const SECONDS: i64 = TICK.as_secs().cast_signed();
 
-/// How much may still go wrong.
+/// Number of things that may still go wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
     /// Replicas that lose everything they know.
@@ -81,7 +81,7 @@ pub struct Version {
 /// A run of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Run {
-    /// How many runs the object has begun.
+    /// Number of runs that the object has begun.
     pub number: u8,
     /// The runId of the last one.
     pub id: Option<String>,
@@ -94,7 +94,7 @@ impl Version {
         Self { object: Arc::new(object), number, run, digest }
     }
 
-    /// What `object`, which was read as a version of this object, is as version `number`.
+    /// Version `number` of this object, made of `object`, which was read as another version of it.
     fn next(&self, object: SalesforceBackup, number: u32) -> Self {
         let begun = |object: &SalesforceBackup| object.status.as_ref()?.requested_at.clone();
         let (before, after) = (begun(&self.object), begun(&object));
@@ -121,18 +121,18 @@ impl Version {
         RunState::of(&self.object)
     }
 
-    /// Whether it is being deleted.
+    /// True if it is being deleted.
     pub fn leaves(&self) -> bool {
         self.object.metadata.deletion_timestamp.is_some()
     }
 
-    /// What it asks to back up.
+    /// The backup that it asks for.
     pub fn wanted(&self) -> Wanted {
         wanted(&self.object)
     }
 }
 
-/// What `object` asks to back up.
+/// The backup that `object` asks for.
 pub fn wanted(object: &SalesforceBackup) -> Wanted {
     let clients = object.spec.associations.iter().filter_map(|association| association.client_id).collect();
     Wanted { clients, level: object.spec.backup_level }
@@ -178,7 +178,7 @@ impl Lacks {
     }
 }
 
-/// What a new object asks for, beside what the scenario says.
+/// Wishes of a new object, beside those of the scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Spec {
     /// Nothing.
@@ -189,7 +189,7 @@ pub enum Spec {
     Full,
 }
 
-/// What happened, for the properties: nothing that runs reads it.
+/// History, for the properties: nothing that runs reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ghosts {
     /// Properties that a step has broken.
@@ -207,7 +207,7 @@ pub struct Ghosts {
 pub struct World {
     /// The time.
     pub now: u32,
-    /// What the API server has, by name.
+    /// Objects of the API server, by name.
     pub store: Vec<Option<Version>>,
     /// The run that is asked for under each name, also by an object that is created again.
     pub run_ids: Vec<&'static str>,
@@ -221,11 +221,11 @@ pub struct World {
     pub replicas: Vec<Replica>,
     /// The Command Center.
     pub center: Center,
-    /// How much may still go wrong.
+    /// Number of things that may still go wrong.
     pub left: Budget,
     /// For the properties.
     pub ghosts: Ghosts,
-    /// What this run is about.
+    /// Scenario of this run.
     pub scenario: Scenario,
 }
 
@@ -263,7 +263,7 @@ impl World {
         }
     }
 
-    /// Whether time may pass: who does not sleep goes on at once, and the Command Center keeps its time.
+    /// True if time may pass: who does not sleep goes on at once, and the Command Center keeps its time.
     pub fn may_wait(&self) -> bool {
         let waits = |replica: usize, task: &Task| match task {
             Task::Asleep(_) | Task::Permitted(_) | Task::Recording(..) | Task::KillPermitted(_) => false,
@@ -280,7 +280,7 @@ impl World {
                 .all(|(index, replica)| replica.sleeps || replica.tasks.iter().flatten().all(|task| waits(index, task)))
     }
 
-    /// Whether nothing can come any more: every run has ended or is held, no step is under way, every replica knows, and
+    /// True if nothing can come any more: every run has ended or is held, no step is under way, every replica knows, and
     /// nobody will ask for more.
     pub fn is_over(&self) -> bool {
         let over =
@@ -412,7 +412,7 @@ impl World {
         Time(Timestamp::constant(seconds(self.now), 0))
     }
 
-    /// How many ticks ago `time` was, by the API server's clock; not negative when it is yet to come.
+    /// Ticks since `time`, by the API server's clock; not negative when it is yet to come.
     pub fn ticks_since(&self, time: &Time) -> i64 {
         (seconds(self.now) - time.0.as_second()).div_euclid(SECONDS)
     }
@@ -423,7 +423,7 @@ impl World {
         BootTime::after_boot(self.clocks(replica).boot.since(started).saturating_sub(age))
     }
 
-    /// Whether the job of an attempt ended so long ago that it counts no more for an object that is created again.
+    /// True if the job of an attempt ended so long ago that it counts no more for an object that is created again.
     pub fn ended_long_ago(&self, attempt: u8) -> bool {
         let last = self.center.jobs_of_attempt(attempt).map(|job| job.ended.unwrap_or(self.now)).max();
         last.is_some_and(|at| TICK * (self.now - at) > RECENT)

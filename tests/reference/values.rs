@@ -17,7 +17,7 @@ A type that is not plain JSON is explained under [Types](#types).
 
 ";
 
-/// What `values.yaml` says in one place.
+/// One place of `values.yaml`.
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
     /// Text that belongs to no value.

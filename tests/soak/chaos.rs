@@ -1,4 +1,4 @@
-//! What fails, by the dice: operators that are killed and frozen, an API server that is killed, calls that are answered
+//! Failures by the dice: operators that are killed and frozen, an API server that is killed, calls that are answered
 //! late, wrongly or not at all.
 
 use std::time::{Duration, Instant};
@@ -20,20 +20,20 @@ const LONGEST_LAG: Duration = Duration::from_millis(500);
 /// The longest wait for the moment to strike.
 const LONGEST_AMBUSH: Duration = Duration::from_secs(2);
 
-/// What is done to an operator next.
+/// Next strike at an operator.
 #[derive(Debug)]
 struct Blow {
-    /// How long it is left alone before.
+    /// Pause before it.
     pause: Duration,
-    /// What to wait for before, and how long after it to strike: few of all moments are in an attempt.
+    /// The moment to wait for before, and the delay after it: few of all moments are in an attempt.
     ambush: Option<(Ambush, Duration)>,
     /// Killed, else frozen.
     kills: bool,
-    /// How long it is away.
+    /// Time for which it is away.
     away: Duration,
 }
 
-/// What an operator is waited for with.
+/// The moment that an operator is waited for with.
 #[derive(Clone, Copy, Debug)]
 enum Ambush {
     /// A request is made: the intent is stored within a moment, and the call begins.
@@ -148,7 +148,7 @@ fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now())
 }
 
-/// What happens to the calls of the simulator. Each CreateTask call has a fault of its own, thrown beforehand: so what is
+/// Plan for the calls of the simulator. Each CreateTask call has a fault of its own, thrown beforehand: so what is
 /// left of them at the end tells which ones struck.
 #[derive(Debug)]
 pub struct Faults {
@@ -161,7 +161,7 @@ impl Faults {
         Self { create_task: create_task.collect() }
     }
 
-    /// What happens to one CreateTask call. None is executed later than a Command Center may take by the settings.
+    /// Fate of one CreateTask call. None is executed later than a Command Center may take by the settings.
     fn fate(dice: &mut Dice) -> Fault {
         let calls = Operation::CreateTask;
         let throw = dice.below(100);
@@ -189,14 +189,14 @@ impl Faults {
         self.create_task.iter().cloned().chain(reads).collect()
     }
 
-    /// How many CreateTask calls were executed and got no answer, by what is left of the faults.
+    /// Number of CreateTask calls that were executed and got no answer, by what is left of the faults.
     pub fn dropped(&self, left: &[Fault]) -> usize {
         let executed = Fault::dropped(Operation::CreateTask, When::AfterExecuting).times(1);
         let of = |faults: &[Fault]| faults.iter().filter(|fault| **fault == executed).count();
         of(&self.create_task) - of(left)
     }
 
-    /// Whether there was a fault for every call.
+    /// True if there was a fault for every call.
     pub fn sufficed(left: &[Fault]) -> bool {
         left.iter().any(|fault| fault.on == On::Only(Operation::CreateTask))
     }

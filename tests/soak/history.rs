@@ -1,4 +1,4 @@
-//! What was seen of the objects: takes them as they are read, one after another, gives what each run was known to be.
+//! History of the objects: takes them as they are read, one after another, gives what each run was known to be.
 //! Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,16 +17,16 @@ pub struct History {
     pub runs: BTreeMap<Run, Seen>,
 }
 
-/// What was seen of one run.
+/// History of one run.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// The jobs that its status held at any time.
     pub jobs: BTreeSet<String>,
     /// Its phase when it was seen last.
     pub phase: Option<Phase>,
-    /// Whether it was held at any time.
+    /// True if it was held at any time.
     pub held: bool,
-    /// Whether its last status is among what was seen. A status may be replaced before anybody looks at it.
+    /// True if its last status is among what was seen. A status may be replaced before anybody looks at it.
     pub to_the_end: bool,
 }
 
@@ -56,24 +56,24 @@ impl History {
         Some(seen)
     }
 
-    /// Whether the object was seen to have come to an end, or to be held.
+    /// True if the object was seen to have come to an end, or to be held.
     pub fn is_over(&self, name: &str) -> bool {
         self.latest.get(name).is_some_and(is_over)
     }
 
-    /// How many objects were seen last with a call under way.
+    /// Number of objects that were seen last with a call under way.
     pub fn open_calls(&self) -> usize {
         let statuses = self.latest.values().filter_map(|object| object.status.as_ref());
         statuses.filter(|status| matches!(status.phase, Some(Phase::Starting | Phase::Resolving))).count()
     }
 
-    /// Whether so many objects were seen, and all of them have.
+    /// True if so many objects were seen, and all of them have.
     pub fn all_over(&self, objects: usize) -> bool {
         self.latest.len() == objects && self.latest.values().all(is_over)
     }
 }
 
-/// Whether the run that is asked for has come to an end, or is held.
+/// True if the run that is asked for has come to an end, or is held.
 pub fn is_over(object: &SalesforceBackup) -> bool {
     object.status.as_ref().is_some_and(|status| {
         let over =

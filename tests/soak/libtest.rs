@@ -1,4 +1,4 @@
-//! What cargo passes to every test binary: takes those arguments, gives whether the one test here is meant. Pure.
+//! Arguments that cargo passes to every test binary: takes them, says whether the one test here is meant. Pure.
 
 /// The arguments of a test harness. Most say how tests are run and shown, and change nothing here.
 #[derive(Debug, clap::Args)]
@@ -69,7 +69,7 @@ struct Unused {
 }
 
 impl Libtest {
-    /// Whether the test called `name` is to be run. Names it when that was asked for instead.
+    /// True if the test called `name` is to be run. Names it when that was asked for instead.
     pub fn wants(&self, name: &str) -> bool {
         let meets = |filter: &String| if self.exact { filter == name } else { name.contains(filter.as_str()) };
         let meant = !self.ignored

@@ -54,9 +54,9 @@ use world::World;
 const SEND_WINDOW: Duration = Duration::from_secs(2);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_secs(2);
-/// How long nobody finds out what came of an open attempt.
+/// Time for which nobody finds out the outcome of an open attempt.
 const UNTIL_RESOLVED: Duration = SEND_WINDOW.saturating_add(REQUEST_TIMEOUT).saturating_add(SETTLE);
-/// How long everything may take to come to an end once nothing fails any more. An operator that met many failures tries
+/// Longest time until everything comes to an end once nothing fails any more. An operator that met many failures tries
 /// again after a minute only.
 const PEACE: Duration = Duration::from_mins(2);
 /// One of so many objects has to succeed, at least: where everything is held, nothing is started twice either.
@@ -65,11 +65,11 @@ const MANY: usize = 4;
 #[derive(Debug, clap::Parser)]
 #[command(about = "Two operators, many objects, and everything around them failing at random")]
 struct Args {
-    /// How many objects are created.
+    /// Number of objects that are created.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=9999))]
     objects: u32,
 
-    /// How long things fail, in minutes.
+    /// Minutes for which things fail.
     #[arg(long, default_value_t = 0.6)]
     minutes: f64,
 

@@ -53,7 +53,7 @@ impl Operators {
         [lines(&self.first), lines(&self.second)].concat()
     }
 
-    /// How often a task of theirs panicked.
+    /// Number of panics in their tasks.
     pub fn panics(&self) -> usize {
         self.said_of(" panicked at ").len()
     }

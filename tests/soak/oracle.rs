@@ -14,10 +14,10 @@ use crate::{
     world::NAMESPACE,
 };
 
-/// What came of it all.
+/// Verdict over everything.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// What is wrong. Nothing may be.
+    /// Violations. There may be none.
     pub violations: Vec<Violation>,
     /// CreateTask calls that started a run once more.
     pub duplicates: usize,
@@ -37,7 +37,7 @@ pub struct Verdict {
 pub struct Violation {
     /// Which object.
     pub name: String,
-    /// What is wrong with it.
+    /// Its fault.
     pub what: String,
     /// Everything that was executed for it.
     pub entries: Vec<LedgerEntry>,

@@ -1,4 +1,4 @@
-//! What people are told: what was counted and the verdict go in, lines come out.
+//! Texts for people: what was counted and the verdict go in, lines come out.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,14 +18,14 @@ use crate::{
     world::World,
 };
 
-/// How often it says how far it is.
+/// Interval of the lines about progress.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// How many violations are shown with everything that is known.
+/// Number of violations that are shown with everything that is known.
 const IN_FULL: usize = 5;
 /// Lines of the operators' logs that are shown of one object.
 const LINES: usize = 60;
 
-/// What was counted.
+/// Counts.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub requests: Cell<usize>,
@@ -109,7 +109,7 @@ pub fn print(verdict: &Verdict, world: &World, duration: Duration, operators: &O
     }
 }
 
-/// How many there are, and which.
+/// Their number, and their names.
 fn listed(all: &[String]) -> String {
     if all.is_empty() { "0".to_owned() } else { format!("{} ({})", all.len(), all.join("; ")) }
 }

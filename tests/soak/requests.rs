@@ -1,4 +1,4 @@
-//! What people ask for, by the dice: objects that are created in bursts, and second runs of some of them. Gives up on no
+//! Wishes of people, by the dice: objects that are created in bursts, and second runs of some of them. Gives up on no
 //! request, however long the API server is away.
 
 use std::time::{Duration, Instant};
@@ -26,9 +26,9 @@ const SHARES: u32 = 10;
 /// Every so many objects, one has a second run: half of them in the middle of the first, half after it.
 const RUNS_AGAIN: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(300);
-/// How long one call may take. Nothing is lost by asking again.
+/// Longest time of one call. Nothing is lost by asking again.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long all of them may take: the API server is never away that long.
+/// Longest time of all of them: the API server is never away that long.
 const LONGEST: Duration = Duration::from_mins(2);
 
 /// One object, and when it is created.

@@ -31,9 +31,9 @@ use crate::{chaos::Faults, history::History, report::Tally};
 
 pub const NAMESPACE: &str = "soak";
 pub const SECRET: &str = "commandcenter";
-/// How long the jobs take.
+/// Duration of the jobs.
 const JOB_DURATION: Duration = Duration::from_secs(3);
-/// How long until it is tried again to follow the objects.
+/// Pause until it is tried again to follow the objects.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Enough for a list of all objects.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -20,7 +20,7 @@ struct State {
     waiting: FairQueue<Waiting>,
 }
 
-/// What the next slot is for.
+/// Use of the next slot.
 enum Waiting {
     /// A reconcile that has not begun. It is no task yet: thousands may wait.
     Begins(Box<dyn FnOnce(Permit) + Send>),

@@ -29,7 +29,7 @@ const MAX_CLIENTS: usize = 200;
 /// The lists that are asked for.
 pub(in crate::command_center) type SharedLists = SingleFlight<Key, SharedList, JobQuery>;
 
-/// What the queries that share a list have in common.
+/// Key of a list: queries that differ in their clients only share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::command_center) struct Key {
     connection: ConnectionId,

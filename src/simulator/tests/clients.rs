@@ -1,4 +1,4 @@
-//! What the vendor's own clients ask for and read, besides what the operator needs.
+//! Requests and answers of the vendor's own clients, besides those that the operator needs.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a strict server takes as a `CreateTask`, and what it does not.
+//! Bodies that a strict server takes as a `CreateTask`, and those that it does not.
 
 use http::StatusCode;
 use serde_json::{Value, json};

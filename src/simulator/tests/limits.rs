@@ -1,4 +1,4 @@
-//! How many calls are let in.
+//! Limits on the number of calls.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What starts a task, what does not, and what is counted.
+//! Calls that start a task, calls that do not, and the ones that are counted.
 
 use bytes::Bytes;
 use http::StatusCode;

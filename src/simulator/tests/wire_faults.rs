@@ -1,4 +1,4 @@
-//! What a client feels of each fault, and what the ledger says about it.
+//! Each fault as a client meets it, and as the ledger tells of it.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What a client sees of a simulator without faults: the ledger, tokens, TLS, its start and end.
+//! A simulator without faults as a client meets it: the ledger, tokens, TLS, its start and end.
 
 use std::time::Duration;
 

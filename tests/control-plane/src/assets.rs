@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 
 use build::Recipe;
 
-/// What they are built of.
+/// Recipe of these programs.
 const RECIPE: Recipe = Recipe {
     name: "control-plane",
     what: "etcd, kube-apiserver and kubectl",

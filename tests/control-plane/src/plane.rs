@@ -28,9 +28,9 @@ use readiness::Readiness;
 
 /// Seconds that the shared one waits for the next test binary of a run.
 const LINGER: u32 = 5;
-/// How often another is started, when one went through no fault of its own.
+/// Number of further starts, when one went through no fault of its own.
 const RETRIES: u32 = 3;
-/// How long to wait for one to go, before another can take its place.
+/// Longest wait for one to go, before another can take its place.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -147,7 +147,7 @@ impl ControlPlane {
         readiness::kubectl(&self.folder, &self.assets)
     }
 
-    /// What service accounts did: an audit event of Kubernetes as JSON a line, in the order in which they ended.
+    /// Audit events of service accounts: one of Kubernetes as JSON a line, in the order in which they ended.
     #[must_use]
     pub fn audit_log_path(&self) -> PathBuf {
         self.folder.file(flags::AUDIT_LOG)

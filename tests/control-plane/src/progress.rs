@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 
-/// How often the question is asked.
+/// Interval of the question.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Says one line. Not by `eprintln!`: libtest shows what that prints only when the test has failed, which is too late.

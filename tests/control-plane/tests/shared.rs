@@ -44,7 +44,7 @@ struct Run {
     cargo: Child,
 }
 
-/// What a user says.
+/// Report of a user.
 struct User {
     file: PathBuf,
     id: u32,

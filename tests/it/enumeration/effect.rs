@@ -1,4 +1,4 @@
-//! What the operator does to others. A request goes in; its name comes out, by which it is found again in another run.
+//! Effects of the operator on others. A request goes in; its name comes out, by which it is found again in another run.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::Value;
 
-/// Who is asked.
+/// The server that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum System {
     ApiServer,
@@ -43,57 +43,57 @@ impl Effect {
         Self { system, verb, what }
     }
 
-    /// Whether it changes nothing, so that it is the same whether it was done or not.
+    /// True if it changes nothing, so that it is the same whether it was done or not.
     pub fn only_reads(&self) -> bool {
         ["GET", "LIST", "WATCH"].contains(&self.verb.as_str()) || self.asks_for_the_job_list()
     }
 
-    /// Whether it only tells people what the status says already.
+    /// True if it only tells people what the status says already.
     pub fn only_tells(&self) -> bool {
         self.what.starts_with("events")
     }
 
-    /// Whether it is the call that starts a backup.
+    /// True if it is the call that starts a backup.
     pub fn starts_a_backup(&self) -> bool {
         self.system == System::CommandCenter && self.what == "CreateTask"
     }
 
-    /// Whether it asks for the job list.
+    /// True if it asks for the job list.
     pub fn asks_for_the_job_list(&self) -> bool {
         self.system == System::CommandCenter && self.what == "Jobs"
     }
 
-    /// Whether it is the intent that permits a call.
+    /// True if it is the intent that permits a call.
     pub fn permits_a_call(&self) -> bool {
         self.writes_status() && self.what.ends_with(" Starting")
     }
 
-    /// Whether it is the intent that permits kills, or says what came of them.
+    /// True if it is the intent that permits kills, or says what came of them.
     pub fn permits_kills(&self) -> bool {
         self.writes_status() && self.what.ends_with(" Cancelling")
     }
 
-    /// Whether it asks for a job to be killed.
+    /// True if it asks for a job to be killed.
     pub fn kills(&self) -> bool {
         self.system == System::CommandCenter && self.what.ends_with("/action/kill")
     }
 
-    /// Whether it says that the Command Center accepted the backup.
+    /// True if it says that the Command Center accepted the backup.
     pub fn tells_of_a_running_job(&self) -> bool {
         self.writes_status() && self.what.ends_with(" Running")
     }
 
-    /// Whether it asks for a token to be renewed.
+    /// True if it asks for a token to be renewed.
     pub fn renews_a_token(&self) -> bool {
         self.system == System::CommandCenter && self.what == "V4/AccessToken/Renew"
     }
 
-    /// Whether it writes down that a token will be renewed, or what came of it.
+    /// True if it writes down that a token will be renewed, or what came of it.
     pub fn keeps_a_token(&self) -> bool {
         self.what == "secrets" && !self.only_reads()
     }
 
-    /// Whether it writes a status.
+    /// True if it writes a status.
     pub fn writes_status(&self) -> bool {
         self.verb == "PUT" && self.what.starts_with("salesforcebackups/status")
     }
@@ -116,7 +116,7 @@ pub fn attempt(request: &Request<Bytes>) -> Option<String> {
     description.rsplit('/').next().map(str::to_owned)
 }
 
-/// Whether a request writes down that a token is about to be renewed.
+/// True if a request writes down that a token is about to be renewed.
 pub fn marks_a_renewal(request: &Request<Bytes>) -> bool {
     let mark = body(request);
     let mark = mark.pointer("/metadata/annotations/commandcenter.dev~1renewal").and_then(Value::as_str);

@@ -1,4 +1,4 @@
-//! What can happen to an effect: a table of what the real server does and what the operator gets, and which rows make a
+//! Faults that can strike an effect: a table of what the real server does and what the operator gets, and which rows make a
 //! difference for which effects. Pure.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub struct Fault {
     pub then: Then,
 }
 
-/// What the operator is given.
+/// Answer that the operator is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     Replied(Reply),
@@ -68,7 +68,7 @@ pub fn of(effect: &Effect) -> Vec<Fault> {
 }
 
 impl Fault {
-    /// Whether a fault at `effect`, after `earlier` others, may leave a doubt that only a person can end. One lost call
+    /// True if a fault at `effect`, after `earlier` others, may leave a doubt that only a person can end. One lost call
     /// never does: the job list tells. A second one may: a conflict then is evidence of the first, and a list that never
     /// showed a job is believed once.
     pub fn may_leave_doubt(effect: &Effect, earlier: usize) -> bool {

@@ -36,7 +36,7 @@ pub struct Passed {
     pub effect: Effect,
     pub nth: usize,
     pub fault: Option<Fault>,
-    /// Whether it writes down that a token is about to be renewed.
+    /// True if it writes down that a token is about to be renewed.
     pub marks_a_renewal: bool,
     at: Duration,
     attempt: Option<String>,
@@ -65,7 +65,7 @@ struct State {
     readings: usize,
     intents: HashSet<String>,
     sent: HashSet<String>,
-    /// How many renewals of a token were written down and not asked for yet.
+    /// Number of renewals of a token that were written down and not asked for yet.
     renewals: usize,
     wrong: Vec<String>,
     /// The field of the status that the API server drops.
@@ -115,7 +115,7 @@ impl Gate {
         self.lock().pruned = Some(field.to_owned());
     }
 
-    /// What the API server keeps of `request`.
+    /// Part of `request` that the API server keeps.
     fn pruned(&self, effect: &Effect, mut request: Request<Bytes>) -> Request<Bytes> {
         let mut state = self.lock();
         let Some(field) = state.pruned.as_ref().filter(|_| effect.writes_status()) else { return request };
@@ -128,7 +128,7 @@ impl Gate {
         request
     }
 
-    /// Whether every strike was met.
+    /// True if every strike was met.
     pub fn all_met(&self) -> bool {
         self.lock().strikes.is_empty()
     }
@@ -137,22 +137,22 @@ impl Gate {
         self.lock().passed.clone()
     }
 
-    /// What must never happen and did, whatever became of the object.
+    /// Events that must never happen and did, whatever became of the object.
     pub fn wrong(&self) -> Vec<String> {
         self.lock().wrong.clone()
     }
 
-    /// How many writes of a status were carried out.
+    /// Number of status writes that were carried out.
     pub fn writes(&self) -> usize {
         self.lock().writes
     }
 
-    /// How often a running job was asked for and told of.
+    /// Number of times that a running job was asked for and told of.
     pub fn readings(&self) -> usize {
         self.lock().readings
     }
 
-    /// Whether the operator is to be killed.
+    /// True if the operator is to be killed.
     pub fn killed(&self) -> bool {
         self.lock().killed
     }
@@ -164,7 +164,7 @@ impl Gate {
         state.last = Instant::now();
     }
 
-    /// Whether nothing has come for this time, and nothing is still to be carried out.
+    /// True if nothing has come for this time, and nothing is still to be carried out.
     pub fn is_quiet(&self, time: Duration) -> bool {
         let state = self.lock();
         !state.killed && state.under_way == 0 && state.last.elapsed() >= time

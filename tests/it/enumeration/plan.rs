@@ -26,21 +26,21 @@ use crate::{
     world::{self, Line, NAME, SECRET, World},
 };
 
-/// How long a run may take to come to rest: waits of 10 s for an API server that hangs, of a minute for one that does not keep a
+/// Longest time until a run comes to rest: waits of 10 s for an API server that hangs, of a minute for one that does not keep a
 /// field, of half a minute after several refusals,
 /// and all that on a machine that is busy with other plans.
 pub const PATIENCE: Duration = Duration::from_mins(30);
-/// How long a job takes that nobody ends: longer than any plan.
+/// Duration of a job that nobody ends: longer than any plan.
 const JOB: Duration = Duration::from_hours(1);
-/// How long an object that is deleted waits for the end of its jobs. Where they can be found it has all the time that a busy
+/// Longest wait of a deleted object for the end of its jobs. Where they can be found it has all the time that a busy
 /// machine may need.
 const CANCEL_TIMEOUT: Duration = Duration::from_mins(5);
 /// The same where it waits in vain, because its jobs cannot be told for its own, or a permission to kill is not kept: longer
 /// than a lost answer takes to be resolved.
 const CANCEL_IN_VAIN: Duration = Duration::from_secs(25);
-/// How long a Command Center without a lag may take until it lists what it executed.
+/// Longest time until a Command Center without a lag lists what it executed.
 const SETTLE: Duration = Duration::from_millis(300);
-/// How long a run is watched after somebody was told of it: longer than a lost answer takes to be resolved.
+/// Time for which a run is watched after somebody was told of it: longer than a lost answer takes to be resolved.
 const AFTER_WORD: Duration = Duration::from_secs(5);
 /// Without any effect for this long, nothing more is about to happen.
 const QUIET: Duration = Duration::from_millis(400);
@@ -49,17 +49,17 @@ const QUIET: Duration = Duration::from_millis(400);
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub name: &'static str,
-    /// What happens in it anyway.
+    /// Strikes that happen in any case.
     pub base: Vec<Strike>,
     /// The runs that are asked for, one after the other.
     pub runs: &'static [&'static str],
     /// The phase in which the object is deleted, if it is; its jobs are to be killed then.
     pub deleted: Option<Phase>,
-    /// Whether the token has expired when it begins, and has to be renewed.
+    /// True if the token has expired when it begins, and has to be renewed.
     pub expired: bool,
-    /// Whether the Command Center gives the descriptions of jobs back.
+    /// True if the Command Center gives the descriptions of jobs back.
     pub descriptions: bool,
-    /// How long the Command Center does not show a new job. The operator is told to wait for longer.
+    /// Time for which the Command Center does not show a new job. The operator is told to wait for longer.
     pub lag: Duration,
 }
 
@@ -75,18 +75,18 @@ pub struct Plan {
     pub seed: Option<u64>,
 }
 
-/// What became of a plan.
+/// Result of a plan.
 pub struct Report {
     pub plan: Plan,
     pub end: Result<End, String>,
-    /// Whether every strike was met.
+    /// True if every strike was met.
     pub met: bool,
     pub passed: Vec<Passed>,
-    /// How many effects came before those that the plan is about.
+    /// Number of effects before those that the plan is about.
     skipped: usize,
 }
 
-/// What all plans share.
+/// Parts that all plans share.
 #[derive(Clone)]
 pub struct Ground {
     pub client: Client,
@@ -258,14 +258,14 @@ impl<'a> Stage<'a> {
         verdict::judge_unkept(&ledger, &kills, self.gate.writes(), well, told)
     }
 
-    /// Whether a person is told that the definition is outdated: by a condition, or by an Event.
+    /// True if a person is told that the definition is outdated: by a condition, or by an Event.
     async fn is_told(&self, backup: &SalesforceBackup) -> bool {
         let reason = "DefinitionOutdated";
         Line::of(backup, ConditionType::Stalled).reason == reason
             || self.world.events(NAME).await.iter().any(|(told, _)| told == reason)
     }
 
-    /// What was struck, unless something happened that never must.
+    /// Effects that were struck, unless something happened that never must.
     fn struck(&self) -> Result<Vec<Effect>, String> {
         if let Some(wrong) = self.gate.wrong().first() {
             return Err(wrong.clone());

@@ -46,7 +46,7 @@ impl Process {
         tokio::task::spawn_blocking(move || runtime.shutdown_timeout(PATIENCE)).await.unwrap();
     }
 
-    /// How it ended, if it did: nobody asked it to.
+    /// The way in which it ended, if it did: nobody asked it to.
     pub async fn ended(&mut self) -> Option<String> {
         if !self.task.is_finished() {
             return None;

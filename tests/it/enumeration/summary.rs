@@ -1,10 +1,10 @@
-//! What all plans came to: reports go in, a page for people comes out, and a panic with the stories of those that failed.
+//! Results of all plans: reports go in, a page for people comes out, and a panic with the stories of those that failed.
 
 use std::{collections::BTreeMap, fmt, fmt::Write as _, io::Write as _, time::Duration};
 
 use super::{gate::Passed, plan::Report, verdict::End};
 
-/// How many failures are told in full.
+/// Number of failures that are told in full.
 const STORIES: usize = 10;
 
 pub struct Summary(Vec<Report>);

@@ -17,14 +17,14 @@ use crate::{
     world::Line,
 };
 
-/// How a run came to rest.
+/// State in which a run came to rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Succeeded,
     Held,
 }
 
-/// Whether `backup` rests in run `run`.
+/// True if `backup` rests in run `run`.
 pub fn rests(backup: &SalesforceBackup, run: &str) -> bool {
     use Phase::{Failed, Held, PartiallySucceeded, Succeeded};
     backup.status.as_ref().is_some_and(|status| {
@@ -75,7 +75,7 @@ fn succeeded(
     Ok(End::Succeeded)
 }
 
-/// Whether `backup` says that the answer to the renewal of its token is lost.
+/// True if `backup` says that the answer to the renewal of its token is lost.
 pub fn is_without_a_token(backup: &SalesforceBackup) -> bool {
     Line::of(backup, ConditionType::Stalled).reason == "TokenRenewalLost"
 }
@@ -106,13 +106,13 @@ fn struck_while_telling(passed: &Passed) -> bool {
     passed.fault.is_some() && passed.effect.only_tells()
 }
 
-/// Whether this is a renewal of which no answer came that says what became of it.
+/// True if this is a renewal of which no answer came that says what became of it.
 fn loses_an_answer(passed: &Passed) -> bool {
     let answered = |fault: Fault| fault == fault::RATE_LIMITED || matches!(fault.then, Then::Replied(Reply::Late(_)));
     passed.effect.renews_a_token() && passed.fault.is_some_and(|fault| !answered(fault))
 }
 
-/// Whether the operator crashed after it wrote down that it would renew a token, and before what came of it was kept.
+/// True if the operator crashed after it wrote down that it would renew a token, and before what came of it was kept.
 fn crashed_during_a_renewal(passed: &[Passed]) -> bool {
     let mut under_way = false;
     passed.iter().any(|passed| {
@@ -157,16 +157,16 @@ fn killed_twice(kills: &BTreeMap<u64, u32>) -> Result<(), String> {
     }
 }
 
-/// What is left of an object whose jobs were to be killed, and that is gone.
+/// Remains of an object whose jobs were to be killed, and that is gone.
 pub struct Gone {
     pub ledger: Vec<LedgerEntry>,
-    /// How often each job was asked to be killed.
+    /// Number of kills that each job was asked for.
     pub kills: BTreeMap<u64, u32>,
     /// The jobs that still run.
     pub go_on: Vec<u64>,
     /// The reasons of the events about it.
     pub events: Vec<String>,
-    /// Whether the Command Center gives the descriptions of jobs back.
+    /// True if the Command Center gives the descriptions of jobs back.
     pub described: bool,
 }
 
@@ -194,13 +194,13 @@ impl Gone {
 }
 
 impl Gone {
-    /// Whether the operator said that it had no answer. On a busy machine one may come that is not waited for any more.
+    /// True if the operator said that it had no answer. On a busy machine one may come that is not waited for any more.
     fn answer_came_too_late(&self) -> bool {
         self.events.iter().any(|reason| reason == "OutcomeUnknown")
     }
 }
 
-/// Whether the answer that named the job was gone when the status first held it. Then its target alone speaks for it, where
+/// True if the answer that named the job was gone when the status first held it. Then its target alone speaks for it, where
 /// no job has its description, and a job that may be somebody else's is not killed.
 fn found_by_target_alone(passed: &[Passed]) -> bool {
     let mut answered = false;
@@ -219,7 +219,7 @@ fn found_by_target_alone(passed: &[Passed]) -> bool {
     false
 }
 
-/// Whether the operator crashed with a permission to kill that it had not used.
+/// True if the operator crashed with a permission to kill that it had not used.
 fn crashed_before_the_kill(passed: &[Passed]) -> bool {
     let crash = |passed: &Passed| passed.fault.is_some_and(|fault| fault.then == Then::Killed);
     let (mut permitted, mut crashed) = (false, false);

@@ -12,13 +12,13 @@ use anyhow::{Context as _, Result, bail};
 use super::go;
 use crate::progress::{say, wait};
 
-/// What is built together. Its texts are part of the crate, so that what is built is what was compiled against, wherever
+/// Sources that are built together. Their texts are part of the crate: what is built is what was compiled against, wherever
 /// the checkout went since.
 #[derive(Debug)]
 pub(crate) struct Recipe {
     /// The folder of the cache.
     pub(crate) name: &'static str,
-    /// What is told that is built, and how long that takes.
+    /// Name of the build for people, with the time that it takes.
     pub(crate) what: &'static str,
     /// Tells what to do where there is no Go.
     pub(crate) instead: &'static str,
@@ -26,7 +26,7 @@ pub(crate) struct Recipe {
     pub(crate) go_sum: &'static str,
     /// Go's own files, where something is built of them.
     pub(crate) sources: &'static [(&'static str, &'static str)],
-    /// What `go build` takes: `tool` is every package that go.mod names as one.
+    /// Packages for `go build`: `tool` is every package that go.mod names as one.
     pub(crate) packages: &'static str,
     /// Go calls a program by the last part of its package's path; what is called otherwise here.
     pub(crate) renamed: &'static [(&'static str, &'static str)],
@@ -107,7 +107,7 @@ fn build(recipe: &Recipe, folder: &Path, search_path: &OsStr, flags: &[String], 
     Ok(())
 }
 
-/// What Go does now: it names each package, and says nothing while it links.
+/// Last line of Go's output: it names each package, and says nothing while it links.
 fn last_line(log: &Path) -> String {
     let log = fs::read_to_string(log).unwrap_or_default();
     match log.lines().last() {

@@ -13,7 +13,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 
-/// Who signed the server's certificate.
+/// Authority that signed the server's certificate.
 pub(super) const CA: &str = "ca.pem";
 /// The server's certificate.
 pub(super) const CERTIFICATE: &str = "server.pem";
@@ -23,7 +23,7 @@ pub(super) const KEY: &str = "server.key";
 pub(super) const ACCOUNT_KEY: &str = "service-account.key";
 /// Checks them.
 pub(super) const ACCOUNT_PUBLIC_KEY: &str = "service-account.pub";
-/// Who comes in with which token, in the format of `--token-auth-file`.
+/// Users with their tokens, in the format of `--token-auth-file`.
 pub(super) const TOKENS: &str = "tokens.csv";
 /// The administrator's token alone.
 pub(super) const ADMIN_TOKEN: &str = "admin.token";
@@ -88,7 +88,7 @@ fn private(folder: &Path, name: &str, content: &str) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What [`write()`] wrote under `name`.
+/// Reads what [`write()`] wrote under `name`.
 pub(super) fn read(folder: &Path, name: &str) -> Result<String> {
     let path = folder.join(name);
     fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))

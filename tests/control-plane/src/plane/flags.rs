@@ -57,7 +57,7 @@ pub(super) fn kube_apiserver(port: u16) -> String {
 pub(super) const AUDIT_POLICY_FILE: &str = "audit.yaml";
 /// The audit log: a JSON object a line.
 pub(super) const AUDIT_LOG: &str = "audit.log";
-/// Who did what to which object, of service accounts only: nobody else's is looked at.
+/// Audit policy: service accounts only, since nobody else's events are looked at.
 pub(super) const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]

@@ -26,12 +26,12 @@ pub(super) struct User {
     _users: File,
 }
 
-/// Who may come after the last user has gone.
+/// Time for a next user after the last one has gone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Linger {
     /// The process that may start another user.
     pub parent: u32,
-    /// How long to wait for that.
+    /// Seconds of that wait.
     pub seconds: u32,
 }
 
@@ -71,7 +71,7 @@ impl Folder {
         self.path.with_extension("gate")
     }
 
-    /// Whether a watchdog runs a control plane here.
+    /// True if a watchdog runs a control plane here.
     pub(super) fn is_watched(&self) -> bool {
         // Shared, so that two that ask at once do not take each other for the watchdog.
         File::open(self.file(ALIVE)).is_ok_and(|alive| alive.try_lock_shared().is_err())

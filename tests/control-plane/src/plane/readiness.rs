@@ -18,14 +18,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Lines of each log that are told.
 const TAIL: usize = 30;
 
-/// How a start went.
+/// Result of a start.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Readiness {
     /// It answers.
     Ready,
     /// It does not run, through no fault of its own: another may be started in its place.
     Gone {
-        /// What its programs said.
+        /// Output of its programs.
         logs: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What the tests see of this machine: processes, by the folder in which they run, and a stage for false programs.
+//! The machine as the tests see it: processes, by the folder in which they run, and a stage for false programs.
 
 #![allow(dead_code, reason = "every test binary has a copy, and uses a part")]
 
@@ -32,7 +32,7 @@ pub fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// What a command that succeeds prints.
+/// Output of a command that succeeds.
 pub fn output(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
