@@ -127,7 +127,7 @@ impl Bench<'_> {
         let mut written = None;
         for kind in [Kind::Operator, Kind::Baseline] {
             let world = World::new(self.api_server.client(), Duration::from_secs(20)).await;
-            let subject = Subject::start(kind, self.plane, self.baseline, &world).await;
+            let mut subject = Subject::start(kind, self.plane, self.baseline, &world).await;
             world.warm_up().await;
             let note = |table: &mut Table, what: &str, value| table.add((kind.name(), self.objects), what, value);
             note(table, "MiB idle", subject.resident_mib());
@@ -160,6 +160,7 @@ impl Bench<'_> {
                 note(table, "events an object to its end", made.events / self.objects as f64);
                 written = Some(world.a_status().await);
             }
+            subject.still_runs();
             note(table, "MiB peak", subject.peak_mib());
             note(table, "MiB after", subject.resident_mib());
             world.no_duplicates();
@@ -191,12 +192,12 @@ impl Bench<'_> {
 
     async fn restart(&self, table: &mut Table) {
         let world = World::new(self.api_server.client(), Duration::from_hours(2)).await;
-        let subject = Subject::start(Kind::Operator, self.plane, self.baseline, &world).await;
+        let subject = Subject::start(Kind::OperatorWithoutLease, self.plane, self.baseline, &world).await;
         world.warm_up().await;
         world.burst(self.objects).await;
         drop(subject);
         let (before, begin) = (world.external(), std::time::Instant::now());
-        let subject = Subject::start(Kind::Operator, self.plane, self.baseline, &world).await;
+        let subject = Subject::start(Kind::OperatorWithoutLease, self.plane, self.baseline, &world).await;
         subject.until_reconciled(self.objects).await;
         table.add(("operator", self.objects), "restart: s until all looked at", begin.elapsed().as_secs_f64());
         table.add(("operator", self.objects), "restart: external calls", world.external() - before);

@@ -14,14 +14,17 @@ use crate::{IN_FLIGHT, harness::free_port, world::World};
 /// Program that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// With a Lease, which it has to renew while it writes thousands of statuses; without it, the process ends.
     Operator,
+    /// Without a Lease, so that a new process need not wait for that of the one before.
+    OperatorWithoutLease,
     Baseline,
 }
 
 impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Operator => "operator",
+            Self::Operator | Self::OperatorWithoutLease => "operator",
             Self::Baseline => "baseline",
         }
     }
@@ -36,10 +39,12 @@ impl Subject {
     pub async fn start(kind: Kind, plane: &ControlPlane, baseline: &Path, world: &World) -> Self {
         let listen = free_port();
         let mut command = match kind {
-            Kind::Operator => {
+            Kind::Operator | Kind::OperatorWithoutLease => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_salesforce-backup-operator"));
                 command
-                    .args(["run", "--allow-insecure-http", "--leader-elect=false", "--probe-listen=127.0.0.1:0"])
+                    .args(["run", "--allow-insecure-http", "--probe-listen=127.0.0.1:0"])
+                    .arg(format!("--leader-elect={}", kind == Kind::Operator))
+                    .arg(format!("--lease-namespace={}", world.namespaces()[0]))
                     .arg(format!("--listen=127.0.0.1:{listen}"))
                     .arg(format!("--watch-namespace={}", world.namespaces().join(",")));
                 command
@@ -54,12 +59,17 @@ impl Subject {
                 command
             }
         };
-        let errors = if kind == Kind::Operator { Stdio::null() } else { Stdio::inherit() };
+        let errors = if kind == Kind::Baseline { Stdio::inherit() } else { Stdio::null() };
         let child = command.env("KUBECONFIG", plane.kubeconfig_path()).stderr(errors).spawn().unwrap();
         let mut subject = Self { child, listen };
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(subject.child.try_wait().unwrap().is_none(), "the {} does not run", kind.name());
+        subject.still_runs();
         subject
+    }
+
+    /// Fails if the process has ended, as it does when it cannot renew its Lease.
+    pub fn still_runs(&mut self) {
+        assert!(self.child.try_wait().unwrap().is_none(), "it has ended");
     }
 
     /// Seconds of CPU so far.

@@ -264,11 +264,11 @@ impl<'a> Observed<'a> {
             Look::RecentJobs(query) => self.seen.recent_jobs = Some(self.job_list(&query, context, slot).await?),
             Look::Job(id) => {
                 context.memory.asks(self.uid(), clock::now().boot);
-                self.seen.job = Some(self.job(id, context, slot).await?);
+                self.seen.job = Some(Box::pin(self.job(id, context, slot)).await?);
             }
             Look::Tasks(ids) => {
                 context.memory.asks(self.uid(), clock::now().boot);
-                let told = self.tasks(ids, context, slot).await?;
+                let told = Box::pin(self.tasks(ids, context, slot)).await?;
                 self.tasks_told(told, &context.memory);
             }
             Look::Kills(jobs) => self.seen.kills = self.ask_to_kill(jobs, context, slot),

@@ -105,6 +105,17 @@ fn a_circle_that_is_planted_is_found_also_through_a_re_export_and_a_path_in_the_
 }
 
 #[test]
+fn no_comment_begins_with_a_question_word() {
+    for (file, text) in house() {
+        for line in text.lines().map(str::trim_start) {
+            let comment = ["//! ", "/// "].iter().find_map(|begin| line.strip_prefix(begin)).unwrap_or_default();
+            let first = comment.split_whitespace().next().unwrap_or_default();
+            assert!(!["What", "Who", "Whether", "How"].contains(&first), "{file}: {line}");
+        }
+    }
+}
+
+#[test]
 fn neither_a_file_nor_a_name_is_of_the_private_language_that_was_given_up() {
     for (file, text) in house().into_iter().filter(|(file, _)| !file.starts_with("simulator/")) {
         let is_given_up = |part: &str| GIVEN_UP_FILES.contains(&part.strip_suffix(".rs").unwrap_or(part));

@@ -76,7 +76,8 @@ impl CommandCenter {
         let shared = self.lists.join(key, query.clone(), shared::has_room, fly).await;
         match shared.part(query) {
             Some(listed) => Ok((shared.as_of, listed)),
-            None => Ok((clock::now(), self.list(pass, connection, query).await?)),
+            // Boxed, because hundreds may wait in the line above, and few come to this.
+            None => Ok((clock::now(), Box::pin(self.list(pass, connection, query)).await?)),
         }
     }
 }

@@ -188,6 +188,18 @@ fn numbers_that_move_are_written_once_a_minute_and_news_at_once() {
 }
 
 #[test]
+fn that_an_accepted_backup_runs_is_no_write_of_its_own() {
+    let seen = |said, percent| {
+        let remembered = Remembered { written: Some(at(0).boot), ..Remembered::default() };
+        let seen = told([(JobId::new(149_806).unwrap(), read(job(said, percent).1))]);
+        decide(&Observed { remembered, seen, ..observed(&running()) }, &settings(), &at(5))
+    };
+    assert!(matches!(seen("Running", 0), Step::Rest(Some(_))), "{:?}", seen("Running", 0));
+    assert_eq!(recorded(seen("Running", 5)).0.progress.as_deref(), Some("5%"));
+    assert_eq!(recorded(seen("Waiting", 0)).0.jobs.len(), 1);
+}
+
+#[test]
 fn an_object_on_its_way_out_is_followed_while_it_is_there() {
     let mut running = running();
     running.metadata.deletion_timestamp = Some(Time(at(1).wall));
