@@ -2,6 +2,7 @@
 //! can stop the others.
 
 pub mod in_flight;
+mod indexed;
 pub mod slots;
 
 use std::{
@@ -44,13 +45,13 @@ use crate::{
         context::{Context, Error},
         controller::{
             in_flight::{Begin, InFlight},
+            indexed::Indexed,
             slots::{Slot, Slots},
         },
         decide::step::UNTIL_THE_WATCH_FOLLOWS,
         delays,
         job_watch::{self},
         memory::is_older,
-        neighbours::OpenAttempts,
         reconcile::reconcile,
         status::{failing, object_size, transition::Transition},
     },
@@ -286,45 +287,6 @@ fn watched(
         .reflect(writer)
         .applied_objects();
     Controller::for_stream(stream, store)
-}
-
-/// The part of the index of open attempts that one watch keeps.
-#[derive(Default)]
-struct Indexed {
-    open: HashSet<ObjectKey>,
-    /// Those that a list has shown since it began.
-    listed: HashSet<ObjectKey>,
-}
-
-impl Indexed {
-    fn see(&mut self, event: &watcher::Event<SalesforceBackup>, attempts: &OpenAttempts) {
-        match event {
-            watcher::Event::Init => self.listed.clear(),
-            watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
-                let key = ObjectKey::of(object);
-                if attempts.set(object) {
-                    self.listed.insert(key.clone());
-                    self.open.insert(key);
-                } else {
-                    self.listed.remove(&key);
-                    self.open.remove(&key);
-                }
-            }
-            watcher::Event::Delete(object) => {
-                let key = ObjectKey::of(object);
-                attempts.remove(&key);
-                self.listed.remove(&key);
-                self.open.remove(&key);
-            }
-            // What a list does not show is gone.
-            watcher::Event::InitDone => {
-                for gone in self.open.difference(&self.listed) {
-                    attempts.remove(gone);
-                }
-                self.open = std::mem::take(&mut self.listed);
-            }
-        }
-    }
 }
 
 impl ControllerState {
