@@ -40,6 +40,7 @@ use crate::{
 const LATENCY: Duration = Duration::from_millis(50);
 /// Calls that the operator and the baseline have in flight at most.
 const IN_FLIGHT: u32 = 32;
+const KINDS: [Kind; 2] = [Kind::Operator, Kind::Baseline];
 
 /// Measures bursts of backups, beside floors and a plain controller.
 #[derive(Debug, Parser)]
@@ -54,7 +55,7 @@ struct Args {
     #[arg(long, default_value_t = 3)]
     repeat: u32,
     /// The file for the figures as JSON.
-    #[arg(long, default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/scale.json"))]
+    #[arg(long, default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/../scale.json"))]
     json: PathBuf,
     /// Set by cargo.
     #[arg(long, hide = true)]
@@ -94,11 +95,12 @@ async fn run(args: &Args) {
                 plane: &plane,
                 baseline: &baseline,
                 objects: *objects,
+                kinds: if round % 2 == 1 { KINDS } else { [KINDS[1], KINDS[0]] },
             };
             if measured(Part::Burst) {
                 bench.burst(&mut table).await;
             }
-            if measured(Part::Alone) && round == 1 {
+            if measured(Part::Alone) {
                 bench.alone(&mut table).await;
             }
             if measured(Part::Restart) {
@@ -120,12 +122,14 @@ struct Bench<'a> {
     plane: &'a ControlPlane,
     baseline: &'a PathBuf,
     objects: usize,
+    /// The order in which the two are measured, which changes with each round.
+    kinds: [Kind; 2],
 }
 
 impl Bench<'_> {
     async fn burst(&self, table: &mut Table) {
         let mut written = None;
-        for kind in [Kind::Operator, Kind::Baseline] {
+        for kind in self.kinds {
             let world = World::new(self.api_server.client(), Duration::from_secs(20)).await;
             let mut subject = Subject::start(kind, self.plane, self.baseline, &world).await;
             world.warm_up().await;
@@ -153,12 +157,12 @@ impl Bench<'_> {
             }
             if kind == Kind::Operator {
                 let (finished, polls) = world.until_finished().await;
-                note(table, "s until all finished", finished);
+                note(table, "s until all finished", burst.submitted + finished);
                 note(table, "external calls a job and interval", polls);
                 let made = self.api_server.calls().await.since(&calls);
                 note(table, "API writes an object to its end", made.writes / self.objects as f64);
                 note(table, "events an object to its end", made.events / self.objects as f64);
-                written = Some(world.a_status().await);
+                written = Some(world.statuses());
             }
             subject.still_runs();
             note(table, "MiB peak", subject.peak_mib());
@@ -174,7 +178,7 @@ impl Bench<'_> {
 
     async fn alone(&self, table: &mut Table) {
         let mut written = None;
-        for kind in [Kind::Operator, Kind::Baseline] {
+        for kind in self.kinds {
             let world = World::new(self.api_server.client(), Duration::from_secs(20)).await;
             let _subject = Subject::start(kind, self.plane, self.baseline, &world).await;
             world.warm_up().await;
@@ -182,11 +186,12 @@ impl Bench<'_> {
             for (what, percent) in [("alone p50, ms", 50), ("alone p99, ms", 99)] {
                 table.add((kind.name(), self.objects), what, world::percentile(&waits, percent));
             }
+            world.no_duplicates();
             if kind == Kind::Operator {
-                written = Some(world.a_status().await);
+                written = Some(world.statuses());
             }
         }
-        let writes = self.api_server.one_write_after_another(&written.unwrap(), self.objects.min(100)).await;
+        let writes = self.api_server.one_write_after_another(&written.unwrap()[1], self.objects.min(100)).await;
         table.add(("floor", self.objects), "alone p50, ms", world::percentile(&writes, 50));
     }
 
@@ -211,7 +216,9 @@ impl Bench<'_> {
             let world = World::new(self.api_server.client(), Duration::from_hours(2)).await;
             let _subject = Subject::start(Kind::Operator, self.plane, self.baseline, &world).await;
             world.warm_up().await;
-            world.burst(few).await.wait(99)
+            let waited = world.burst(few).await.wait(99);
+            world.no_duplicates();
+            waited
         };
         let large = World::new(self.api_server.client(), Duration::from_hours(2)).await;
         let small = large.beside().await;

@@ -18,7 +18,7 @@ use salesforce_backup_operator::{
     simulator::{Behaviour, Operation, Options, Simulator},
 };
 
-use crate::{LATENCY, harness::Tenant};
+use crate::{LATENCY, api_server::WRITES, harness::Tenant};
 
 /// Creations at once.
 const AT_ONCE: usize = 64;
@@ -28,7 +28,11 @@ pub struct World {
     others: Vec<String>,
     pub simulator: std::sync::Arc<Simulator>,
     next_client: std::sync::Arc<Mutex<usize>>,
+    statuses: Mutex<Statuses>,
 }
+
+/// Statuses of the subject as the API server stored them: an intent, an outcome, an end.
+type Statuses = [Option<serde_json::Value>; WRITES];
 
 /// Result of a burst.
 pub struct Burst {
@@ -58,7 +62,13 @@ impl World {
         let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
         let tenant = Tenant::new(client).await;
         tenant.secret("cc", &simulator.url(), simulator.token()).await;
-        Self { tenant, others: Vec::new(), simulator: simulator.into(), next_client: Mutex::new(1).into() }
+        Self {
+            tenant,
+            others: Vec::new(),
+            simulator: simulator.into(),
+            next_client: Mutex::new(1).into(),
+            statuses: Mutex::default(),
+        }
     }
 
     /// Another namespace at the same Command Center.
@@ -66,14 +76,20 @@ impl World {
         let tenant = Tenant::new(&self.tenant.client).await;
         tenant.secret("cc", &self.simulator.url(), self.simulator.token()).await;
         let (simulator, next_client) = (self.simulator.clone(), self.next_client.clone());
-        Self { tenant, others: Vec::new(), simulator, next_client }
+        Self { tenant, others: Vec::new(), simulator, next_client, statuses: Mutex::default() }
     }
 
     /// The same with the namespace of `other`, for a subject that watches both.
     pub fn with(&self, other: &Self) -> Self {
         let tenant = Tenant { client: self.tenant.client.clone(), namespace: self.tenant.namespace.clone() };
         let (simulator, next_client) = (self.simulator.clone(), self.next_client.clone());
-        Self { tenant, others: vec![other.tenant.namespace.clone()], simulator, next_client }
+        Self {
+            tenant,
+            others: vec![other.tenant.namespace.clone()],
+            simulator,
+            next_client,
+            statuses: Mutex::default(),
+        }
     }
 
     pub fn namespaces(&self) -> Vec<String> {
@@ -169,16 +185,33 @@ impl World {
         let mut events = watcher(api, watcher::Config::default()).applied_objects().boxed();
         while !names.is_empty() {
             let Ok(Some(object)) = events.try_next().await else { continue };
-            if object.data.get("status").is_some_and(&holds) {
+            let Some(status) = object.data.get("status") else { continue };
+            self.keep(status);
+            if holds(status) {
                 names.remove(&object.name_any());
             }
         }
     }
 
-    /// The status of one object.
-    pub async fn a_status(&self) -> serde_json::Value {
-        let all = self.tenant.backups().list(&kube::api::ListParams::default().limit(1)).await.unwrap();
-        serde_json::to_value(&all.items.first().unwrap().status).unwrap()
+    /// Keeps the first status of each stage that the watch shows.
+    fn keep(&self, status: &serde_json::Value) {
+        let stage = match status {
+            status if status.get("finishedAt").is_some() => 2,
+            status if status.get("taskId").is_some() => 1,
+            status if status.pointer("/attempt/id").is_some() => 0,
+            _ => return,
+        };
+        self.statuses.lock().unwrap()[stage].get_or_insert_with(|| status.clone());
+    }
+
+    /// The three statuses that the API server's floor writes. A stage that was not seen is taken by the next one seen, which is
+    /// larger.
+    pub fn statuses(&self) -> [serde_json::Value; WRITES] {
+        let seen = self.statuses.lock().unwrap().clone();
+        std::array::from_fn(|stage| {
+            let next = seen.iter().skip(stage).flatten().next();
+            next.or_else(|| seen.iter().flatten().next_back()).unwrap().clone()
+        })
     }
 
     /// Fails if any object was backed up twice.
