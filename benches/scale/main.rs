@@ -38,6 +38,8 @@ use crate::{
 
 /// Time that the Command Center takes for each answer.
 const LATENCY: Duration = Duration::from_millis(50);
+/// Duration of a job: hours, as with a real organization, so that no progress is written during a burst.
+const JOBS: Duration = Duration::from_hours(2);
 /// Calls that the operator and the baseline have in flight at most.
 const IN_FLIGHT: u32 = 32;
 const KINDS: [Kind; 2] = [Kind::Operator, Kind::Baseline];
@@ -130,7 +132,7 @@ impl Bench<'_> {
     async fn burst(&self, table: &mut Table) {
         let mut written = None;
         for kind in self.kinds {
-            let world = World::new(self.api_server.client(), Duration::from_secs(20)).await;
+            let world = World::new(self.api_server.client(), JOBS).await;
             let mut subject = Subject::start(kind, self.plane, self.baseline, &world).await;
             world.warm_up().await;
             let note = |table: &mut Table, what: &str, value| table.add((kind.name(), self.objects), what, value);

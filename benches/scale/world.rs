@@ -15,7 +15,7 @@ use kube::{
 };
 use salesforce_backup_operator::{
     api::SalesforceBackup,
-    simulator::{Behaviour, Operation, Options, Simulator},
+    simulator::{Behaviour, End, Operation, Options, Simulator},
 };
 
 use crate::{LATENCY, api_server::WRITES, harness::Tenant};
@@ -165,10 +165,13 @@ impl World {
         waits
     }
 
-    /// Waits until all objects have ended; gives the seconds, and the calls that were made for each job and interval of
+    /// Ends all jobs, and waits until all objects have; gives the seconds, and the calls that were made for each job and interval of
     /// five seconds.
     pub async fn until_finished(&self) -> (f64, f64) {
         let (begin, calls) = (Instant::now(), self.external());
+        for job in self.simulator.ledger().iter().flat_map(|entry| &entry.job_ids) {
+            self.simulator.set_job(*job, End::Completed).unwrap();
+        }
         let names = self.tenant.backups().list_metadata(&kube::api::ListParams::default()).await.unwrap();
         let names: BTreeSet<String> = names.items.iter().map(ResourceExt::name_any).collect();
         let many = names.len() as f64;

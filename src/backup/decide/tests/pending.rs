@@ -51,7 +51,7 @@ fn everything_is_looked_at_in_turn_before_a_backup_is_started() {
 
 #[test]
 fn one_in_line_reads_nothing_until_its_turn_or_until_it_has_to_say_something() {
-    let wait = |cause, passed| Wait { cause, left: Duration::from_secs(480), passed: Duration::from_secs(passed) };
+    let wait = |cause, passed| Wait { cause, left: Duration::from_mins(8), passed: Duration::from_secs(passed) };
     let step = |new: &SalesforceBackup, wait| look_at(new, Seen { line: Some(Some(wait)), ..Seen::default() });
     let new = object(&json!({}));
     for cause in [WaitCause::Busy, WaitCause::Limited] {
