@@ -18,6 +18,8 @@ pub struct Slots(Arc<Mutex<State>>);
 struct State {
     free: u16,
     waiting: FairQueue<Waiting>,
+    /// True while a thread gives out slots. It takes along those that come back meanwhile.
+    gives_out: bool,
 }
 
 /// Use of the next slot.
@@ -56,7 +58,7 @@ impl Slots {
     /// So many slots at once.
     #[must_use]
     pub fn new(concurrency: u16) -> Self {
-        Self(Arc::new(Mutex::new(State { free: concurrency, waiting: FairQueue::default() })))
+        Self(Arc::new(Mutex::new(State { free: concurrency, waiting: FairQueue::default(), gives_out: false })))
     }
 
     /// Calls `begin` with the next slot of `namespace`: at once, or when another reconcile gives its slot back.
@@ -85,16 +87,30 @@ impl Slots {
         Some(Permit(Some(self.clone())))
     }
 
-    /// Puts somebody in line, or gives them the slot that has become free meanwhile.
     fn wait(&self, namespace: &str, waiting: Waiting) {
+        self.lock().waiting.push(namespace, waiting);
+        // A slot may have become free meanwhile.
+        self.give_out();
+    }
+
+    /// Gives free slots to those who wait, in a loop: a reconcile that ends as it begins, as thousands do when the process
+    /// stops, gives its slot back within this call.
+    fn give_out(&self) {
         let mut state = self.lock();
-        state.waiting.push(namespace, waiting);
-        let free = state.free.checked_sub(1);
-        if let Some(left) = free {
-            state.free = left;
-            drop(state);
-            drop(Permit(Some(self.clone())));
+        if std::mem::replace(&mut state.gives_out, true) {
+            return;
         }
+        while let Some(next) = state.next() {
+            drop(state);
+            let permit = Permit(Some(self.clone()));
+            match next {
+                Waiting::Begins(begin) => begin(permit),
+                // Without a receiver the permit comes back, and is dropped.
+                Waiting::GoesOn(next) => drop(next.send(permit)),
+            }
+            state = self.lock();
+        }
+        state.gives_out = false;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -117,32 +133,24 @@ impl Slot {
     }
 }
 
+impl State {
+    /// The next who gets a slot, if one is free.
+    fn next(&mut self) -> Option<Waiting> {
+        let left = self.free.checked_sub(1)?;
+        let next = self.waiting.pop()?;
+        self.free = left;
+        Some(next)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let Some(slots) = self.0.take() else { return };
-        let mut permit = Self(Some(slots.clone()));
-        loop {
-            let next = {
-                let mut state = slots.lock();
-                let next = state.waiting.pop();
-                if next.is_none() {
-                    state.free = state.free.saturating_add(1);
-                }
-                next
-            };
-            let Some(next) = next else {
-                permit.0 = None;
-                return;
-            };
-            match next {
-                Waiting::Begins(begin) => return begin(permit),
-                Waiting::GoesOn(next) => match next.send(permit) {
-                    Ok(()) => return,
-                    // It does not wait any more.
-                    Err(back) => permit = back,
-                },
-            }
+        {
+            let mut state = slots.lock();
+            state.free = state.free.saturating_add(1);
         }
+        slots.give_out();
     }
 }
 
@@ -164,7 +172,8 @@ mod tests {
     fn one_that_waits_for_a_command_center_leaves_its_slot_to_others_and_takes_one_to_go_on() {
         let slots = Slots::new(1);
         let mut first = next(&slots, "a").try_recv().expect("a slot is free");
-        let given_up = next(&slots, "b");
+        let mut given_up = next(&slots, "b");
+        assert!(given_up.try_recv().is_err(), "there is one slot");
         drop(given_up);
         let (answers, answer) = oneshot::channel();
         let mut visit = Box::pin(first.released_while(answer));
@@ -191,6 +200,18 @@ mod tests {
         assert!(third.try_recv().is_err(), "there is one slot");
         drop(first);
         assert!(third.try_recv().is_err(), "it was given back once");
+    }
+
+    #[test]
+    fn thousands_that_end_as_they_begin_follow_one_another_and_do_not_pile_up() {
+        let slots = Slots::new(1);
+        let first = next(&slots, "a").try_recv().expect("a slot is free");
+        for _ in 0..100_000 {
+            slots.next("a", drop);
+        }
+        let mut last = next(&slots, "a");
+        drop(first);
+        assert!(last.try_recv().is_ok());
     }
 
     #[test]
