@@ -8,8 +8,8 @@ use crate::api::{JobStatus, SalesforceBackupStatus};
 pub const NUMBERS: Duration = Duration::from_mins(1);
 /// A step of the progress that is told at once, in percent.
 const STEP: u32 = 5;
-/// The Command Center's word for a job that makes progress.
-const RUNNING: &str = "Running";
+/// The Command Center's words for a job that goes its way: each begins in the queue, and none needs anybody.
+const ON_ITS_WAY: [&str; 3] = ["Queued", "Waiting", "Running"];
 
 /// Measure of the difference of two statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +39,12 @@ impl Novelty {
     }
 }
 
-/// True if `after` shows jobs for the first time, and only that they run, as everybody expects of a backup that was accepted.
+/// True if `after` shows jobs for the first time, and only that they are on their way, as everybody expects of a backup that
+/// was accepted.
 fn is_first_sight(before: &SalesforceBackupStatus, after: &SalesforceBackupStatus) -> bool {
     let runs = |job: &JobStatus| {
         let JobStatus { id: _, status, percent_complete, started_at: _, ended_at, failed_items, reason } = job;
-        status.as_deref() == Some(RUNNING)
+        status.as_deref().is_some_and(|status| ON_ITS_WAY.contains(&status))
             && percent_complete.is_none_or(|percent| u32::from(percent) < STEP)
             && (ended_at, failed_items.unwrap_or(0), reason) == (&None, 0, &None)
     };
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn that_a_submitted_job_runs_is_no_news_until_it_has_got_somewhere() {
+    fn that_a_submitted_job_is_on_its_way_is_no_news_until_it_has_got_somewhere() {
         let before = SalesforceBackupStatus { phase: Some(Phase::Running), ..Default::default() };
         let seen = |job| SalesforceBackupStatus { phase: Some(Phase::Running), ..status(0, job) };
         let failed = JobStatus { failed_items: Some(3), ..job("Running", 0) };
@@ -85,7 +86,10 @@ mod tests {
             (seen(job("Running", 0)), Novelty::Numbers),
             (seen(job("Running", 4)), Novelty::Numbers),
             (seen(job("Running", 5)), Novelty::AtOnce),
-            (seen(job("Waiting", 0)), Novelty::AtOnce),
+            (seen(job("Queued", 0)), Novelty::Numbers),
+            (seen(job("Waiting", 0)), Novelty::Numbers),
+            (seen(job("Pending", 0)), Novelty::AtOnce),
+            (seen(job("Suspended", 0)), Novelty::AtOnce),
             (seen(failed), Novelty::AtOnce),
             (status(0, job("Running", 0)), Novelty::AtOnce),
         ];
