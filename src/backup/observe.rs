@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackup, conditions::find, target::Target},
+    api::{AttemptId, ConditionType, JobId, Reason, SalesforceBackup, conditions::find},
     backup::{
         claims::{Claims, Other},
         context::{Context, Error},
@@ -304,7 +304,7 @@ impl<'a> Observed<'a> {
     pub fn neighbours(&self, context: &Context) -> Vec<Arc<Other>> {
         let Some(connection) = self.connection() else { return Vec::new() };
         let endpoint = connection.endpoint.to_string();
-        let targets: Vec<Target> = self.object.spec.associations.iter().map(Target::of).collect();
+        let targets = self.object.spec.targets();
         let known = (&context.memory, |uid: &str, name: &ObjectKey| context.objects.has(uid, name));
         let since = (context.settings.until_settled(), clock::now().boot);
         neighbours::open(&context.open_attempts, (&endpoint, &targets), self.uid(), known, since)
@@ -341,9 +341,10 @@ impl<'a> Observed<'a> {
 
     fn ask_to_call(&self, context: &Context, slot: &mut Slot) -> Option<Admission> {
         let id = self.connection_id()?;
-        if slot.pass.take_if(|pass| *pass.connection() != id).is_none() && slot.pass.is_some() {
+        if slot.pass.as_ref().is_some_and(|pass| *pass.connection() == id) {
             return Some(Admission::Granted);
         }
+        slot.pass = None;
         let asked = context.command_center.gates.ask(&id, &self.caller(), Need::Submission);
         Some(match asked {
             Ok(pass) => {

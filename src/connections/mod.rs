@@ -64,7 +64,7 @@ struct ConnectionsState {
     command_center: Arc<CommandCenter>,
     policy: EndpointPolicy,
     renew_tokens: bool,
-    /// The addresses in the Secrets that were read last.
+    /// The address in each Secret that is used, when it was read last.
     endpoints: Mutex<HashMap<SecretKey, Endpoint>>,
     /// The renewals of the Secrets that have a `refreshToken` or are in use.
     known: Mutex<HashMap<SecretKey, Arc<SecretRenewals>>>,
@@ -155,15 +155,16 @@ impl Connections {
         Ok(now.filter(|now| now.version != rejected.version && now.endpoint == rejected.endpoint))
     }
 
-    /// Renews the tokens of the Secrets that are `used` in time, even while nobody reads them. It looks at intervals of
-    /// `every`, and never ends.
+    /// Renews the tokens of the Secrets that are `used` in time, even while nobody reads them, and forgets the addresses of the
+    /// others. It looks at intervals of `every`, and never ends.
     pub async fn keep_fresh(&self, every: Duration, used: impl Fn() -> HashSet<SecretKey>) {
         loop {
             tokio::time::sleep(every).await;
+            let used = used();
+            lock(&self.0.endpoints).retain(|secret, _| used.contains(secret));
             if !self.0.renew_tokens {
                 continue;
             }
-            let used = used();
             lock(&self.0.known).retain(|secret, known| used.contains(secret) || Arc::strong_count(known) > 1);
             for secret in used {
                 let known = self.0.known(&secret);
