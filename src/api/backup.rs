@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{association::Association, level::BackupLevel, status::SalesforceBackupStatus};
+use crate::api::{association::Association, level::BackupLevel, status::SalesforceBackupStatus, target::Target};
 
 /// The backup that is asked for: of which organization, at which level, and with which Command Center.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +87,14 @@ pub struct SalesforceBackupSpec {
     /// waits for their end, as long as the operator's --cancel-timeout says. Orphan when not set.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+impl SalesforceBackupSpec {
+    /// The targets of its associations.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        self.associations.iter().map(Target::of).collect()
+    }
 }
 
 /// The run inputs may change together with `runId`, while no attempt has an id, or when the status speaks of another

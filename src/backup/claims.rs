@@ -79,11 +79,7 @@ impl Other {
                 metadata.name.as_deref().unwrap_or_default()
             ),
             endpoint: attempt.endpoint.clone(),
-            targets: if attempt.targets.is_empty() {
-                object.spec.associations.iter().map(Target::of).collect()
-            } else {
-                attempt.targets.clone()
-            },
+            targets: if attempt.targets.is_empty() { object.spec.targets() } else { attempt.targets.clone() },
             claim,
             job_ids: status.job_ids.clone(),
         })

@@ -31,8 +31,8 @@ use crate::{
 /// Time for which the request of an object that is gone is remembered: its job may run for hours.
 pub const EARLIER: Duration = Duration::from_hours(24);
 
-/// The time for which nothing of a version is remembered that is older than one seen before. A watch mostly lags for as long as one of
-/// its connections lasts; after that the API server itself may have gone back, as after a restore of etcd.
+/// The time for which nothing of a version is remembered that is older than one seen before. A watch mostly lags for as long
+/// as one of its connections lasts; after that the API server itself may have gone back, as after a restore of etcd.
 const OLD_COPIES: Duration = Duration::from_mins(10);
 
 /// Memory, shared by all reconciles.

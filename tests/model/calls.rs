@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures::FutureExt as _;
 use salesforce_backup_operator::{
-    api::{AttemptId, Target},
+    api::AttemptId,
     backup::{
         act::{
             intent::{self, Intent, Opened, Purpose, in_window},
@@ -68,7 +68,7 @@ impl Turn<'_> {
         let (memory, clock) = (self.memory(), self.clock());
         let (recent, objects) = (self.protocol.settings.until_settled(), cached(self.world, self.replica));
         let endpoint = it.attempt.connection.endpoint.to_string();
-        let targets: Vec<Target> = it.object.spec.associations.iter().map(Target::of).collect();
+        let targets = it.object.spec.targets();
         let neighbours = || near(&objects, (&endpoint, &targets), uid(&*it.object), &memory, (recent, clock.0.boot));
         let api = self.api(how);
         let asked = permission::ask(&it.attempt, &it.object, (neighbours, &memory), opened.window, (&api, &clock));

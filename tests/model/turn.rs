@@ -192,7 +192,7 @@ impl Turn<'_> {
                 observed.seen.namespace_goes = Some(false);
             }
             Look::Neighbours => {
-                let targets: Vec<Target> = observed.object.spec.associations.iter().map(Target::of).collect();
+                let targets = observed.object.spec.targets();
                 let place = (&*protocol.connection.endpoint.to_string(), &*targets);
                 let since = (protocol.settings.until_settled(), now.boot);
                 observed.seen.neighbours = Some(near(&cached(world, replica), place, &uid, memory, since));

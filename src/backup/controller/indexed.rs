@@ -35,7 +35,7 @@ impl Indexed {
                 self.listed.remove(&key);
                 self.open.remove(&key);
             }
-            // What a list does not show is gone.
+            // An object that the list does not show is gone.
             Event::InitDone => {
                 for gone in self.open.difference(&self.listed) {
                     attempts.remove(gone);

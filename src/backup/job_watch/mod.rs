@@ -1,7 +1,6 @@
-//! Polls Command Centers for jobs, once for all objects that wait at a connection:
-//! [`crate::backup::job_watch::subscriptions`] says when and what,
-//! and the objects that are told something new are woken. Effects, no decisions. It uses no slot of a reconcile: a Command
-//! Center that hangs delays its own next round and nothing else.
+//! Polls Command Centers for jobs, once for all objects that wait at a connection: [`subscriptions`] says when and what, and
+//! the objects that are told something new are woken. Effects, no decisions. It uses no slot of a reconcile: a Command Center
+//! that hangs delays its own next round and nothing else.
 
 mod schedule;
 pub mod subscription;

@@ -178,7 +178,7 @@ impl Transition<'_> {
     /// Targets that the spec asks to back up.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
-        self.object.spec.associations.iter().map(Target::of).collect()
+        self.object.spec.targets()
     }
 
     /// The status of an object that goes on with an attempt that this process remembers: of an earlier object of the same

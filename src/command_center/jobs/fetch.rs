@@ -98,7 +98,7 @@ fn asks_to_wait(reply: &Reply) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use k8s_openapi::ByteString;
 
     use super::*;
@@ -115,7 +115,8 @@ mod tests {
     const EVERYTHING: JobQuery =
         JobQuery { ended_within: Duration::ZERO, clients: Vec::new(), down_to: 0, enough: None };
 
-    async fn simulator() -> (Simulator, Connection) {
+    /// A simulator whose jobs go on, and a connection to it.
+    pub async fn simulator() -> (Simulator, Connection) {
         // A job that ends while pages are read would leave the list.
         let behaviour = Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() };
         let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
@@ -126,7 +127,7 @@ mod tests {
         (simulator, connection)
     }
 
-    fn id(connection: &Connection) -> ConnectionId {
+    pub fn id(connection: &Connection) -> ConnectionId {
         ConnectionId::new("n", "s", &connection.endpoint)
     }
 

@@ -1,17 +1,19 @@
 //! Lists that many share, beside lists of each object's own.
 
 use futures::future::join_all;
-use k8s_openapi::ByteString;
 
 use super::*;
 use crate::{
     command_center::{
         client::CommandCenter,
-        endpoint::EndpointPolicy,
         gate::{Pass, limits::Limits, need::Need},
-        jobs::{job::Unreadable, unusable::Unusable},
+        jobs::{
+            fetch::tests::{id, simulator},
+            job::Unreadable,
+            unusable::Unusable,
+        },
     },
-    simulator::{Association, BackupLevel, Behaviour, Fault, Operation, Options, Simulator, When},
+    simulator::{Association, BackupLevel, Fault, Operation, Simulator, When},
 };
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
@@ -20,24 +22,13 @@ fn of(client: i64) -> JobQuery {
     JobQuery { ended_within: WEEK, clients: vec![client], down_to: 0, enough: None }
 }
 
-async fn simulator() -> (Simulator, Connection) {
-    let behaviour = Behaviour { job_duration: Duration::from_hours(1), ..Behaviour::default() };
-    let simulator = Simulator::start(Options { behaviour, ..Options::default() }).await.unwrap();
-    let keys = [("url", simulator.url()), ("token", simulator.token().to_owned())];
-    let data = keys.map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes())));
-    let policy = EndpointPolicy { allow_insecure_http: true, ..EndpointPolicy::default() };
-    let connection = Connection::from_secret(&data.into(), "1", &policy).unwrap();
-    (simulator, connection)
-}
-
 fn starts(simulator: &Simulator, client: i64) {
     let target = Association { client_id: Some(client.cast_unsigned()), ..Association::default() };
     let _ = simulator.start_foreign_job(target, BackupLevel::Full, None);
 }
 
 async fn pass(center: &CommandCenter, connection: &Connection) -> Arc<Pass> {
-    let id = ConnectionId::new("n", "s", &connection.endpoint);
-    Arc::new(center.gates.pass(&id, Need::Look).await.unwrap())
+    Arc::new(center.gates.pass(&id(connection), Need::Look).await.unwrap())
 }
 
 /// The lists of these queries, asked for at once while another list is under way.
